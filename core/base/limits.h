@@ -1,0 +1,25 @@
+/* Bounds that protect a node and its rows from any single request or account. */
+#ifndef GY_BASE_LIMITS_H
+#define GY_BASE_LIMITS_H
+
+/* MSCCs in one CCR; more are refused with 5009. Real gateways send up to about 50. */
+#define GY_SERVICES_MAX 256
+/* Service-Identifiers in one MSCC, Used-Service-Units in one MSCC, identities in one CCR. */
+#define GY_SERVICE_IDS_MAX 64
+#define GY_USED_MAX 64
+#define GY_IDENTITIES_MAX 16
+/* Open sessions of one account; a further CCR-I gets 5012. Keeps the account row small. */
+#define GY_ACCOUNT_SESSIONS_MAX 1024
+/* Reservations (one per Rating-Group and service set) of one session. */
+#define GY_SESSION_RESERVATIONS_MAX 512
+/* Closed sessions kept in the account row for late and repeated requests; older: gyro.record. */
+#define GY_TOMBSTONES_MAX 2
+/* Answers a session keeps in the account row for duplicates, and their MSCC rows in all. */
+#define GY_ANSWERS_KEPT 4
+#define GY_ANSWER_ROWS_KEPT 16
+/* Largest Session-Id taken, octets. */
+#define GY_SESSION_ID_MAX 512
+/* No amount of units or money beyond this takes part in arithmetic: leaves room for sums. */
+#define GY_AMOUNT_MAX (INT64_C(1) << 60)
+
+#endif

@@ -1,0 +1,53 @@
+/* The answer to one request: what the CCA says, before it is bytes.
+ *
+ * Filled by gy_charge_decide or replayed from the store; encoded by extensions/app_gyro. */
+#ifndef GY_CHARGING_ANSWER_H
+#define GY_CHARGING_ANSWER_H
+
+#include "core/charging/ccr.h"
+#include "core/rating/catalogue.h"
+
+/* One MSCC of the answer, in request order (G-42). */
+struct gy_service_answer {
+	enum gy_rc rc; /* Result-Code of the MSCC, always emitted */
+	bool has_rating_group;
+	uint32_t rating_group;
+	unsigned n_service_ids;
+	const uint32_t *service_ids;
+
+	/* Granted-Service-Unit: absent when unit is GY_UNIT_NONE. */
+	enum gy_unit unit;
+	int64_t granted;
+
+	uint32_t validity_s;      /* Validity-Time; 0 = absent */
+	uint32_t threshold;       /* Volume-, Time- or Unit-Quota-Threshold by unit; 0 = absent */
+	uint32_t quota_holding_s; /* Quota-Holding-Time; 0 = absent */
+
+	/* Final-Unit-Indication; policy gives redirect server and filters, NULL if unknown. */
+	enum gy_final_unit_action final_unit;
+	const struct gy_policy *policy;
+};
+
+/* What Failed-AVP names (RFC 6733 §7.5): whole AVPs of the request, header included, or, if
+ * bytes.data is NULL, an AVP of this code that is missing and is shown zero-filled. */
+struct gy_failed_avp {
+	uint32_t code;
+	uint32_t vendor; /* 0 = IETF */
+	struct gy_bytes avp;
+};
+
+struct gy_answer {
+	enum gy_rc rc;
+	/* For people, in Error-Message on failures: stable text, no secrets (G-14). */
+	const char *message;
+	unsigned n_failed;
+	struct gy_failed_avp failed[2];
+
+	bool at_command_level; /* the request had its units there: answer in the same style (G-78) */
+	unsigned n_services;
+	struct gy_service_answer *services;
+
+	bool replayed; /* a duplicate's answer, read from the store */
+};
+
+#endif

@@ -1,0 +1,24 @@
+/* Small helpers on requests. */
+#include "core/charging/ccr.h"
+
+/* splitmix64's finaliser: spreads the identifiers before they are summed. */
+static uint64_t mix(uint64_t x)
+{
+	x += UINT64_C(0x9e3779b97f4a7c15);
+	x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+	x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
+	return x ^ (x >> 31);
+}
+
+int64_t gy_service_key(const uint32_t *service_ids, unsigned n)
+{
+	uint64_t sum = 0;
+
+	if (n == 0)
+		return 0;
+	if (n == 1)
+		return (int64_t)service_ids[0] + 1;
+	for (unsigned i = 0; i < n; i++)
+		sum += mix(service_ids[i]);
+	return (int64_t)(sum | (UINT64_C(1) << 63));
+}

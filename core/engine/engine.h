@@ -1,0 +1,83 @@
+/* The engine: queues, lanes, batches, the commit barrier. Between the host and the store.
+ *
+ * A request is submitted whole, waits in the lane of its subscriber, is decided and made durable
+ * together with whatever else waited, and only then given back through the callback. The engine
+ * refuses early what it cannot serve in time, and keeps no truth of its own. */
+#ifndef GY_ENGINE_ENGINE_H
+#define GY_ENGINE_ENGINE_H
+
+#include <stddef.h>
+
+#include "core/charging/answer.h"
+#include "core/charging/ccr.h"
+
+struct gy_engine;
+
+/* One request on its way. Owned by the host until submitted, by the engine until the callback. */
+struct gy_request {
+	struct gy_request *next; /* engine's */
+	void *pool;              /* talloc context of everything below; freed by the host */
+	void *host;              /* the host's own: its message */
+
+	struct gy_ccr ccr;
+	int64_t arrived_ns;  /* CLOCK_MONOTONIC when its bytes arrived */
+
+	/* Set by the engine before the callback. */
+	struct gy_answer answer;
+	unsigned attempts;   /* transactions it took part in */
+};
+
+enum gy_outcome {
+	GY_ANSWER,    /* durable (or a refusal that touched nothing): send request->answer */
+	GY_NO_ANSWER, /* outcome unknown, or past the deadline: send nothing, the gateway resends */
+};
+
+/* Called once per submitted request, on a lane's thread, after gy_commit_barrier. Takes the
+ * request back. */
+typedef void gy_answered_fn(void *data, struct gy_request *request, enum gy_outcome outcome);
+
+/* Severity and one line without newline; any thread. */
+typedef void gy_log_fn(void *data, enum gy_log_level level, const char *line);
+
+struct gy_engine_config {
+	const char *database;      /* libpq conninfo */
+	unsigned lanes;            /* threads with a connection each; 0 = 2 */
+	unsigned batch_max;        /* requests in one transaction; 0 = 128 */
+	unsigned queue_max;        /* waiting requests per lane, then refusal; 0 = 4096 */
+	unsigned deadline_ms;      /* from arrival; no answer leaves after it; 0 = 4000 */
+	unsigned queue_age_ms;     /* older than this when taken up: refused; 0 = 1000 */
+	bool alternate_node;       /* refuse with 3004 (another node may help) rather than 5012 */
+	unsigned sweep_ms;         /* period of the sweeper; 0 = 1000 */
+	unsigned late_window_s;    /* late usage is charged this long after a session's end; 0 = 86400 */
+	gy_answered_fn *answered;
+	void *answered_data;
+	gy_log_fn *log;
+	void *log_data;
+};
+
+/* Connects, checks schema version and durability settings, loads the catalogue, starts the lanes.
+ * On failure *engine is NULL and error holds one line for the operator.
+ * Returns GY_OK, GY_STORE_UNAVAILABLE (database away), GY_STORE_REFUSED (wrong schema, or
+ * synchronous_commit, fsync or full_page_writes off), GY_NO_MEMORY. */
+enum gy_rc gy_engine_start(const struct gy_engine_config *config, struct gy_engine **engine,
+			   char *error, size_t error_size) GY_MUST_CHECK;
+
+/* Hands the request over; the callback follows, at once and on this thread when it is refused early. */
+void gy_engine_submit(struct gy_engine *engine, struct gy_request *request);
+
+/* No new request is taken (they get TOO_BUSY); returns when none is in flight or after timeout_ms. */
+void gy_engine_drain(struct gy_engine *engine, unsigned timeout_ms);
+
+/* Drains, stops the threads, frees. */
+void gy_engine_stop(struct gy_engine *engine);
+
+struct gy_engine_counters {
+	uint64_t answered, replayed, refused_early, no_answer, batches, retries;
+	uint64_t waiting; /* now in the queues */
+};
+void gy_engine_count(struct gy_engine *engine, struct gy_engine_counters *counters);
+
+/* CLOCK_MONOTONIC, nanoseconds. */
+int64_t gy_engine_now_ns(void);
+
+#endif

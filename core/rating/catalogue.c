@@ -1,0 +1,41 @@
+/* Look-ups in the catalogue snapshot. */
+#include "core/rating/catalogue.h"
+
+#include <string.h>
+
+const struct gy_policy *gy_policy_find(const struct gy_catalogue *catalogue, uint32_t rating_group)
+{
+	unsigned low = 0, high = catalogue->n_policies;
+
+	while (low < high) {
+		unsigned middle = low + (high - low) / 2;
+		const struct gy_policy *policy = &catalogue->policies[middle];
+
+		if (policy->rating_group == rating_group)
+			return policy;
+		if (policy->rating_group < rating_group)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return NULL;
+}
+
+const struct gy_service_context *gy_context_find(const struct gy_catalogue *catalogue,
+						 struct gy_bytes service_context_id)
+{
+	for (unsigned i = 0; i < catalogue->n_contexts; i++) {
+		const struct gy_service_context *context = &catalogue->contexts[i];
+		size_t len = strlen(context->suffix);
+
+		if (service_context_id.len < len)
+			continue;
+		if (memcmp(service_context_id.data + service_context_id.len - len, context->suffix,
+			   len) != 0)
+			continue;
+		if (service_context_id.len == len ||
+		    service_context_id.data[service_context_id.len - len - 1] == '.')
+			return context;
+	}
+	return NULL;
+}

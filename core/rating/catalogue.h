@@ -1,0 +1,91 @@
+/* The catalogue: what is sold at which price, compiled into one immutable snapshot.
+ *
+ * Built by core/store/catalogue.c (or by a test), then only read; a new version is a new snapshot,
+ * swapped whole between two batches and never in mid-request. */
+#ifndef GY_RATING_CATALOGUE_H
+#define GY_RATING_CATALOGUE_H
+
+#include <stdbool.h>
+
+#include "core/base/result.h"
+#include "core/base/units.h"
+
+/* Final-Unit-Action (RFC 8506 §8.35). Stored: never renumber. */
+enum gy_final_unit_action {
+	GY_FINAL_NONE = -1,
+	GY_FINAL_TERMINATE = 0,
+	GY_FINAL_REDIRECT = 1,
+	GY_FINAL_RESTRICT_ACCESS = 2,
+};
+
+/* Redirect-Address-Type (RFC 8506 §8.38). */
+enum gy_redirect_type {
+	GY_REDIRECT_IPV4 = 0,
+	GY_REDIRECT_IPV6 = 1,
+	GY_REDIRECT_URL = 2,
+	GY_REDIRECT_SIP_URI = 3,
+};
+
+/* How grants of one Rating-Group are sized and shaped. */
+struct gy_policy {
+	uint32_t rating_group;
+	int64_t default_grant; /* units, when the request names no amount */
+	int64_t max_grant;     /* units; no grant is larger */
+	int64_t threshold;     /* remaining units at which the gateway reports; 0 = none */
+	uint32_t validity_s;
+	uint32_t quota_holding_s; /* 0 = none */
+	enum gy_final_unit_action final_unit;
+	enum gy_redirect_type redirect_type;
+	const char *redirect_address;  /* NULL unless REDIRECT */
+	unsigned n_filter_ids;
+	const char *const *filter_ids; /* Filter-Id of RESTRICT_ACCESS and REDIRECT */
+};
+
+/* What a specific tariff says about a Rating-Group (spec/tariffs.md S-3). */
+enum gy_rule_kind {
+	GY_RULE_PRICED = 0,
+	GY_RULE_FREE = 1,      /* 4011 */
+	GY_RULE_FORBIDDEN = 2, /* 4010 */
+};
+
+/* A price: micro-units per block of so many units. Never rounded up to blocks: linear. */
+struct gy_rate {
+	int64_t price_micros; /* >= 0 */
+	int64_t block;        /* units, > 0 */
+};
+
+struct gy_specific_rule {
+	int64_t rule_id;
+	int32_t tariff_id; /* the specific tariff code */
+	uint32_t rating_group;
+	enum gy_unit unit;
+	enum gy_rule_kind kind;
+	struct gy_rate rate;
+	gy_time_us valid_from_us;  /* [from, until) */
+	gy_time_us valid_until_us;
+};
+
+/* A service context that this node charges (G-30). */
+struct gy_service_context {
+	const char *suffix;           /* e.g. "32251@3gpp.org" */
+	int64_t default_rating_group; /* for requests that name none (G-44); -1 = none */
+};
+
+struct gy_catalogue {
+	int64_t version;
+	unsigned n_policies;
+	const struct gy_policy *policies; /* by rating_group */
+	unsigned n_rules;
+	const struct gy_specific_rule *rules; /* by tariff_id, rating_group, unit, valid_from_us */
+	unsigned n_contexts;
+	const struct gy_service_context *contexts;
+};
+
+/* The policy of a Rating-Group, NULL if it has none. */
+const struct gy_policy *gy_policy_find(const struct gy_catalogue *catalogue, uint32_t rating_group);
+
+/* The context of a Service-Context-Id: equal to the suffix, or ending in "." + suffix (G-30). NULL if none. */
+const struct gy_service_context *gy_context_find(const struct gy_catalogue *catalogue,
+						 struct gy_bytes service_context_id);
+
+#endif
