@@ -1,0 +1,230 @@
+-- Accounts, subscribers, sessions, records: what a request touches.
+--
+-- One row of gyro.account is one lock, one version and one update per request: it holds the purse
+-- and the open sessions. The sessions, reservations and kept answers are bigint matrices; the views
+-- gyro.session, gyro.reservation and gyro.kept_answer show them as relations. core/store/row.c
+-- reads and writes the same columns; the numbers of the columns stand there and here.
+
+CREATE TABLE gyro.gateway (
+    gateway_id   bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    origin_host  text NOT NULL UNIQUE,
+    origin_realm text NOT NULL,
+    first_seen   timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE gyro.gateway IS 'every Origin-Host that a request came from';
+COMMENT ON COLUMN gyro.gateway.gateway_id IS 'number used in sessions and records';
+COMMENT ON COLUMN gyro.gateway.origin_host IS 'Origin-Host (RFC 6733 6.3)';
+COMMENT ON COLUMN gyro.gateway.origin_realm IS 'Origin-Realm when first seen';
+COMMENT ON COLUMN gyro.gateway.first_seen IS 'when it sent its first request';
+
+CREATE TABLE gyro.account (
+    account_id      bigint NOT NULL,
+    group_id        bigint NOT NULL,
+    version         bigint NOT NULL DEFAULT 1,
+    profile_version bigint NOT NULL DEFAULT 1,
+    balance         bigint NOT NULL DEFAULT 0,
+    reserved        bigint NOT NULL DEFAULT 0 CHECK (reserved >= 0),
+    credit_limit    bigint NOT NULL DEFAULT 0 CHECK (credit_limit BETWEEN 0 AND 1152921504606846976),
+    valid_until     timestamptz NOT NULL DEFAULT 'infinity',
+    state           smallint NOT NULL DEFAULT 1 CHECK (state IN (1, 2)),
+    currency        smallint NOT NULL CHECK (currency BETWEEN 1 AND 999),
+    sessions        bigint[] NOT NULL DEFAULT '{}',
+    reservations    bigint[] NOT NULL DEFAULT '{}',
+    answers         bigint[] NOT NULL DEFAULT '{}',
+    PRIMARY KEY (account_id, group_id)
+) WITH (fillfactor = 75);
+COMMENT ON TABLE gyro.account IS 'a purse and its open sessions: one lock, one update per request';
+COMMENT ON COLUMN gyro.account.account_id IS 'the account';
+COMMENT ON COLUMN gyro.account.group_id IS 'distribution key: the account itself, or the owner of its pool';
+COMMENT ON COLUMN gyro.account.version IS 'grows with every change of the row';
+COMMENT ON COLUMN gyro.account.profile_version IS 'grows when a subscriber, identity or tariff code of this account changes';
+COMMENT ON COLUMN gyro.account.balance IS 'micro-units; negative only by booked over-use (G-37)';
+COMMENT ON COLUMN gyro.account.reserved IS 'micro-units held by open reservations (I3)';
+COMMENT ON COLUMN gyro.account.credit_limit IS 'micro-units the balance may go below zero';
+COMMENT ON COLUMN gyro.account.valid_until IS 'no grant reaches beyond; afterwards the account is refused (4010)';
+COMMENT ON COLUMN gyro.account.state IS '1 active, 2 barred';
+COMMENT ON COLUMN gyro.account.currency IS 'ISO 4217 number';
+COMMENT ON COLUMN gyro.account.sessions IS 'one row per session, see view gyro.session';
+COMMENT ON COLUMN gyro.account.reservations IS 'one row per session and Rating-Group, see view gyro.reservation';
+COMMENT ON COLUMN gyro.account.answers IS 'last answers of each session, see view gyro.kept_answer';
+
+CREATE TABLE gyro.subscriber (
+    subscriber_id bigint PRIMARY KEY,
+    account_id    bigint NOT NULL,
+    group_id      bigint NOT NULL,
+    tariff_id     integer NOT NULL REFERENCES gyro.specific_tariff,
+    state         smallint NOT NULL DEFAULT 1 CHECK (state IN (1, 2)),
+    created       timestamptz NOT NULL DEFAULT now(),
+    FOREIGN KEY (account_id, group_id) REFERENCES gyro.account
+);
+CREATE INDEX subscriber_by_account ON gyro.subscriber (account_id);
+COMMENT ON TABLE gyro.subscriber IS 'who uses the network; charged to one account';
+COMMENT ON COLUMN gyro.subscriber.subscriber_id IS 'the subscriber';
+COMMENT ON COLUMN gyro.subscriber.account_id IS 'the account that pays';
+COMMENT ON COLUMN gyro.subscriber.group_id IS 'distribution key of that account';
+COMMENT ON COLUMN gyro.subscriber.tariff_id IS 'the specific tariff code (S-2)';
+COMMENT ON COLUMN gyro.subscriber.state IS '1 active, 2 barred';
+COMMENT ON COLUMN gyro.subscriber.created IS 'when the row was made';
+
+CREATE TABLE gyro.subscriber_identity (
+    kind          smallint NOT NULL CHECK (kind BETWEEN 1 AND 6),
+    value         text NOT NULL CHECK (value <> '' AND (kind <> 2 OR value NOT LIKE '+%')),
+    subscriber_id bigint NOT NULL REFERENCES gyro.subscriber ON DELETE CASCADE,
+    PRIMARY KEY (kind, value)
+);
+CREATE INDEX subscriber_identity_by_subscriber ON gyro.subscriber_identity (subscriber_id);
+COMMENT ON TABLE gyro.subscriber_identity IS 'identities by which requests name a subscriber (G-16)';
+COMMENT ON COLUMN gyro.subscriber_identity.kind IS '1 IMSI, 2 E.164 (no plus), 3 NAI, 4 SIP URI, 5 private, 6 User-Name';
+COMMENT ON COLUMN gyro.subscriber_identity.value IS 'as it stands in Subscription-Id-Data or User-Name';
+COMMENT ON COLUMN gyro.subscriber_identity.subscriber_id IS 'whose it is';
+
+CREATE TABLE gyro.session_index (
+    session           uuid PRIMARY KEY,
+    session_id        text NOT NULL,
+    sub_session       numeric(20),
+    account_id        bigint NOT NULL,
+    group_id          bigint NOT NULL,
+    subscriber_id     bigint NOT NULL,
+    gateway_id        bigint NOT NULL,
+    opened            timestamptz NOT NULL,
+    check_at          timestamptz NOT NULL,
+    release_requested boolean NOT NULL DEFAULT false
+) WITH (fillfactor = 90);
+CREATE INDEX session_index_check ON gyro.session_index (check_at);
+COMMENT ON TABLE gyro.session_index IS 'Session-Id to account; also the supervision timer: written at CCR-I, then only when check_at has come';
+COMMENT ON COLUMN gyro.session_index.session IS '128-bit hash of Session-Id and CC-Sub-Session-Id';
+COMMENT ON COLUMN gyro.session_index.session_id IS 'Session-Id (RFC 6733 8.8)';
+COMMENT ON COLUMN gyro.session_index.sub_session IS 'CC-Sub-Session-Id; NULL if none';
+COMMENT ON COLUMN gyro.session_index.account_id IS 'the account whose row holds the session';
+COMMENT ON COLUMN gyro.session_index.group_id IS 'distribution key of that account';
+COMMENT ON COLUMN gyro.session_index.subscriber_id IS 'whose session it is';
+COMMENT ON COLUMN gyro.session_index.gateway_id IS 'the gateway that opened it';
+COMMENT ON COLUMN gyro.session_index.opened IS 'time of the CCR-I';
+COMMENT ON COLUMN gyro.session_index.check_at IS 'when the sweeper looks at the session next: its deadline may have moved since';
+COMMENT ON COLUMN gyro.session_index.release_requested IS 'an operator asked to end it';
+
+CREATE TABLE gyro.record (
+    at             timestamptz NOT NULL,
+    account_id     bigint NOT NULL,
+    group_id       bigint NOT NULL,
+    subscriber_id  bigint NOT NULL,
+    gateway_id     bigint NOT NULL,
+    session        uuid NOT NULL,
+    opened         timestamptz NOT NULL,
+    request_number bigint NOT NULL,
+    end_to_end     bigint NOT NULL,
+    content_hash   bigint NOT NULL,
+    debit          bigint NOT NULL,
+    balance        bigint NOT NULL,
+    reserved       bigint NOT NULL,
+    result         integer NOT NULL,
+    request_type   smallint NOT NULL,
+    flags          smallint NOT NULL,
+    charges        bigint[] NOT NULL
+) PARTITION BY RANGE (at);
+CREATE TABLE gyro.record_default PARTITION OF gyro.record DEFAULT;
+CREATE INDEX record_at ON gyro.record USING brin (at) WITH (pages_per_range = 32, autosummarize = on);
+COMMENT ON TABLE gyro.record IS 'append-only: ledger and charging data record, one row per request that was decided';
+COMMENT ON COLUMN gyro.record.at IS 'when it was decided';
+COMMENT ON COLUMN gyro.record.account_id IS 'the account debited';
+COMMENT ON COLUMN gyro.record.group_id IS 'distribution key of that account';
+COMMENT ON COLUMN gyro.record.subscriber_id IS 'whose request';
+COMMENT ON COLUMN gyro.record.gateway_id IS 'who sent it';
+COMMENT ON COLUMN gyro.record.session IS 'see gyro.session_index';
+COMMENT ON COLUMN gyro.record.opened IS 'when that session was opened: tells two sessions of one Session-Id apart';
+COMMENT ON COLUMN gyro.record.request_number IS 'CC-Request-Number';
+COMMENT ON COLUMN gyro.record.end_to_end IS 'End-to-End Identifier: find it in a trace';
+COMMENT ON COLUMN gyro.record.content_hash IS 'tells a resend from a reused number (G-86)';
+COMMENT ON COLUMN gyro.record.debit IS 'micro-units taken from the balance by this request';
+COMMENT ON COLUMN gyro.record.balance IS 'micro-units after it';
+COMMENT ON COLUMN gyro.record.reserved IS 'micro-units held after it, whole account';
+COMMENT ON COLUMN gyro.record.result IS 'Result-Code of the command';
+COMMENT ON COLUMN gyro.record.request_type IS 'CC-Request-Type; 0: ended by supervision or operator';
+COMMENT ON COLUMN gyro.record.flags IS '1 over-use booked below zero, 2 usage without tariff, 4 late usage of an ended session';
+COMMENT ON COLUMN gyro.record.charges IS 'one row per service, see view gyro.charge';
+
+CREATE TABLE gyro.payment (
+    payment_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    account_id bigint NOT NULL,
+    group_id   bigint NOT NULL,
+    at         timestamptz NOT NULL DEFAULT clock_timestamp(),
+    kind       smallint NOT NULL CHECK (kind IN (1, 2, 3)),
+    amount     bigint NOT NULL,
+    balance    bigint NOT NULL,
+    reference  text NOT NULL,
+    UNIQUE (account_id, reference),
+    FOREIGN KEY (account_id, group_id) REFERENCES gyro.account
+);
+COMMENT ON TABLE gyro.payment IS 'what changes a balance besides usage: the other side of the ledger';
+COMMENT ON COLUMN gyro.payment.payment_id IS 'number of the entry';
+COMMENT ON COLUMN gyro.payment.account_id IS 'the account credited';
+COMMENT ON COLUMN gyro.payment.group_id IS 'distribution key of that account';
+COMMENT ON COLUMN gyro.payment.at IS 'when';
+COMMENT ON COLUMN gyro.payment.kind IS '1 opening balance, 2 top-up, 3 adjustment';
+COMMENT ON COLUMN gyro.payment.amount IS 'micro-units; negative takes away';
+COMMENT ON COLUMN gyro.payment.balance IS 'micro-units after it';
+COMMENT ON COLUMN gyro.payment.reference IS 'the payer''s number: the same reference pays once';
+
+CREATE TABLE gyro.unmatched_usage (
+    at             timestamptz NOT NULL,
+    session        uuid NOT NULL,
+    session_id     text NOT NULL,
+    origin_host    text NOT NULL,
+    request_type   smallint NOT NULL,
+    request_number bigint NOT NULL,
+    content_hash   bigint NOT NULL,
+    usage          bigint[] NOT NULL,
+    PRIMARY KEY (session, request_type, request_number, content_hash)
+);
+COMMENT ON TABLE gyro.unmatched_usage IS 'usage reported for sessions never seen (G-24): not charged, kept for the operator';
+COMMENT ON COLUMN gyro.unmatched_usage.at IS 'when it was reported';
+COMMENT ON COLUMN gyro.unmatched_usage.session IS 'hash of Session-Id and CC-Sub-Session-Id';
+COMMENT ON COLUMN gyro.unmatched_usage.session_id IS 'Session-Id';
+COMMENT ON COLUMN gyro.unmatched_usage.origin_host IS 'who reported';
+COMMENT ON COLUMN gyro.unmatched_usage.request_type IS 'CC-Request-Type';
+COMMENT ON COLUMN gyro.unmatched_usage.request_number IS 'CC-Request-Number';
+COMMENT ON COLUMN gyro.unmatched_usage.content_hash IS 'as in gyro.record';
+COMMENT ON COLUMN gyro.unmatched_usage.usage IS 'rows of {Rating-Group or -1, unit, units}';
+
+-- A change of what a cached profile holds makes every node reload it (no dependence on NOTIFY).
+CREATE FUNCTION gyro.profile_touch(for_account bigint) RETURNS void LANGUAGE sql AS $$
+    UPDATE gyro.account SET profile_version = profile_version + 1, version = version + 1
+     WHERE account_id = for_account
+$$;
+
+CREATE FUNCTION gyro.subscriber_changed() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP <> 'INSERT' THEN
+        PERFORM gyro.profile_touch(OLD.account_id);
+    END IF;
+    IF TG_OP <> 'DELETE' THEN
+        IF TG_OP = 'INSERT' OR NEW.account_id <> OLD.account_id THEN
+            PERFORM gyro.profile_touch(NEW.account_id);
+        END IF;
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER subscriber_changed AFTER INSERT OR UPDATE OR DELETE ON gyro.subscriber
+    FOR EACH ROW EXECUTE FUNCTION gyro.subscriber_changed();
+
+CREATE FUNCTION gyro.identity_changed() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP <> 'INSERT' THEN
+        PERFORM gyro.profile_touch(account_id) FROM gyro.subscriber WHERE subscriber_id = OLD.subscriber_id;
+    END IF;
+    IF TG_OP <> 'DELETE' THEN
+        PERFORM gyro.profile_touch(account_id) FROM gyro.subscriber WHERE subscriber_id = NEW.subscriber_id;
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER identity_changed AFTER INSERT OR UPDATE OR DELETE ON gyro.subscriber_identity
+    FOR EACH ROW EXECUTE FUNCTION gyro.identity_changed();
+
+-- Fires only where these columns are named in SET: the hot path names none of them.
+CREATE FUNCTION gyro.account_provisioned() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.version := OLD.version + 1;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER account_provisioned BEFORE UPDATE OF state, currency, credit_limit, valid_until ON gyro.account
+    FOR EACH ROW EXECUTE FUNCTION gyro.account_provisioned();

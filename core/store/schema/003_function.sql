@@ -1,0 +1,217 @@
+-- What operators and other systems call: everything gyroctl does is one of these.
+
+-- Opens an account with an opening balance (micro-units).
+CREATE FUNCTION gyro.account_open(for_account bigint, currency_number smallint, opening_micros bigint,
+                                  credit_limit_micros bigint DEFAULT 0) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO gyro.account (account_id, group_id, currency, credit_limit, balance)
+    VALUES (for_account, for_account, currency_number, credit_limit_micros, opening_micros);
+    INSERT INTO gyro.payment (account_id, group_id, kind, amount, balance, reference)
+    VALUES (for_account, for_account, 1, opening_micros, opening_micros, 'opening');
+END $$;
+
+-- Adds to (kind 2) or adjusts (kind 3) a balance; the same reference pays once. Returns the balance.
+CREATE FUNCTION gyro.pay(for_account bigint, amount_micros bigint, payment_reference text, payment_kind smallint)
+RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    owner   bigint;
+    current bigint;
+    earlier bigint;
+BEGIN
+    IF abs(amount_micros) > 1152921504606846976 THEN
+        RAISE EXCEPTION 'amount out of range' USING ERRCODE = 'numeric_value_out_of_range';
+    END IF;
+    SELECT group_id, balance INTO owner, current FROM gyro.account WHERE account_id = for_account FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'account % does not exist', for_account USING ERRCODE = 'no_data_found';
+    END IF;
+    SELECT amount INTO earlier FROM gyro.payment WHERE account_id = for_account AND reference = payment_reference;
+    IF FOUND THEN
+        IF earlier <> amount_micros THEN
+            RAISE EXCEPTION 'reference % was used for another amount', payment_reference
+                USING ERRCODE = 'unique_violation';
+        END IF;
+        RETURN current;
+    END IF;
+    UPDATE gyro.account SET balance = balance + amount_micros, version = version + 1
+     WHERE account_id = for_account RETURNING balance INTO current;
+    INSERT INTO gyro.payment (account_id, group_id, kind, amount, balance, reference)
+    VALUES (for_account, owner, payment_kind, amount_micros, current, payment_reference);
+    RETURN current;
+END $$;
+
+CREATE FUNCTION gyro.topup(for_account bigint, amount_micros bigint, payment_reference text)
+RETURNS bigint LANGUAGE plpgsql AS $$
+BEGIN
+    IF amount_micros <= 0 THEN
+        RAISE EXCEPTION 'a top-up must be positive' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    RETURN gyro.pay(for_account, amount_micros, payment_reference, 2::smallint);
+END $$;
+
+-- Asks the sweeper to end a session: its reservations are released within a sweep period.
+CREATE FUNCTION gyro.session_release(wanted uuid) RETURNS boolean LANGUAGE sql AS $$
+    UPDATE gyro.session_index SET release_requested = true, check_at = now()
+     WHERE session = wanted RETURNING true
+$$;
+
+-- Makes the daily partitions of gyro.record for today and the next days; returns how many were new.
+-- Rows that no partition takes go to gyro.record_default: nothing is lost if nobody calls this.
+CREATE FUNCTION gyro.record_partition(days_ahead integer DEFAULT 2) RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+    day  date;
+    name text;
+    made integer := 0;
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtext('gyro.record_partition'));
+    FOR day IN SELECT d::date FROM generate_series(current_date, current_date + days_ahead, interval '1 day') d LOOP
+        name := 'record_' || to_char(day, 'YYYYMMDD');
+        CONTINUE WHEN to_regclass('gyro.' || name) IS NOT NULL;
+        -- A day that already has rows in the default partition stays there.
+        CONTINUE WHEN EXISTS (SELECT FROM gyro.record_default
+                               WHERE at >= day::timestamptz AND at < (day + 1)::timestamptz);
+        EXECUTE format('CREATE TABLE gyro.%I PARTITION OF gyro.record FOR VALUES FROM (%L) TO (%L)',
+                       name, day::timestamptz, (day + 1)::timestamptz);
+        made := made + 1;
+    END LOOP;
+    RETURN made;
+END $$;
+
+-- Number of rows of a bigint matrix.
+CREATE FUNCTION gyro.matrix_rows(matrix bigint[]) RETURNS integer LANGUAGE sql IMMUTABLE AS $$
+    SELECT coalesce(array_length(matrix, 1), 0)
+$$;
+
+-- Two halves of a session key as the uuid that gyro.session_index and gyro.record use.
+CREATE FUNCTION gyro.session_uuid(hi bigint, lo bigint) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$
+    SELECT (lpad(to_hex(hi), 16, '0') || lpad(to_hex(lo), 16, '0'))::uuid
+$$;
+
+CREATE VIEW gyro.session AS
+SELECT a.account_id, n AS session_no, gyro.session_uuid(a.sessions[n][1], a.sessions[n][2]) AS session,
+       i.session_id, i.sub_session,
+       a.sessions[n][3] AS subscriber_id, a.sessions[n][4] AS gateway_id,
+       a.sessions[n][5]::smallint AS state,
+       CASE a.sessions[n][5] WHEN 1 THEN 'open' WHEN 2 THEN 'terminated' WHEN 3 THEN 'expired'
+            WHEN 4 THEN 'released' END AS state_name,
+       to_timestamp(a.sessions[n][6] / 1000000.0) AS opened,
+       to_timestamp(a.sessions[n][7] / 1000000.0) AS deadline,
+       a.sessions[n][8] AS highest_number, a.sessions[n][9] AS seen,
+       a.sessions[n][10] AS initial_number, a.sessions[n][11] AS initial_end_to_end
+  FROM gyro.account a
+ CROSS JOIN LATERAL generate_series(1, gyro.matrix_rows(a.sessions)) n
+  LEFT JOIN gyro.session_index i ON i.session = gyro.session_uuid(a.sessions[n][1], a.sessions[n][2]);
+COMMENT ON VIEW gyro.session IS 'sessions in the account rows: open ones, and the last ended ones';
+
+CREATE VIEW gyro.reservation AS
+SELECT a.account_id, r[n][1]::integer AS session_no,
+       gyro.session_uuid(a.sessions[r[n][1]][1], a.sessions[r[n][1]][2]) AS session,
+       r[n][2] AS rating_group, r[n][3] AS service_key, r[n][4]::smallint AS unit, r[n][5] AS granted,
+       r[n][6] AS reserved, r[n][7] AS price_micros, r[n][8] AS block, r[n][9] AS carry,
+       r[n][10] AS rule_id, r[n][11] AS validity_s
+  FROM gyro.account a
+ CROSS JOIN LATERAL (SELECT a.reservations AS r) m
+ CROSS JOIN LATERAL generate_series(1, gyro.matrix_rows(r)) n;
+COMMENT ON VIEW gyro.reservation IS 'what each session holds per Rating-Group and service set';
+
+CREATE VIEW gyro.kept_answer AS
+SELECT a.account_id, w[n][1]::integer AS session_no,
+       gyro.session_uuid(a.sessions[w[n][1]][1], a.sessions[w[n][1]][2]) AS session,
+       (w[n][2] >> 32)::smallint AS request_type, w[n][2] & 4294967295 AS request_number,
+       w[n][3] AS content_hash, (w[n][4] & 65535)::integer AS result,
+       (w[n][4] >> 16 & 65535)::integer AS service_result, (w[n][4] >> 32 & 15)::smallint AS unit,
+       (w[n][4] >> 36 & 15)::smallint - 1 AS final_unit, (w[n][4] >> 40 & 65535)::integer AS quota_holding_s,
+       w[n][5] AS rating_group, w[n][6] AS service_key, w[n][7] AS granted,
+       w[n][8] >> 32 & 4294967295 AS validity_s, w[n][8] & 4294967295 AS threshold
+  FROM gyro.account a
+ CROSS JOIN LATERAL (SELECT a.answers AS w) m
+ CROSS JOIN LATERAL generate_series(1, gyro.matrix_rows(w)) n;
+COMMENT ON VIEW gyro.kept_answer IS 'answers kept for duplicates, one row per service';
+
+CREATE VIEW gyro.charge AS
+SELECT r.at, r.account_id, r.subscriber_id, r.session, r.opened, r.request_type, r.request_number, n AS position,
+       r.charges[n][1] AS rating_group, r.charges[n][2] AS service_key,
+       (r.charges[n][3] >> 16 & 65535)::integer AS result, (r.charges[n][3] >> 32 & 15)::smallint AS unit,
+       (r.charges[n][3] >> 36 & 15)::smallint - 1 AS final_unit,
+       (r.charges[n][3] >> 40 & 65535)::integer AS quota_holding_s,
+       r.charges[n][4] AS used, r.charges[n][5] AS debit, r.charges[n][6] AS granted, r.charges[n][7] AS reserved,
+       r.charges[n][8] AS price_micros, r.charges[n][9] AS block, r.charges[n][10] AS carry,
+       r.charges[n][11] AS rule_id, r.charges[n][12] >> 32 & 4294967295 AS validity_s,
+       r.charges[n][12] & 4294967295 AS threshold, r.charges[n][13]::smallint AS flags,
+       r.charges[n][14] AS debit_price_micros, r.charges[n][15] AS debit_block
+  FROM gyro.record r CROSS JOIN LATERAL generate_series(1, gyro.matrix_rows(r.charges)) n;
+COMMENT ON VIEW gyro.charge IS 'records, one row per service: usage at the debit price, grant at the price';
+
+-- Both sides of the ledger: money in (payments) and out (usage).
+CREATE VIEW gyro.ledger AS
+SELECT at, account_id, amount, balance,
+       CASE kind WHEN 1 THEN 'opening' WHEN 2 THEN 'top-up' ELSE 'adjustment' END AS entry, reference
+  FROM gyro.payment
+UNION ALL
+SELECT at, account_id, -debit, balance, 'usage', session::text || ' ' || request_type || '/' || request_number
+  FROM gyro.record WHERE debit <> 0;
+COMMENT ON VIEW gyro.ledger IS 'every change of a balance';
+
+-- The invariants of the design (I1, I3, I4, I6). Any row returned is a bug.
+CREATE FUNCTION gyro.audit(sweep_grace interval DEFAULT '1 minute')
+RETURNS TABLE (invariant text, account_id bigint, detail text) LANGUAGE sql STABLE AS $$
+    -- I1: balance = payments - debits, account by account
+    SELECT 'I1', a.account_id, format('balance %s, ledger %s', a.balance, coalesce(p.total, 0) - coalesce(d.total, 0))
+      FROM gyro.account a
+      LEFT JOIN (SELECT account_id, sum(amount) AS total FROM gyro.payment GROUP BY 1) p USING (account_id)
+      LEFT JOIN (SELECT account_id, sum(debit) AS total FROM gyro.record GROUP BY 1) d USING (account_id)
+     WHERE a.balance <> coalesce(p.total, 0) - coalesce(d.total, 0)
+    UNION ALL
+    -- I1: a request's debit = its services' debits
+    SELECT 'I1', r.account_id, format('session %s %s/%s: debit %s, services %s', r.session, r.request_type,
+                                      r.request_number, r.debit, s.total)
+      FROM gyro.record r
+     CROSS JOIN LATERAL (SELECT coalesce(sum(r.charges[n][5]), 0) AS total
+                           FROM generate_series(1, gyro.matrix_rows(r.charges)) n) s
+     WHERE r.debit <> s.total
+    UNION ALL
+    -- I1: a debit or payment of an account that does not exist
+    SELECT 'I1', r.account_id, 'record without account'
+      FROM (SELECT DISTINCT account_id FROM gyro.record) r
+     WHERE NOT EXISTS (SELECT FROM gyro.account a WHERE a.account_id = r.account_id)
+    UNION ALL
+    -- I3: reserved = sum of open reservations
+    SELECT 'I3', a.account_id, format('reserved %s, reservations %s', a.reserved, s.total)
+      FROM gyro.account a
+     CROSS JOIN LATERAL (SELECT coalesce(sum(a.reservations[n][6]), 0) AS total
+                           FROM generate_series(1, gyro.matrix_rows(a.reservations)) n) s
+     WHERE a.reserved <> s.total
+    UNION ALL
+    -- I4: each grant in a stored answer is covered, to the micro-unit, by its reservation
+    SELECT 'I4', c.account_id, format('session %s %s/%s Rating-Group %s: granted %s at %s per %s, carry %s, reserved %s',
+                                      c.session, c.request_type, c.request_number, c.rating_group, c.granted,
+                                      c.price_micros, c.block, c.carry, c.reserved)
+      FROM gyro.charge c
+     WHERE c.reserved <> CASE WHEN c.granted > 0
+                              THEN ceil((c.granted::numeric * c.price_micros + c.carry) / c.block) ELSE 0 END
+    UNION ALL
+    SELECT 'I4', r.account_id, format('session %s Rating-Group %s: granted %s, reserved %s', r.session, r.rating_group,
+                                      r.granted, r.reserved)
+      FROM gyro.reservation r
+     WHERE r.reserved <> CASE WHEN r.granted > 0
+                              THEN ceil((r.granted::numeric * r.price_micros + r.carry) / r.block) ELSE 0 END
+    UNION ALL
+    -- I6: no request is charged twice
+    SELECT 'I6', r.account_id, format('session %s %s/%s decided %s times', r.session, r.request_type, r.request_number, count(*))
+      FROM gyro.record r WHERE r.request_type <> 0
+     GROUP BY r.account_id, r.session, r.opened, r.request_type, r.request_number HAVING count(*) > 1
+    UNION ALL
+    -- I6: below the credit limit only by over-use that was flagged
+    SELECT 'I6', a.account_id, format('balance %s, credit limit %s, no flagged over-use', a.balance, a.credit_limit)
+      FROM gyro.account a
+     WHERE a.balance + a.credit_limit < 0
+       AND NOT EXISTS (SELECT FROM gyro.record r WHERE r.account_id = a.account_id AND r.flags & 1 = 1)
+    UNION ALL
+    -- I6: nothing open beyond its deadline and the sweeper's time; an ended session holds nothing
+    SELECT 'I6', s.account_id, format('session %s open since %s, deadline %s', s.session, s.opened, s.deadline)
+      FROM gyro.session s WHERE s.state = 1 AND s.deadline < now() - sweep_grace
+    UNION ALL
+    SELECT 'I6', s.account_id, format('session %s ended, holds %s', s.session, r.reserved)
+      FROM gyro.session s JOIN gyro.reservation r ON r.account_id = s.account_id AND r.session_no = s.session_no
+     WHERE s.state <> 1 AND r.reserved <> 0
+$$;
