@@ -71,4 +71,4 @@ ENUMS = {
     (10415, 2047): ({6}, set(), "TWAN of newer releases"),
 }
 
-LACKING = {(0, c) for c in range(659, 670)} | {(10415, 3926), (10415, 28)}
+LACKING = {(0, c) for c in range(659, 670)} | {(10415, c) for c in (28, 2322, 2701, 3926)}

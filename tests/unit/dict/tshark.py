@@ -84,7 +84,8 @@ def capture(table, path):
         ("Subscription-Id-IMSI", "460009999999999")])))
     reply(4, answer("b", 1, 0, 5030, ("Error-Message", "E5030 no such subscriber"),
                     ("Failed-AVP", [("User-Name", "nobody@spec.test")])))
-    ask(5, session("c", 1, 0, IMSI))
+    ask(5, session("c", 1, 0, IMSI, ("Service-Information", [("IMS-Information", [
+        ("IMS-Emergency-Indicator", 1), ("Transit-IOI-List", "spec.test")])])))
     reply(5, answer("c", 1, 0, 3004)[:4], P | E)
     ask(6, [*session("a", 1, 0)[:5], ("Destination-Host", "pgw1.spec.test"), ("Re-Auth-Request-Type", 0),
             ("Rating-Group", 10)], command="RAR", from_client=False)
