@@ -1,0 +1,356 @@
+/* The store in memory: see world.h. Runs out of memory by aborting: it is a test. */
+#include "tests/lib/world.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void *resized(void *memory, size_t n, size_t size)
+{
+	void *bigger = realloc(memory, (n > 0 ? n : 1) * size);
+
+	if (!bigger)
+		abort();
+	return bigger;
+}
+
+void gy_world_init(struct gy_world *world, const struct gy_catalogue *catalogue,
+		   const struct gy_account *accounts, unsigned n_accounts, gy_time_us now)
+{
+	*world = (struct gy_world){ .catalogue = catalogue,
+				    .now = now,
+				    .late_window_us = 86400 * GY_SECOND_US };
+	world->accounts = resized(NULL, n_accounts, sizeof(*world->accounts));
+	world->n_accounts = n_accounts;
+	for (unsigned i = 0; i < n_accounts; i++)
+		world->accounts[i] = (struct gy_world_account){ .account = accounts[i],
+								.paid = accounts[i].balance };
+}
+
+void gy_world_free(struct gy_world *world)
+{
+	for (unsigned i = 0; i < world->n_accounts; i++) {
+		free(world->accounts[i].account.sessions);
+		free(world->accounts[i].account.reservations);
+		free(world->accounts[i].account.answers);
+	}
+	for (unsigned i = 0; i < world->n_records; i++)
+		free(world->records[i].charges);
+	free(world->accounts);
+	free(world->index);
+	free(world->records);
+	free(world->rows);
+	free(world->plan.services);
+	free(world->plan.charges);
+	*world = (struct gy_world){ 0 };
+}
+
+/* The store gives exactly the promised room, so that a core that takes more is caught. */
+static void make_room(struct gy_account *a, const struct gy_ccr *ccr)
+{
+	unsigned sessions, reservations, answers;
+
+	gy_account_room(ccr, &sessions, &reservations, &answers);
+	a->sessions_room = a->n_sessions + sessions;
+	a->reservations_room = a->n_reservations + reservations;
+	a->answers_room = a->n_answers + answers;
+	a->sessions = resized(a->sessions, a->sessions_room, sizeof(*a->sessions));
+	a->reservations = resized(a->reservations, a->reservations_room, sizeof(*a->reservations));
+	a->answers = resized(a->answers, a->answers_room, sizeof(*a->answers));
+}
+
+static void make_plan(struct gy_world *world, unsigned room)
+{
+	struct gy_plan *plan = &world->plan;
+	struct gy_service_answer *services = plan->services;
+	struct gy_charge *charges = plan->charges;
+
+	*plan = (struct gy_plan){ .room = room };
+	plan->services = resized(services, room, sizeof(*services));
+	plan->charges = resized(charges, room, sizeof(*charges));
+}
+
+static struct gy_world_index *find_index(struct gy_world *world, struct gy_session_key key)
+{
+	for (unsigned i = 0; i < world->n_index; i++)
+		if (world->index[i].key.hi == key.hi && world->index[i].key.lo == key.lo)
+			return &world->index[i];
+	return NULL;
+}
+
+static bool of_session(const struct gy_record *record, const struct gy_world_index *entry)
+{
+	return record->session.hi == entry->key.hi && record->session.lo == entry->key.lo &&
+	       record->opened_us == entry->opened_us;
+}
+
+static void load_rows(struct gy_world *world, const struct gy_world_record *found,
+		      struct gy_history *history)
+{
+	history->found = true;
+	history->content_hash = found->record.content_hash;
+	history->end_to_end = found->record.end_to_end;
+	history->rc = found->record.rc;
+	history->n_rows = found->record.n_charges;
+	world->rows = resized(world->rows, found->record.n_charges, sizeof(*world->rows));
+	for (unsigned i = 0; i < found->record.n_charges; i++) {
+		const struct gy_charge *c = &found->charges[i];
+
+		world->rows[i] = (struct gy_kept_answer){
+			.type = (enum gy_request_type)found->record.type,
+			.number = found->record.number,
+			.content_hash = found->record.content_hash,
+			.rc = found->record.rc,
+			.service_rc = c->rc,
+			.unit = c->granted > 0 ? c->unit : GY_UNIT_NONE,
+			.final_unit = c->final_unit,
+			.quota_holding_s = c->quota_holding_s,
+			.rating_group = c->flags & GY_CHARGE_NO_RATING_GROUP
+						? -1
+						: (int64_t)c->rating_group,
+			.service_key = c->service_key,
+			.granted = c->granted,
+			.validity_s = c->validity_s,
+			.threshold = c->threshold,
+		};
+	}
+	history->rows = world->rows;
+}
+
+static void load_history(struct gy_world *world, const struct gy_ccr *ccr,
+			 struct gy_history *history)
+{
+	const struct gy_world_index *entry = find_index(world, ccr->session);
+
+	*history = (struct gy_history){ 0 };
+	if (!entry)
+		return;
+	history->known = true;
+	history->account_id = world->accounts[entry->account].account.account_id;
+	history->subscriber_id = entry->subscriber_id;
+	history->gateway_id = entry->gateway_id;
+	history->opened_us = entry->opened_us;
+	history->ended_us = entry->opened_us;
+	for (unsigned i = 0; i < world->n_records; i++) {
+		const struct gy_record *r = &world->records[i].record;
+
+		if (!of_session(r, entry))
+			continue;
+		if ((r->type == GY_TERMINATION || r->type == 0) && !(r->flags & GY_CHARGE_LATE))
+			history->ended_us = r->at_us;
+		if (r->type == (int)ccr->type && r->number == ccr->number)
+			load_rows(world, &world->records[i], history);
+	}
+}
+
+static void add_record(struct gy_world *world, int account)
+{
+	struct gy_world_record *r;
+
+	if (world->n_records == world->records_room) {
+		world->records_room = world->records_room > 0 ? 2 * world->records_room : 64;
+		world->records =
+			resized(world->records, world->records_room, sizeof(*world->records));
+	}
+	r = &world->records[world->n_records++];
+	r->account = account;
+	r->record = world->plan.record;
+	r->charges = resized(NULL, r->record.n_charges, sizeof(*r->charges));
+	if (r->record.n_charges > 0)
+		memcpy(r->charges, world->plan.record.charges,
+		       r->record.n_charges * sizeof(*r->charges));
+	r->record.charges = r->charges;
+}
+
+/* A reused Session-Id takes the index row over, as the store's upsert does. */
+static void add_index(struct gy_world *world, const struct gy_ccr *ccr, int account,
+		      const struct gy_profile *profile)
+{
+	struct gy_world_index *entry = find_index(world, ccr->session);
+
+	if (!entry) {
+		if (world->n_index == world->index_room) {
+			world->index_room = world->index_room > 0 ? 2 * world->index_room : 64;
+			world->index =
+				resized(world->index, world->index_room, sizeof(*world->index));
+		}
+		entry = &world->index[world->n_index++];
+	}
+	*entry = (struct gy_world_index){
+		.key = ccr->session,
+		.account = account,
+		.subscriber_id = profile->subscriber_id,
+		.gateway_id = ccr->gateway_id,
+		.opened_us = world->plan.record.opened_us,
+		.check_at_us = world->plan.check_at_us,
+	};
+}
+
+const struct gy_answer *gy_world_request(struct gy_world *world, const struct gy_ccr *ccr,
+					 int account, const struct gy_profile *profile)
+{
+	struct gy_account *a = &world->accounts[account].account;
+	struct gy_history history;
+	struct gy_view view = {
+		.account = a,
+		.profile = profile,
+		.session_indexed = find_index(world, ccr->session) != NULL,
+		.late_window_us = world->late_window_us,
+	};
+	enum gy_rc rc;
+
+	make_room(a, ccr);
+	make_plan(world, gy_plan_room(ccr, a, NULL));
+	rc = gy_charge_decide(ccr, &view, world->catalogue, world->now, &world->plan);
+	if (rc == GY_NEED_HISTORY) {
+		world->n_histories++;
+		load_history(world, ccr, &history);
+		view.history = &history;
+		make_plan(world, gy_plan_room(ccr, a, &history));
+		rc = gy_charge_decide(ccr, &view, world->catalogue, world->now, &world->plan);
+	}
+	if (rc != GY_OK) {
+		fprintf(stderr, "gy_charge_decide: %s\n", gy_rc_name(rc));
+		abort();
+	}
+	if (world->plan.changed) {
+		gy_plan_check(a, &world->plan);
+		add_record(world, account);
+		if (world->plan.opened)
+			add_index(world, ccr, account, profile);
+	}
+	world->n_unmatched += world->plan.unmatched;
+	return &world->plan.answer;
+}
+
+unsigned gy_world_sweep(struct gy_world *world)
+{
+	unsigned ended = 0;
+
+	for (unsigned i = 0; i < world->n_index; i++) {
+		struct gy_world_index *entry = &world->index[i];
+		struct gy_account *a = &world->accounts[entry->account].account;
+
+		if (entry->check_at_us == 0 || entry->check_at_us > world->now)
+			continue;
+		make_plan(world, a->n_reservations + 1);
+		gy_charge_end(a, entry->key, GY_SESSION_EXPIRED, world->now, world->late_window_us,
+			      &world->plan);
+		entry->check_at_us = world->plan.check_at_us;
+		if (!world->plan.changed)
+			continue;
+		add_record(world, entry->account);
+		ended++;
+	}
+	return ended;
+}
+
+void gy_world_topup(struct gy_world *world, int account, int64_t micros)
+{
+	world->accounts[account].account.balance += micros;
+	world->accounts[account].paid += micros;
+}
+
+/* ---- the audit ---- */
+
+static const char *audit_reservations(const struct gy_account *a)
+{
+	int64_t held = 0;
+
+	for (unsigned i = 0; i < a->n_reservations; i++) {
+		const struct gy_reservation *r = &a->reservations[i];
+		__int128 due = (__int128)r->granted * r->rate.price_micros + r->carry;
+
+		if (r->session >= a->n_sessions)
+			return "a reservation without session";
+		if (r->granted < 0 || r->reserved < 0 || r->carry < 0)
+			return "a negative reservation";
+		if (r->granted > 0 && (r->rate.block <= 0 || r->carry >= r->rate.block))
+			return "a reservation with an impossible rate";
+		if (r->reserved !=
+		    (r->granted > 0 ? (int64_t)((due + r->rate.block - 1) / r->rate.block) : 0))
+			return "I4: a reservation does not hold the price of its grant";
+		if (r->reserved > 0 && a->sessions[r->session].state != GY_SESSION_OPEN)
+			return "I6: an ended session holds money";
+		held += r->reserved;
+	}
+	return held == a->reserved ? NULL : "I3: reserved is not the sum of the reservations";
+}
+
+static bool same_decision(const struct gy_record *a, const struct gy_record *b)
+{
+	return a->session.hi == b->session.hi && a->session.lo == b->session.lo &&
+	       a->opened_us == b->opened_us && a->type == b->type && a->number == b->number;
+}
+
+const char *gy_world_audit(const struct gy_world *world)
+{
+	for (unsigned n = 0; n < world->n_accounts; n++) {
+		const struct gy_account *a = &world->accounts[n].account;
+		const char *wrong = audit_reservations(a);
+		int64_t debited = 0;
+
+		if (wrong)
+			return wrong;
+		for (unsigned i = 0; i < world->n_records; i++)
+			if (world->records[i].account == (int)n)
+				debited += world->records[i].record.debit;
+		if (a->balance != world->accounts[n].paid - debited)
+			return "I1: the balance is not what was paid less what was debited";
+	}
+	for (unsigned i = 0; i < world->n_records; i++) {
+		const struct gy_record *r = &world->records[i].record;
+		int64_t sum = 0;
+
+		for (unsigned k = 0; k < r->n_charges; k++)
+			sum += r->charges[k].debit;
+		if (sum != r->debit)
+			return "I1: a record's debit is not the sum of its services'";
+		/* Only recent ones: the whole square would take too long in the fuzz test. */
+		for (unsigned k = i > 512 ? i - 512 : 0; k < i && r->type != 0; k++)
+			if (same_decision(r, &world->records[k].record))
+				return "I6: one request was decided twice";
+	}
+	return NULL;
+}
+
+/* ---- the content hash ---- */
+
+static uint64_t hash(uint64_t h, const void *data, size_t len)
+{
+	const uint8_t *bytes = data;
+
+	for (size_t i = 0; i < len; i++)
+		h = (h ^ bytes[i]) * UINT64_C(0x100000001b3);
+	return h;
+}
+
+#define HASH(h, value) hash((h), &(value), sizeof(value))
+
+uint64_t gy_world_content_hash(const struct gy_ccr *ccr)
+{
+	uint64_t h = UINT64_C(0xcbf29ce484222325);
+
+	h = HASH(h, ccr->type);
+	h = HASH(h, ccr->number);
+	h = HASH(h, ccr->multiple_services);
+	h = HASH(h, ccr->termination_cause);
+	h = hash(h, ccr->service_context.data, ccr->service_context.len);
+	for (unsigned i = 0; i < ccr->n_services; i++) {
+		const struct gy_service *s = &ccr->services[i];
+
+		h = HASH(h, s->has_rating_group);
+		h = HASH(h, s->rating_group);
+		h = hash(h, s->service_ids, s->n_service_ids * sizeof(*s->service_ids));
+		h = HASH(h, s->requested);
+		h = HASH(h, s->requested_present);
+		h = HASH(h, s->requested_count);
+		for (unsigned k = 0; k < s->n_used; k++) {
+			h = HASH(h, s->used[k].present);
+			h = HASH(h, s->used[k].count);
+			h = HASH(h, s->used[k].tariff_change);
+		}
+		h = HASH(h, s->reasons);
+	}
+	return h;
+}
