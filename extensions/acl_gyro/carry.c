@@ -1,0 +1,216 @@
+/* Carries requests raw (F2, F3, F5, F11, and spec/gy.md 5.4).
+ *
+ * HOOK_DATA_RECEIVED runs when a message is complete and before freeDiameter has looked at it, and
+ * hands us the buffer. A request that is not base protocol is wrapped there into a small, always
+ * well-formed CCR of our own:
+ *
+ *	header: code 272, application 4, R P, the request's own Hop-by-Hop and End-to-End ids
+ *	Destination-Realm: ours          (so that it is routed to us)
+ *	Gyro-Raw-Request: int64 nanoseconds of arrival, CLOCK_MONOTONIC, host order; the request
+ *
+ * The stack parses two AVPs instead of forty, never makes a session, never judges, never answers;
+ * app_gyro sees every octet the peer sent. Base protocol and answers stay as they are, but are
+ * checked for lengths that 1.2.1's parser computes with below zero: AVPs shorter than their own
+ * header crash it. Such a message becomes one it refuses cleanly, and the connection closes. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <freeDiameter/freeDiameter-host.h>
+#include <freeDiameter/libfdcore.h>
+
+#include "dict/gy_avp_table.h"
+#include "extensions/acl_gyro/guard.h"
+#include "extensions/app_gyro/wire.h"
+
+/* libfdcore exports these but declares them in a private header: a message's buffer is followed by
+ * a struct fd_msg_pmdl (include/freeDiameter/libfdproto.h), these say where. */
+size_t fd_msg_pmdl_sizewithoverhead(size_t datalen);
+struct fd_msg_pmdl *fd_msg_pmdl_get_inbuf(uint8_t *buf, size_t datalen);
+
+#define DEPTH_MAX 16
+
+static struct gy_bytes realm;
+
+/* --- writing ------------------------------------------------------------------------------- */
+
+static uint8_t *put32(uint8_t *p, uint32_t value)
+{
+	p[0] = (uint8_t)(value >> 24);
+	p[1] = (uint8_t)(value >> 16);
+	p[2] = (uint8_t)(value >> 8);
+	p[3] = (uint8_t)value;
+	return p + 4;
+}
+
+static size_t padded(size_t n)
+{
+	return (n + 3) & ~(size_t)3;
+}
+
+static size_t wrapped_size(size_t raw)
+{
+	return GY_HEADER_SIZE + 8 + padded(realm.len) + 12 + 8 + padded(raw);
+}
+
+static void wrap(uint8_t *out, size_t size, const uint8_t *raw, size_t raw_len)
+{
+	uint8_t *p = out;
+	struct timespec now;
+	int64_t now_ns;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	now_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+
+	p = put32(p, 1u << 24 | (uint32_t)size);
+	p = put32(p, (GY_CMD_REQUEST | GY_CMD_PROXIABLE) << 24 | GY_CREDIT_CONTROL);
+	p = put32(p, GY_APP_CREDIT_CONTROL);
+	memcpy(p, raw + 12, 8); /* Hop-by-Hop, End-to-End */
+	p += 8;
+
+	p = put32(p, GY_AVP_DESTINATION_REALM);
+	p = put32(p, (uint32_t)GY_AVP_FLAG_M << 24 | (uint32_t)(8 + realm.len));
+	memcpy(p, realm.data, realm.len);
+	memset(p + realm.len, 0, padded(realm.len) - realm.len);
+	p += padded(realm.len);
+
+	p = put32(p, GY_AVP_GYRO_RAW_REQUEST);
+	p = put32(p, (uint32_t)GY_AVP_FLAG_V << 24 | (uint32_t)(12 + 8 + raw_len));
+	p = put32(p, GY_VENDOR_GYRO);
+	memcpy(p, &now_ns, 8);
+	memcpy(p + 8, raw, raw_len);
+	memset(p + 8 + raw_len, 0, padded(raw_len) - raw_len);
+}
+
+/* --- what is let through -------------------------------------------------------------------- */
+
+/* 1.2.1 descends into every group it knows the moment it parses a message. */
+static bool is_group(const struct gy_avp *avp)
+{
+	const struct gy_avp_def *def = gy_avp_find(avp->vendor, avp->code);
+
+	if (def != NULL)
+		return def->type == GY_AVP_TYPE_GROUPED;
+	/* Of the base protocol: E2E-Sequence, and whatever it has beside our table. */
+	return avp->vendor == 0 && (avp->code == 300 || avp->code == 297 || avp->code == 284 ||
+				    avp->code == 279 || avp->code == 260);
+}
+
+static bool well_formed(struct gy_bytes list, unsigned depth)
+{
+	struct gy_avp_cursor cursor = gy_avp_cursor(list);
+	enum gy_avp_step step;
+	struct gy_avp avp;
+
+	if (depth > DEPTH_MAX)
+		return false;
+	while ((step = gy_avp_step(&cursor, &avp)) == GY_AVP_STEP_OK) {
+		/* The V bit with vendor 0 makes the stack look up vendor 0 in a way of its own. */
+		if ((avp.flags & GY_AVP_FLAG_V) && avp.vendor == 0)
+			return false;
+		if (is_group(&avp) && !well_formed(avp.data, depth + 1))
+			return false;
+	}
+	return step == GY_AVP_STEP_END;
+}
+
+/* Nothing a link needs (RFC 6733 §5), and the stack trips over bad ones: Session-Id, Proxy-Info. */
+static bool is_request_trap(const struct gy_avp *avp)
+{
+	if (avp->vendor != 0)
+		return false;
+	if (avp->code == GY_AVP_SESSION_ID || avp->code == GY_AVP_PROXY_INFO)
+		return true;
+	/* F9: nobody is called nothing. */
+	return (avp->code == GY_AVP_ORIGIN_HOST || avp->code == GY_AVP_ORIGIN_REALM) &&
+	       avp->data.len == 0;
+}
+
+/* F3 in an answer: the stack looks its session up, and gives up at a NUL octet. */
+static bool is_answer_trap(const struct gy_avp *avp)
+{
+	return avp->vendor == 0 && avp->code == GY_AVP_SESSION_ID &&
+	       (avp->data.len == 0 || memchr(avp->data.data, 0, avp->data.len) != NULL);
+}
+
+static bool has(struct gy_bytes list, bool (*bad)(const struct gy_avp *avp))
+{
+	struct gy_avp_cursor cursor = gy_avp_cursor(list);
+	struct gy_avp avp;
+
+	while (gy_avp_step(&cursor, &avp) == GY_AVP_STEP_OK)
+		if (bad(&avp))
+			return true;
+	return false;
+}
+
+/* CER, DWR and DPR in the form the standard gives them; with another application id or the P bit
+ * freeDiameter would take them for routable. */
+static bool is_link_request(const uint8_t *header)
+{
+	uint32_t code = gy_get24(header + 5);
+
+	return (header[4] & GY_CMD_PROXIABLE) == 0 && gy_get32(header + 8) == 0 &&
+	       (code == 257 || code == 280 || code == 282);
+}
+
+/* Makes the stack refuse the message and close the connection: no version has the number 0. */
+static void refuse(uint8_t *header)
+{
+	header[0] = 0;
+}
+
+/* Replaces the buffer by a wrapped copy; without memory the request is refused. */
+static void carry(struct fd_cnx_rcvdata *received)
+{
+	size_t size = wrapped_size(received->length);
+	struct fd_msg_pmdl *pmdl;
+	uint8_t *buffer = malloc(fd_msg_pmdl_sizewithoverhead(size));
+
+	if (buffer == NULL) {
+		refuse(received->buffer);
+		return;
+	}
+	pmdl = fd_msg_pmdl_get_inbuf(buffer, size);
+	fd_list_init(&pmdl->sentinel, NULL);
+	pthread_mutex_init(&pmdl->lock, NULL);
+	wrap(buffer, size, received->buffer, received->length);
+
+	pmdl = fd_msg_pmdl_get_inbuf(received->buffer, received->length);
+	pthread_mutex_destroy(&pmdl->lock);
+	free(received->buffer);
+	received->buffer = buffer;
+	received->length = size;
+}
+
+static void on_data(enum fd_hook_type type, struct msg *msg, struct peer_hdr *peer, void *other,
+		    struct fd_hook_permsgdata *pmd, void *data)
+{
+	struct fd_cnx_rcvdata *received = other;
+	struct gy_bytes list;
+
+	(void)type, (void)msg, (void)peer, (void)pmd, (void)data;
+	if (received == NULL || received->length < GY_HEADER_SIZE)
+		return; /* refused by the stack itself */
+	list.data = received->buffer + GY_HEADER_SIZE;
+	list.len = received->length - GY_HEADER_SIZE;
+	if (!(received->buffer[4] & GY_CMD_REQUEST)) {
+		if (!well_formed(list, 0) || has(list, is_answer_trap))
+			refuse(received->buffer);
+	} else if (is_link_request(received->buffer)) {
+		if (!well_formed(list, 0) || has(list, is_request_trap))
+			refuse(received->buffer);
+	} else {
+		carry(received);
+	}
+}
+
+int guard_carry_start(void)
+{
+	struct fd_hook_hdl *handle;
+
+	realm.data = (const uint8_t *)fd_g_config->cnf_diamrlm;
+	realm.len = fd_g_config->cnf_diamrlm_len;
+	return fd_hook_register(1u << HOOK_DATA_RECEIVED, on_data, NULL, NULL, &handle);
+}

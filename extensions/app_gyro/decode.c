@@ -1,0 +1,537 @@
+/* The second step of decoding: one pass over the top-level AVPs of a CCR. See decode.h. */
+#include <string.h>
+#include <strings.h>
+#include <talloc.h>
+#define XXH_INLINE_ALL /* the state lives on the stack */
+#include <xxhash.h>
+
+#include "extensions/app_gyro/decode_internal.h"
+#include "extensions/app_gyro/session_key.h"
+
+#define IETF(name) GY_AVP_ID(0, GY_AVP_##name)
+#define TGPP(name) GY_AVP_ID(GY_VENDOR_3GPP, GY_AVP_##name)
+
+/* Single top-level AVPs: one bit each, for G-08 and G-12. */
+enum {
+	SESSION_ID,
+	ORIGIN_HOST,
+	ORIGIN_REALM,
+	DESTINATION_REALM,
+	DESTINATION_HOST,
+	AUTH_APPLICATION,
+	SERVICE_CONTEXT,
+	REQUEST_TYPE,
+	REQUEST_NUMBER,
+	USER_NAME,
+	ORIGIN_STATE,
+	EVENT_TIMESTAMP,
+	TERMINATION_CAUSE,
+	REQUESTED_ACTION,
+	MULTIPLE_SERVICES,
+	SUB_SESSION,
+	MULTI_SESSION,
+	CORRELATION,
+	EQUIPMENT,
+	REQUESTED_UNIT,
+	SERVICE_ID,
+	SERVICE_INFORMATION,
+};
+
+/* Where an identity stood: the order of G-16, above the kind. */
+enum { FROM_SUBSCRIPTION_ID, FROM_EXTENSION, FROM_USER_NAME, FROM_SERVICE_INFORMATION };
+
+struct ccr_decoder {
+	struct gy_decoder base;
+	struct gy_ccr *ccr;
+	struct gy_bytes origin_host; /* what Origin-Host must be; data NULL: anything */
+	uint32_t seen;
+	unsigned n_services, max_services;
+	struct gy_service *services;
+	struct gy_service command; /* units at command level (G-78) */
+	uint32_t command_service_id;
+	unsigned max_used;
+	struct gy_used *command_used;
+	struct gy_identity identities[GY_IDENTITIES_MAX];
+	unsigned rank[GY_IDENTITIES_MAX]; /* ascending */
+	unsigned n_identities;
+};
+
+/* --- identities (G-16) ------------------------------------------------------------------- */
+
+/* Place among identities of one origin: IMSI, E164, NAI, PRIVATE, SIP URI. */
+static unsigned kind_rank(enum gy_identity_kind kind)
+{
+	switch (kind) {
+	case GY_IDENTITY_IMSI:
+		return 0;
+	case GY_IDENTITY_E164:
+		return 1;
+	case GY_IDENTITY_NAI:
+		return 2;
+	case GY_IDENTITY_PRIVATE:
+		return 3;
+	default:
+		return 4;
+	}
+}
+
+static bool same_bytes(struct gy_bytes a, struct gy_bytes b)
+{
+	return a.len == b.len && memcmp(a.data, b.data, a.len) == 0;
+}
+
+static void identity_add(struct ccr_decoder *d, unsigned from, enum gy_identity_kind kind,
+			 struct gy_bytes value, const struct gy_avp *avp)
+{
+	unsigned rank = from * 8 + kind_rank(kind), i;
+
+	if (kind == GY_IDENTITY_E164 && value.len > 0 && value.data[0] == '+')
+		value = (struct gy_bytes){ value.data + 1, value.len - 1 };
+	if (value.len == 0)
+		return;
+	for (i = 0; i < d->n_identities; i++)
+		if (d->identities[i].kind == kind && same_bytes(d->identities[i].value, value))
+			return; /* said twice: Service-Information repeats what stands above */
+	if (d->n_identities == GY_IDENTITIES_MAX) {
+		gy_fault(&d->base, GY_AVP_OCCURS_TOO_MANY_TIMES, avp, "is one identity too many");
+		return;
+	}
+	for (i = d->n_identities++; i > 0 && d->rank[i - 1] > rank; i--) {
+		d->rank[i] = d->rank[i - 1];
+		d->identities[i] = d->identities[i - 1];
+	}
+	d->rank[i] = rank;
+	d->identities[i] = (struct gy_identity){ kind, value, avp->whole };
+}
+
+/* Subscription-Id (RFC 8506 §8.46). */
+static void subscription_id(struct ccr_decoder *d, const struct gy_avp *group, unsigned from)
+{
+	static const enum gy_identity_kind kinds[] = {
+		GY_IDENTITY_E164, GY_IDENTITY_IMSI,    GY_IDENTITY_SIP_URI,
+		GY_IDENTITY_NAI,  GY_IDENTITY_PRIVATE,
+	};
+	struct gy_avp_cursor cursor = gy_avp_cursor(group->data);
+	const struct gy_avp_def *def;
+	struct gy_bytes data = { NULL, 0 };
+	struct gy_avp avp;
+	uint32_t seen = 0, type = 0;
+
+	while (gy_decoder_next(&d->base, &cursor, &avp, &def)) {
+		switch (GY_AVP_ID(avp.vendor, avp.code)) {
+		case IETF(SUBSCRIPTION_ID_TYPE):
+			if (gy_decoder_once(&d->base, &seen, 0, &avp))
+				type = gy_get32(avp.data.data);
+			break;
+		case IETF(SUBSCRIPTION_ID_DATA):
+			if (gy_decoder_once(&d->base, &seen, 1, &avp))
+				data = avp.data;
+			break;
+		default:
+			gy_decoder_skip(&d->base, &avp, def);
+		}
+	}
+	if (!(seen & 1))
+		gy_fault_missing(&d->base, 0, GY_AVP_SUBSCRIPTION_ID_TYPE);
+	else if (!(seen & 2))
+		gy_fault_missing(&d->base, 0, GY_AVP_SUBSCRIPTION_ID_DATA);
+	else if (type < sizeof(kinds) / sizeof(kinds[0])) /* else: not one we know (G-11) */
+		identity_add(d, from, kinds[type], data, group);
+}
+
+/* Subscription-Id-Extension (RFC 8506 §8.59): the kind is the child's code. */
+static void subscription_id_extension(struct ccr_decoder *d, const struct gy_avp *group,
+				      unsigned from)
+{
+	struct gy_avp_cursor cursor = gy_avp_cursor(group->data);
+	const struct gy_avp_def *def;
+	struct gy_avp avp;
+
+	while (gy_decoder_next(&d->base, &cursor, &avp, &def)) {
+		switch (GY_AVP_ID(avp.vendor, avp.code)) {
+		case IETF(SUBSCRIPTION_ID_E164):
+			identity_add(d, from, GY_IDENTITY_E164, avp.data, group);
+			break;
+		case IETF(SUBSCRIPTION_ID_IMSI):
+			identity_add(d, from, GY_IDENTITY_IMSI, avp.data, group);
+			break;
+		case IETF(SUBSCRIPTION_ID_SIP_URI):
+			identity_add(d, from, GY_IDENTITY_SIP_URI, avp.data, group);
+			break;
+		case IETF(SUBSCRIPTION_ID_NAI):
+			identity_add(d, from, GY_IDENTITY_NAI, avp.data, group);
+			break;
+		case IETF(SUBSCRIPTION_ID_PRIVATE):
+			identity_add(d, from, GY_IDENTITY_PRIVATE, avp.data, group);
+			break;
+		default:
+			gy_decoder_skip(&d->base, &avp, def);
+		}
+	}
+}
+
+/* --- Service-Information (spec/gy.md 1.4) -------------------------------------------------- */
+
+static void ps_information(struct ccr_decoder *d, const struct gy_avp *group)
+{
+	struct gy_conditions *conditions = &d->ccr->conditions;
+	struct gy_avp_cursor cursor = gy_avp_cursor(group->data);
+	const struct gy_avp_def *def;
+	struct gy_avp avp;
+
+	while (gy_decoder_next(&d->base, &cursor, &avp, &def)) {
+		switch (GY_AVP_ID(avp.vendor, avp.code)) {
+		case IETF(CALLED_STATION_ID):
+			conditions->apn = avp.data;
+			break;
+		case TGPP(3GPP_SGSN_MCC_MNC):
+			conditions->serving_mcc_mnc = avp.data;
+			break;
+		case TGPP(3GPP_RAT_TYPE):
+			conditions->rat_type = avp.data;
+			break;
+		case TGPP(3GPP_USER_LOCATION_INFO):
+			conditions->location = avp.data;
+			break;
+		case TGPP(3GPP_MS_TIMEZONE):
+			conditions->time_zone = avp.data;
+			break;
+		case TGPP(3GPP_CHARGING_CHARACTERISTICS):
+			conditions->charging_characteristics = avp.data;
+			break;
+		case TGPP(CHARGING_RULE_BASE_NAME):
+			conditions->rule_base = avp.data;
+			break;
+		default:
+			gy_decoder_skip(&d->base, &avp, def);
+		}
+	}
+}
+
+static void service_information(struct ccr_decoder *d, const struct gy_avp *group)
+{
+	struct gy_avp_cursor cursor = gy_avp_cursor(group->data);
+	const struct gy_avp_def *def;
+	struct gy_avp avp;
+	uint32_t seen = 0;
+
+	while (gy_decoder_next(&d->base, &cursor, &avp, &def)) {
+		switch (GY_AVP_ID(avp.vendor, avp.code)) {
+		case TGPP(PS_INFORMATION):
+			if (gy_decoder_once(&d->base, &seen, 0, &avp))
+				ps_information(d, &avp);
+			break;
+		case IETF(SUBSCRIPTION_ID):
+			subscription_id(d, &avp, FROM_SERVICE_INFORMATION);
+			break;
+		case IETF(SUBSCRIPTION_ID_EXTENSION):
+			subscription_id_extension(d, &avp, FROM_SERVICE_INFORMATION);
+			break;
+		default:
+			gy_decoder_skip(&d->base, &avp, def);
+		}
+	}
+}
+
+/* --- the command level --------------------------------------------------------------------- */
+
+/* The value of an Enumerated or Unsigned32 that must lie in [low, high] (G-11). */
+static uint32_t ranged(struct ccr_decoder *d, const struct gy_avp *avp, uint32_t low, uint32_t high,
+		       const char *reason)
+{
+	uint32_t value = gy_get32(avp->data.data);
+
+	if (value < low || value > high) {
+		gy_fault(&d->base, GY_INVALID_AVP_VALUE, avp, reason);
+		return low;
+	}
+	return value;
+}
+
+/* Text that is a key somewhere: there, and without a NUL (F3: freeDiameter dies of one). */
+static struct gy_bytes name(struct ccr_decoder *d, const struct gy_avp *avp, size_t max)
+{
+	if (avp->data.len == 0)
+		gy_fault(&d->base, GY_INVALID_AVP_VALUE, avp, "is empty");
+	else if (avp->data.len > max)
+		gy_fault(&d->base, GY_INVALID_AVP_VALUE, avp, "is too long");
+	else if (memchr(avp->data.data, 0, avp->data.len) != NULL)
+		gy_fault(&d->base, GY_INVALID_AVP_VALUE, avp, "holds a NUL octet");
+	return avp->data;
+}
+
+/* F10: a peer speaks for itself, unless it is configured as an agent. */
+static void origin_host(struct ccr_decoder *d, const struct gy_avp *avp)
+{
+	struct gy_bytes peer = d->origin_host;
+
+	d->ccr->origin_host = name(d, avp, 255);
+	if (peer.data != NULL &&
+	    (avp->data.len != peer.len ||
+	     strncasecmp((const char *)avp->data.data, (const char *)peer.data, peer.len) != 0))
+		gy_fault(&d->base, GY_INVALID_AVP_VALUE, avp, "is not the connected peer's");
+}
+
+/* AVPs that occur at most once. False: not one of these. */
+static bool take_single(struct ccr_decoder *d, const struct gy_avp *avp,
+			const struct gy_avp_def *def)
+{
+	struct gy_ccr *ccr = d->ccr;
+	struct gy_decoder *base = &d->base;
+
+#define SINGLE(id, bit)                                         \
+	case id:                                                \
+		if (!gy_decoder_once(base, &d->seen, bit, avp)) \
+			return true;
+
+	switch (GY_AVP_ID(avp->vendor, avp->code)) {
+		SINGLE(IETF(SESSION_ID), SESSION_ID)
+		ccr->session_id = name(d, avp, GY_SESSION_ID_MAX);
+		return true;
+		SINGLE(IETF(ORIGIN_HOST), ORIGIN_HOST)
+		origin_host(d, avp);
+		return true;
+		SINGLE(IETF(ORIGIN_REALM), ORIGIN_REALM)
+		ccr->origin_realm = name(d, avp, 255);
+		return true;
+		SINGLE(IETF(DESTINATION_REALM), DESTINATION_REALM)
+		return true; /* judged with the envelope */
+		SINGLE(IETF(DESTINATION_HOST), DESTINATION_HOST)
+		return true;
+		SINGLE(IETF(AUTH_APPLICATION_ID), AUTH_APPLICATION)
+		ranged(d, avp, GY_APP_CREDIT_CONTROL, GY_APP_CREDIT_CONTROL,
+		       "is not 4, as the header says");
+		return true;
+		SINGLE(IETF(SERVICE_CONTEXT_ID), SERVICE_CONTEXT)
+		ccr->service_context = avp->data;
+		return true;
+		SINGLE(IETF(CC_REQUEST_TYPE), REQUEST_TYPE)
+		ccr->type = (enum gy_request_type)ranged(d, avp, GY_INITIAL, GY_EVENT,
+							 "is none of 1..4");
+		return true;
+		SINGLE(IETF(CC_REQUEST_NUMBER), REQUEST_NUMBER)
+		ccr->number = gy_get32(avp->data.data);
+		return true;
+		SINGLE(IETF(USER_NAME), USER_NAME)
+		identity_add(d, FROM_USER_NAME, GY_IDENTITY_USER_NAME, avp->data, avp);
+		return true;
+		SINGLE(IETF(ORIGIN_STATE_ID), ORIGIN_STATE)
+		ccr->has_origin_state = true;
+		ccr->origin_state = gy_get32(avp->data.data);
+		return true;
+		SINGLE(IETF(EVENT_TIMESTAMP), EVENT_TIMESTAMP)
+		return true; /* its length is checked; usage counts when it is reported */
+		SINGLE(IETF(TERMINATION_CAUSE), TERMINATION_CAUSE)
+		ccr->termination_cause = (int)gy_get32(avp->data.data);
+		return true;
+		SINGLE(IETF(REQUESTED_ACTION), REQUESTED_ACTION)
+		ccr->action = (enum gy_requested_action)ranged(d, avp, GY_DIRECT_DEBITING,
+							       GY_PRICE_ENQUIRY, "is none of 0..3");
+		return true;
+		SINGLE(IETF(MULTIPLE_SERVICES_INDICATOR), MULTIPLE_SERVICES)
+		ccr->multiple_services = gy_get32(avp->data.data) == 1;
+		return true;
+		SINGLE(IETF(CC_SUB_SESSION_ID), SUB_SESSION)
+		ccr->has_sub_session = true;
+		ccr->sub_session = gy_get64(avp->data.data);
+		return true;
+		SINGLE(IETF(ACCT_MULTI_SESSION_ID), MULTI_SESSION)
+		return true; /* echoed with the envelope */
+		SINGLE(IETF(CC_CORRELATION_ID), CORRELATION)
+		return true;
+		SINGLE(IETF(USER_EQUIPMENT_INFO), EQUIPMENT)
+		gy_decoder_skip(base, avp, def);
+		return true;
+		SINGLE(IETF(REQUESTED_SERVICE_UNIT), REQUESTED_UNIT)
+		gy_decode_requested(base, avp, &d->command);
+		return true;
+		SINGLE(IETF(SERVICE_IDENTIFIER), SERVICE_ID)
+		d->command_service_id = gy_get32(avp->data.data);
+		d->command.n_service_ids = 1;
+		return true;
+		SINGLE(TGPP(SERVICE_INFORMATION), SERVICE_INFORMATION)
+		service_information(d, avp);
+		return true;
+	default:
+		return false;
+	}
+#undef SINGLE
+}
+
+static void take(struct ccr_decoder *d, const struct gy_avp *avp, const struct gy_avp_def *def)
+{
+	if (take_single(d, avp, def))
+		return;
+	switch (GY_AVP_ID(avp->vendor, avp->code)) {
+	case IETF(SUBSCRIPTION_ID):
+		subscription_id(d, avp, FROM_SUBSCRIPTION_ID);
+		break;
+	case IETF(SUBSCRIPTION_ID_EXTENSION):
+		subscription_id_extension(d, avp, FROM_EXTENSION);
+		break;
+	case IETF(MULTIPLE_SERVICES_CREDIT_CONTROL):
+		if (d->n_services < d->max_services)
+			gy_decode_service(&d->base, avp, &d->services[d->n_services++]);
+		else
+			gy_fault(&d->base, GY_AVP_OCCURS_TOO_MANY_TIMES, avp,
+				 "occurs too many times");
+		break;
+	case IETF(USED_SERVICE_UNIT):
+		if (d->max_services > 0)
+			gy_decoder_skip(&d->base, avp, def); /* the MSCCs count */
+		else if (d->command.n_used < d->max_used)
+			gy_decode_used(&d->base, avp, &d->command_used[d->command.n_used++],
+				       &d->command.reasons);
+		else
+			gy_fault(&d->base, GY_AVP_OCCURS_TOO_MANY_TIMES, avp,
+				 "occurs too many times");
+		break;
+	default:
+		gy_decoder_skip(&d->base, avp, def);
+	}
+}
+
+/* G-08, G-17, G-73: what must be there is there. */
+static void require(struct ccr_decoder *d)
+{
+	static const struct {
+		unsigned bit;
+		uint32_t code;
+	} required[] = {
+		{ SESSION_ID, GY_AVP_SESSION_ID },
+		{ ORIGIN_HOST, GY_AVP_ORIGIN_HOST },
+		{ ORIGIN_REALM, GY_AVP_ORIGIN_REALM },
+		{ DESTINATION_REALM, GY_AVP_DESTINATION_REALM },
+		/* Auth-Application-Id may be missing: some clients have it only inside
+		 * Vendor-Specific-Application-Id, and the header says it anyway. */
+		{ SERVICE_CONTEXT, GY_AVP_SERVICE_CONTEXT_ID },
+		{ REQUEST_TYPE, GY_AVP_CC_REQUEST_TYPE },
+		{ REQUEST_NUMBER, GY_AVP_CC_REQUEST_NUMBER },
+	};
+	enum gy_request_type type = d->ccr->type;
+
+	for (unsigned i = 0; i < sizeof(required) / sizeof(required[0]); i++)
+		if (!(d->seen >> required[i].bit & 1))
+			gy_fault_missing(&d->base, 0, required[i].code);
+	if (type == GY_EVENT && !(d->seen >> REQUESTED_ACTION & 1))
+		gy_fault_missing(&d->base, 0, GY_AVP_REQUESTED_ACTION);
+	if ((type == GY_INITIAL || type == GY_EVENT) && d->n_identities == 0)
+		gy_fault_missing(&d->base, 0, GY_AVP_SUBSCRIPTION_ID);
+}
+
+/* Does the AVP make this request another one? Hops, and what a resend may say anew, don't. */
+static bool is_content(const struct gy_avp *avp)
+{
+	switch (GY_AVP_ID(avp->vendor, avp->code)) {
+	case IETF(PROXY_INFO):
+	case IETF(ROUTE_RECORD):
+	case IETF(DESTINATION_HOST):
+	case IETF(EVENT_TIMESTAMP):
+	case IETF(ORIGIN_STATE_ID):
+		return false;
+	default:
+		return true;
+	}
+}
+
+/* See ccr.h. Neighbours are hashed in one go: nearly always the whole list in two or three. */
+static uint64_t content_hash(struct gy_bytes list)
+{
+	struct gy_avp_cursor cursor = gy_avp_cursor(list);
+	const uint8_t *from = list.data;
+	XXH3_state_t state;
+	struct gy_avp avp;
+
+	XXH3_64bits_reset(&state);
+	while (gy_avp_step(&cursor, &avp) == GY_AVP_STEP_OK) {
+		if (is_content(&avp))
+			continue;
+		XXH3_64bits_update(&state, from, (size_t)(avp.whole.data - from));
+		from = cursor.at;
+	}
+	XXH3_64bits_update(&state, from, (size_t)(cursor.end - from));
+	return XXH3_64bits_digest(&state);
+}
+
+/* Moves what the pass collected into the request. */
+static void finish(struct ccr_decoder *d)
+{
+	struct gy_ccr *ccr = d->ccr;
+
+	ccr->identities = talloc_memdup(d->base.pool, d->identities,
+					d->n_identities * sizeof(d->identities[0]));
+	ccr->n_identities = d->n_identities;
+	if (ccr->identities == NULL && d->n_identities > 0)
+		gy_fault(&d->base, GY_NO_MEMORY, NULL, "no memory");
+	ccr->services = d->services;
+	ccr->n_services = d->n_services;
+	ccr->services_at_command_level = d->n_services == 0;
+	if (d->n_services > 0)
+		return;
+	if (!d->command.requested && d->command.n_used == 0 && d->command.n_service_ids == 0)
+		return;
+	d->command.used = d->command_used;
+	if (d->command.n_service_ids > 0) {
+		d->command.service_ids = talloc_memdup(d->base.pool, &d->command_service_id,
+						       sizeof(d->command_service_id));
+		d->command.service_key = (int64_t)d->command_service_id + 1;
+	}
+	ccr->services = talloc_memdup(d->base.pool, &d->command, sizeof(d->command));
+	ccr->n_services = 1;
+	if (ccr->services == NULL ||
+	    (d->command.n_service_ids > 0 && d->command.service_ids == NULL))
+		gy_fault(&d->base, GY_NO_MEMORY, NULL, "no memory");
+}
+
+/* Room for the MSCCs and for Used-Service-Units at command level; false if there is no memory. */
+static bool make_room(struct ccr_decoder *d, struct gy_bytes list,
+		      const struct gy_envelope *envelope)
+{
+	unsigned n = envelope->n_services;
+
+	d->max_services = n < GY_SERVICES_MAX ? n : GY_SERVICES_MAX;
+	if (n > 0) {
+		d->services = talloc_zero_array(d->base.pool, struct gy_service, d->max_services);
+		return d->services != NULL;
+	}
+	n = gy_avp_count(list, 0, GY_AVP_USED_SERVICE_UNIT);
+	d->max_used = n < GY_USED_MAX ? n : GY_USED_MAX;
+	if (n == 0)
+		return true;
+	d->command_used = talloc_zero_array(d->base.pool, struct gy_used, d->max_used);
+	return d->command_used != NULL;
+}
+
+enum gy_rc gy_ccr_decode(void *pool, struct gy_bytes raw, const struct gy_envelope *envelope,
+			 struct gy_bytes peer, struct gy_ccr *ccr, struct gy_answer *error)
+{
+	struct gy_bytes list = { raw.data + GY_HEADER_SIZE, raw.len - GY_HEADER_SIZE };
+	struct gy_avp_cursor cursor = gy_avp_cursor(list);
+	struct ccr_decoder d = {
+		.base = { .pool = pool, .error = error },
+		.ccr = ccr,
+		.origin_host = peer,
+	};
+	const struct gy_avp_def *def;
+	struct gy_avp avp;
+
+	memset(error, 0, sizeof(*error));
+	*ccr = (struct gy_ccr){
+		.action = GY_ACTION_NONE,
+		.end_to_end = envelope->end_to_end,
+		.retransmitted = (envelope->flags & GY_CMD_RETRANSMITTED) != 0,
+	};
+	if (!make_room(&d, list, envelope)) {
+		gy_fault(&d.base, GY_NO_MEMORY, NULL, "no memory");
+		return GY_NO_MEMORY;
+	}
+	while (gy_decoder_next(&d.base, &cursor, &avp, &def))
+		take(&d, &avp, def);
+	require(&d);
+	finish(&d);
+	if (error->rc != GY_OK)
+		return error->rc;
+	ccr->content_hash = content_hash(list);
+	ccr->session = gy_session_key(ccr->session_id, ccr->has_sub_session, ccr->sub_session);
+	return GY_OK;
+}

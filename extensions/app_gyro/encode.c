@@ -1,0 +1,352 @@
+/* See encode.h. */
+#include "extensions/app_gyro/encode.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "dict/gy_avp_table.h"
+#include "extensions/app_gyro/wire.h"
+
+#define FIRST_GUESS  512 /* octets; most answers fit */
+#define FULL_SERVICE 192 /* octets of an MSCC with everything but a redirect address */
+
+struct writer {
+	uint8_t *data;
+	size_t len, cap;
+	bool failed;
+};
+
+/* --- bytes --------------------------------------------------------------------------------- */
+
+/* n octets at the end, zeroed; NULL without memory, and then nothing more is written. */
+static uint8_t *extend(struct writer *w, size_t n)
+{
+	size_t cap = w->cap;
+	uint8_t *data;
+
+	if (w->failed)
+		return NULL;
+	if (w->len + n > cap) {
+		while (w->len + n > cap)
+			cap *= 2;
+		data = realloc(w->data, cap);
+		if (data == NULL) {
+			w->failed = true;
+			return NULL;
+		}
+		w->data = data;
+		w->cap = cap;
+	}
+	data = w->data + w->len;
+	memset(data, 0, n);
+	w->len += n;
+	return data;
+}
+
+static void put24(uint8_t *p, size_t value)
+{
+	p[0] = (uint8_t)(value >> 16);
+	p[1] = (uint8_t)(value >> 8);
+	p[2] = (uint8_t)value;
+}
+
+static void put32(uint8_t *p, uint32_t value)
+{
+	p[0] = (uint8_t)(value >> 24);
+	put24(p + 1, value);
+}
+
+static void put64(uint8_t *p, uint64_t value)
+{
+	put32(p, (uint32_t)(value >> 32));
+	put32(p + 4, (uint32_t)value);
+}
+
+/* --- AVPs: the table says how each is sent --------------------------------------------------- */
+
+/* Header and room for n octets of data; where the data goes, or NULL. */
+static uint8_t *avp_open(struct writer *w, uint32_t vendor, uint32_t code, size_t n)
+{
+	const struct gy_avp_def *def = gy_avp_find(vendor, code);
+	size_t header = vendor ? 12 : 8;
+	uint8_t *p = extend(w, header + ((n + 3) & ~(size_t)3));
+
+	if (p == NULL)
+		return NULL;
+	put32(p, code);
+	p[4] = def ? def->flags : (uint8_t)(vendor ? GY_AVP_FLAG_V : 0);
+	put24(p + 5, header + n);
+	if (vendor)
+		put32(p + 8, vendor);
+	return p + header;
+}
+
+static void avp_u32(struct writer *w, uint32_t vendor, uint32_t code, uint32_t value)
+{
+	uint8_t *p = avp_open(w, vendor, code, 4);
+
+	if (p != NULL)
+		put32(p, value);
+}
+
+static void avp_u64(struct writer *w, uint32_t vendor, uint32_t code, uint64_t value)
+{
+	uint8_t *p = avp_open(w, vendor, code, 8);
+
+	if (p != NULL)
+		put64(p, value);
+}
+
+static void avp_bytes(struct writer *w, uint32_t vendor, uint32_t code, struct gy_bytes value)
+{
+	uint8_t *p = avp_open(w, vendor, code, value.len);
+
+	if (p != NULL && value.len > 0)
+		memcpy(p, value.data, value.len);
+}
+
+static void avp_text(struct writer *w, uint32_t vendor, uint32_t code, const char *text)
+{
+	avp_bytes(w, vendor, code, (struct gy_bytes){ (const uint8_t *)text, strlen(text) });
+}
+
+/* A whole AVP of the request, byte for byte. */
+static void avp_copy(struct writer *w, struct gy_bytes whole)
+{
+	uint8_t *p = extend(w, (whole.len + 3) & ~(size_t)3);
+
+	if (p != NULL)
+		memcpy(p, whole.data, whole.len);
+}
+
+/* Groups: group_open says where it starts, group_close writes its length there. */
+static size_t group_open(struct writer *w, uint32_t vendor, uint32_t code)
+{
+	size_t start = w->len;
+
+	avp_open(w, vendor, code, 0);
+	return start;
+}
+
+static void group_close(struct writer *w, size_t start)
+{
+	if (!w->failed)
+		put24(w->data + start + 5, w->len - start);
+}
+
+/* --- the parts of an answer ------------------------------------------------------------------ */
+
+static void put_money(struct writer *w, int64_t micros)
+{
+	size_t money = group_open(w, 0, GY_AVP_CC_MONEY);
+	size_t value = group_open(w, 0, GY_AVP_UNIT_VALUE);
+	uint32_t exponent = (uint32_t)-6;
+
+	for (; micros != 0 && micros % 10 == 0 && exponent != 0; exponent++)
+		micros /= 10;
+	avp_u64(w, 0, GY_AVP_VALUE_DIGITS, (uint64_t)micros);
+	avp_u32(w, 0, GY_AVP_EXPONENT, micros != 0 ? exponent : 0);
+	group_close(w, value);
+	group_close(w, money);
+}
+
+/* Granted-Service-Unit: one unit type (G-46). */
+static void put_granted(struct writer *w, const struct gy_service_answer *service)
+{
+	size_t start;
+
+	if (service->unit == GY_UNIT_NONE)
+		return;
+	start = group_open(w, 0, GY_AVP_GRANTED_SERVICE_UNIT);
+	switch (service->unit) {
+	case GY_UNIT_OCTETS:
+		avp_u64(w, 0, GY_AVP_CC_TOTAL_OCTETS, (uint64_t)service->granted);
+		break;
+	case GY_UNIT_SECONDS: /* 32 bits on the wire */
+		avp_u32(w, 0, GY_AVP_CC_TIME,
+			service->granted > UINT32_MAX ? UINT32_MAX : (uint32_t)service->granted);
+		break;
+	case GY_UNIT_SERVICE:
+		avp_u64(w, 0, GY_AVP_CC_SERVICE_SPECIFIC_UNITS, (uint64_t)service->granted);
+		break;
+	case GY_UNIT_MONEY:
+		put_money(w, service->granted);
+		break;
+	case GY_UNIT_NONE:
+		break;
+	}
+	group_close(w, start);
+}
+
+/* Final-Unit-Indication: TERMINATE holds nothing else (G-60), REDIRECT its server (G-61). */
+static void put_final_unit(struct writer *w, const struct gy_service_answer *service)
+{
+	const struct gy_policy *policy = service->policy;
+	size_t start, server;
+
+	if (service->final_unit == GY_FINAL_NONE)
+		return;
+	start = group_open(w, 0, GY_AVP_FINAL_UNIT_INDICATION);
+	avp_u32(w, 0, GY_AVP_FINAL_UNIT_ACTION, (uint32_t)service->final_unit);
+	if (service->final_unit != GY_FINAL_TERMINATE && policy != NULL) {
+		for (unsigned i = 0; i < policy->n_filter_ids; i++)
+			avp_text(w, 0, GY_AVP_FILTER_ID, policy->filter_ids[i]);
+		if (service->final_unit == GY_FINAL_REDIRECT && policy->redirect_address != NULL) {
+			server = group_open(w, 0, GY_AVP_REDIRECT_SERVER);
+			avp_u32(w, 0, GY_AVP_REDIRECT_ADDRESS_TYPE,
+				(uint32_t)policy->redirect_type);
+			avp_text(w, 0, GY_AVP_REDIRECT_SERVER_ADDRESS, policy->redirect_address);
+			group_close(w, server);
+		}
+	}
+	group_close(w, start);
+}
+
+static void put_validity(struct writer *w, const struct gy_service_answer *service)
+{
+	if (service->validity_s != 0)
+		avp_u32(w, 0, GY_AVP_VALIDITY_TIME, service->validity_s);
+}
+
+/* The threshold that belongs to the grant's unit (G-50). */
+static void put_threshold(struct writer *w, const struct gy_service_answer *service)
+{
+	static const uint32_t codes[GY_UNIT_COUNT] = {
+		[GY_UNIT_OCTETS] = GY_AVP_VOLUME_QUOTA_THRESHOLD,
+		[GY_UNIT_SECONDS] = GY_AVP_TIME_QUOTA_THRESHOLD,
+		[GY_UNIT_SERVICE] = GY_AVP_UNIT_QUOTA_THRESHOLD,
+	};
+
+	if (service->threshold != 0 && codes[service->unit] != 0)
+		avp_u32(w, GY_VENDOR_3GPP, codes[service->unit], service->threshold);
+}
+
+static void put_service(struct writer *w, const struct gy_service_answer *service)
+{
+	size_t start = group_open(w, 0, GY_AVP_MULTIPLE_SERVICES_CREDIT_CONTROL);
+
+	put_granted(w, service);
+	for (unsigned i = 0; i < service->n_service_ids; i++)
+		avp_u32(w, 0, GY_AVP_SERVICE_IDENTIFIER, service->service_ids[i]);
+	if (service->has_rating_group)
+		avp_u32(w, 0, GY_AVP_RATING_GROUP, service->rating_group);
+	put_validity(w, service);
+	avp_u32(w, 0, GY_AVP_RESULT_CODE, gy_rc_result_code(service->rc));
+	put_final_unit(w, service);
+	put_threshold(w, service);
+	if (service->quota_holding_s != 0)
+		avp_u32(w, GY_VENDOR_3GPP, GY_AVP_QUOTA_HOLDING_TIME, service->quota_holding_s);
+	group_close(w, start);
+}
+
+/* Offending AVPs with their real bytes; missing ones with as many zeros as the type has. */
+static void put_failed(struct writer *w, const struct gy_answer *answer)
+{
+	const struct gy_avp_def *def;
+	size_t start;
+
+	if (answer->n_failed == 0)
+		return;
+	start = group_open(w, 0, GY_AVP_FAILED_AVP);
+	for (unsigned i = 0; i < answer->n_failed; i++) {
+		const struct gy_failed_avp *failed = &answer->failed[i];
+
+		if (failed->avp.data != NULL) {
+			avp_copy(w, failed->avp);
+		} else {
+			def = gy_avp_find(failed->vendor, failed->code);
+			avp_open(w, failed->vendor, failed->code, def ? def->size : 0);
+		}
+	}
+	group_close(w, start);
+}
+
+/* Units at command level, for clients without MSCC (G-78). */
+static void put_command_units(struct writer *w, const struct gy_service_answer *service)
+{
+	put_granted(w, service);
+	put_final_unit(w, service);
+	put_validity(w, service);
+}
+
+/* What only a successful answer in a session says (G-79, G-90). */
+static void put_session(struct writer *w, const struct gy_node *node,
+			const struct gy_envelope *envelope)
+{
+	if (envelope->type != GY_INITIAL && envelope->type != GY_UPDATE)
+		return;
+	avp_u32(w, 0, GY_AVP_CC_SESSION_FAILOVER, node->alternate_node ? 1 : 0);
+	avp_u32(w, 0, GY_AVP_CREDIT_CONTROL_FAILURE_HANDLING, node->alternate_node ? 2 : 0);
+}
+
+static void put_head(struct writer *w, const struct gy_node *node,
+		     const struct gy_envelope *envelope, const struct gy_answer *answer)
+{
+	bool is_ccr = envelope->command == GY_CREDIT_CONTROL &&
+		      envelope->application == GY_APP_CREDIT_CONTROL;
+
+	if (envelope->session_id.data != NULL)
+		avp_bytes(w, 0, GY_AVP_SESSION_ID, envelope->session_id);
+	avp_u32(w, 0, GY_AVP_RESULT_CODE, gy_rc_result_code(answer->rc));
+	avp_bytes(w, 0, GY_AVP_ORIGIN_HOST, node->identity.host);
+	avp_bytes(w, 0, GY_AVP_ORIGIN_REALM, node->identity.realm);
+	if (is_ccr) {
+		avp_u32(w, 0, GY_AVP_AUTH_APPLICATION_ID, GY_APP_CREDIT_CONTROL);
+		if (envelope->has_type)
+			avp_u32(w, 0, GY_AVP_CC_REQUEST_TYPE, envelope->type);
+		if (envelope->has_number)
+			avp_u32(w, 0, GY_AVP_CC_REQUEST_NUMBER, envelope->number);
+		if (envelope->has_sub_session)
+			avp_u64(w, 0, GY_AVP_CC_SUB_SESSION_ID, envelope->sub_session);
+		if (envelope->acct_multi_session_id.data != NULL)
+			avp_copy(w, envelope->acct_multi_session_id);
+	}
+	avp_u32(w, 0, GY_AVP_ORIGIN_STATE_ID, node->origin_state_id);
+}
+
+/* Command flags: P as in the request, E for protocol errors, never T (G-06, G-07, G-13). */
+static void put_header(struct writer *w, const struct gy_envelope *envelope, enum gy_rc rc)
+{
+	uint8_t *p = extend(w, GY_HEADER_SIZE);
+
+	if (p == NULL)
+		return;
+	p[0] = 1;
+	p[4] = (uint8_t)((envelope->flags & GY_CMD_PROXIABLE) |
+			 (gy_rc_is_protocol_error(rc) ? GY_CMD_ERROR : 0));
+	put24(p + 5, envelope->command);
+	put32(p + 8, envelope->application);
+	put32(p + 12, envelope->hop_by_hop);
+	put32(p + 16, envelope->end_to_end);
+}
+
+uint8_t *gy_answer_encode(const struct gy_node *node, const struct gy_envelope *envelope,
+			  const struct gy_answer *answer, size_t *size)
+{
+	struct writer w = { .cap = FIRST_GUESS + answer->n_services * (size_t)FULL_SERVICE };
+
+	w.data = malloc(w.cap);
+	if (w.data == NULL)
+		return NULL;
+	put_header(&w, envelope, answer->rc);
+	put_head(&w, node, envelope, answer);
+	if (answer->rc == GY_OK)
+		put_session(&w, node, envelope);
+	else if (answer->message != NULL)
+		avp_text(&w, 0, GY_AVP_ERROR_MESSAGE, answer->message);
+	put_failed(&w, answer);
+	if (answer->rc == GY_OK && !answer->at_command_level)
+		for (unsigned i = 0; i < answer->n_services; i++)
+			put_service(&w, &answer->services[i]);
+	else if (answer->rc == GY_OK && answer->n_services > 0)
+		put_command_units(&w, &answer->services[0]);
+	for (unsigned i = 0; i < envelope->n_proxies; i++)
+		avp_copy(&w, envelope->proxies[i]);
+	if (w.failed || w.len > 0xffffff) {
+		free(w.data);
+		return NULL;
+	}
+	put24(w.data + 1, w.len);
+	*size = w.len;
+	return w.data;
+}
