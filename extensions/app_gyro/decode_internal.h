@@ -28,8 +28,8 @@ void gy_fault(struct gy_decoder *decoder, enum gy_rc rc, const struct gy_avp *av
 /* A required AVP is missing (G-08). */
 void gy_fault_missing(struct gy_decoder *decoder, uint32_t vendor, uint32_t code);
 
-/* The next AVP that may be used: known, of the right size, valid UTF-8 where it is text. Faults of
- * the others are noted on the way (G-09, G-10, G-11). False at the end of the list. */
+/* The next AVP that may be used: known, and of the right size. Faults are noted on the way, bad
+ * UTF-8 among them (G-09, G-10, G-11). False at the end of the list. */
 bool gy_decoder_next(struct gy_decoder *decoder, struct gy_avp_cursor *cursor, struct gy_avp *avp,
 		     const struct gy_avp_def **def);
 

@@ -78,11 +78,6 @@ static bool matters(const struct gy_avp *avp, const struct gy_avp_def *def)
 	return (avp->flags & GY_AVP_FLAG_M) != 0 || strchr(def->classes, 'U') != NULL;
 }
 
-static bool is_text(enum gy_avp_type type)
-{
-	return type == GY_AVP_TYPE_UTF8_STRING;
-}
-
 /* True if the AVP can be used as what def says. */
 static bool fits(struct gy_decoder *decoder, const struct gy_avp *avp, const struct gy_avp_def *def)
 {
@@ -91,11 +86,9 @@ static bool fits(struct gy_decoder *decoder, const struct gy_avp *avp, const str
 			gy_fault(decoder, GY_INVALID_AVP_LENGTH, avp, "has the wrong length");
 		return false;
 	}
-	if (is_text(def->type) && !gy_utf8_valid(avp->data)) {
-		if (matters(avp, def))
-			gy_fault(decoder, GY_INVALID_AVP_VALUE, avp, "is not valid UTF-8");
-		return false;
-	}
+	/* Bad text is used like good: the request is refused anyway, but nothing is missing. */
+	if (def->type == GY_AVP_TYPE_UTF8_STRING && matters(avp, def) && !gy_utf8_valid(avp->data))
+		gy_fault(decoder, GY_INVALID_AVP_VALUE, avp, "is not valid UTF-8");
 	return true;
 }
 
