@@ -58,6 +58,9 @@ char *gy_parse_word(struct parser *p, const char **cursor);
 /* The value of a "name=value" word, NULL if it is another word. */
 const char *gy_parse_value(const char *word, const char *name);
 
+/* Decimal digits; false if there are none or they exceed 63 bits. */
+bool gy_parse_digits(const char *text, const char **end, int64_t *value);
+
 int gy_parse_subscriber(struct parser *p, const char *word);
 int64_t gy_parse_money(struct parser *p, const char *text);
 /* 2s, 5m, 24h, 500ms in microseconds. */
