@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <freeDiameter/freeDiameter-host.h>
 #include <freeDiameter/libfdcore.h>
@@ -29,7 +30,9 @@
 size_t fd_msg_pmdl_sizewithoverhead(size_t datalen);
 struct fd_msg_pmdl *fd_msg_pmdl_get_inbuf(uint8_t *buf, size_t datalen);
 
-#define DEPTH_MAX 16
+#define DEPTH_MAX  16
+#define HOLD_EVERY 16
+#define HOLD_MS    20
 
 static struct gy_bytes realm;
 
@@ -184,6 +187,27 @@ static void carry(struct fd_cnx_rcvdata *received)
 	received->length = size;
 }
 
+/* When the stack is behind, the peer's bytes wait in its socket and not in the queue of its state
+ * machine, which has no bound: TCP then slows the sender down. Looked at now and then only. */
+static void hold_back(void)
+{
+	static _Thread_local unsigned messages;
+	int waiting = 0, limit = 0, state;
+
+	if (++messages % HOLD_EVERY != 0)
+		return;
+	/* The caller would lose its buffer if the thread were cancelled here. */
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+	for (unsigned ms = 0; ms < HOLD_MS; ms++) {
+		if (fd_stat_getstats(STAT_G_INCOMING, NULL, &waiting, &limit, NULL, NULL, NULL,
+				     NULL, NULL) ||
+		    limit == 0 || waiting < limit)
+			break;
+		usleep(1000);
+	}
+	pthread_setcancelstate(state, NULL);
+}
+
 static void on_data(enum fd_hook_type type, struct msg *msg, struct peer_hdr *peer, void *other,
 		    struct fd_hook_permsgdata *pmd, void *data)
 {
@@ -202,6 +226,7 @@ static void on_data(enum fd_hook_type type, struct msg *msg, struct peer_hdr *pe
 		if (!well_formed(list, 0) || has(list, is_request_trap))
 			refuse(received->buffer);
 	} else {
+		hold_back();
 		carry(received);
 	}
 }

@@ -1,21 +1,32 @@
-/* Two functions of libfdcore and libfdproto, replaced for the whole process. An executable linked
- * with -rdynamic comes first when the libraries' own calls are bound; an extension could not.
+/* Functions of libfdcore and libfdproto, replaced for the whole process. An executable linked with
+ * -rdynamic comes first when the libraries' own calls are bound; an extension could not do it.
  *
- * fd_out_send (F2, F6): routing threads send answers without holding the peer's connection, and a
- * failure there ends the thread and with it the daemon. Here it never fails for an answer: what
- * can't be sent is dropped, the gateway will resend. And the connection can't be freed meanwhile.
+ * fd_out_send (F2, F6): other threads than the peer's own send its answers, and in 1.2.1 a failure
+ * there ends the thread and with it the daemon. Here it never fails for an answer: what can't be
+ * sent is dropped, the gateway will resend. fd_cnx_destroy: waits for such a send, so that no
+ * connection is freed under it. fd_cnx_send: one sender per connection at a time, which the
+ * original takes for granted. fd_fifo_new: internal queues of 5 to 30 messages make every message a
+ * change of threads.
  *
- * fd_fifo_new: internal queues of 5 to 30 messages make every message a change of threads. */
+ * gyrod_send_answer is not interposed but offered to app_gyro: it sends an answer without the
+ * routing thread, which would throw it away while the peer is in REOPEN, that is for a while
+ * after each unclean disconnect. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <unistd.h>
 
 #include <freeDiameter/freeDiameter-host.h>
 #include <freeDiameter/libfdcore.h>
 
-#define QUEUE_LENGTH 1000
+#define QUEUE_LENGTH  1000
+#define TOSEND_LENGTH 8192 /* answers that wait for one peer's connection */
+#define TOSEND_STOCK  5    /* what 1.2.1 asks for there */
+#define FULL_WAIT_MS  20 /* patience with a peer that doesn't read; then its answers are dropped */
+#define SENDER_LOCKS  64
 
 struct cnxctx;
 struct fd_peer; /* begins with a struct peer_hdr */
@@ -25,13 +36,23 @@ struct fd_peer; /* begins with a struct peer_hdr */
 VISIBLE int fd_out_send(struct msg **msg, struct cnxctx *connection, struct fd_peer *peer,
 			int update_pending);
 VISIBLE void fd_cnx_destroy(struct cnxctx *connection);
+VISIBLE int fd_cnx_send(struct cnxctx *connection, unsigned char *bytes, size_t size);
 VISIBLE int fd_fifo_new(struct fifo **queue, int max);
+VISIBLE int fd_peer_alloc(struct fd_peer **peer);
+/* Takes answer, which must belong to a received request, and sends it to the peer of that name. */
+VISIBLE void gyrod_send_answer(struct msg *answer, DiamId_t id, size_t id_len);
 
 static int (*real_out_send)(struct msg **, struct cnxctx *, struct fd_peer *, int);
 static void (*real_cnx_destroy)(struct cnxctx *);
+static int (*real_cnx_send)(struct cnxctx *, unsigned char *, size_t);
 static int (*real_fifo_new)(struct fifo **, int);
+static int (*real_peer_alloc)(struct fd_peer **);
 
-/* Read: a routing thread is sending. Write: a connection goes. */
+static _Thread_local bool in_peer_alloc;
+
+static pthread_mutex_t senders[SENDER_LOCKS];
+
+/* Read: a thread that is not the peer's own is sending. Write: a connection goes. */
 static pthread_rwlock_t connections = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
 
 __attribute__((constructor)) static void find_real_ones(void)
@@ -39,12 +60,22 @@ __attribute__((constructor)) static void find_real_ones(void)
 	real_out_send = (int (*)(struct msg **, struct cnxctx *, struct fd_peer *, int))dlsym(
 		RTLD_NEXT, "fd_out_send");
 	real_cnx_destroy = (void (*)(struct cnxctx *))dlsym(RTLD_NEXT, "fd_cnx_destroy");
+	real_cnx_send =
+		(int (*)(struct cnxctx *, unsigned char *, size_t))dlsym(RTLD_NEXT, "fd_cnx_send");
 	real_fifo_new = (int (*)(struct fifo **, int))dlsym(RTLD_NEXT, "fd_fifo_new");
+	real_peer_alloc = (int (*)(struct fd_peer **))dlsym(RTLD_NEXT, "fd_peer_alloc");
+	for (unsigned i = 0; i < SENDER_LOCKS; i++)
+		pthread_mutex_init(&senders[i], NULL);
 }
 
 static void unlock(void *lock)
 {
 	pthread_rwlock_unlock(lock);
+}
+
+static void unlock_mutex(void *lock)
+{
+	pthread_mutex_unlock(lock);
 }
 
 void fd_cnx_destroy(struct cnxctx *connection)
@@ -55,6 +86,18 @@ void fd_cnx_destroy(struct cnxctx *connection)
 	pthread_cleanup_pop(1);
 }
 
+int fd_cnx_send(struct cnxctx *connection, unsigned char *bytes, size_t size)
+{
+	pthread_mutex_t *sender = &senders[(uintptr_t)connection / 64 % SENDER_LOCKS];
+	int rc;
+
+	pthread_mutex_lock(sender);
+	pthread_cleanup_push(unlock_mutex, sender);
+	rc = real_cnx_send(connection, bytes, size);
+	pthread_cleanup_pop(1);
+	return rc;
+}
+
 static bool is_answer(struct msg *msg)
 {
 	struct msg_hdr *header;
@@ -62,18 +105,49 @@ static bool is_answer(struct msg *msg)
 	return fd_msg_hdr(msg, &header) == 0 && !(header->msg_flags & CMD_FLAG_REQUEST);
 }
 
-/* From a routing thread, to an open peer or one that said goodbye and waits for its answers (G-04).
- */
-static void send_routed(struct msg **msg, struct fd_peer *peer)
+/* Is there room in the queue of an open peer? One that doesn't read must not hold up the others. */
+static bool has_room(struct peer_hdr *peer)
 {
-	int state = fd_peer_get_state((struct peer_hdr *)peer);
+	int waiting = 0, limit = 0;
 
-	if (state == STATE_OPEN || state == STATE_CLOSING_GRACE)
+	for (unsigned ms = 0; ms < FULL_WAIT_MS; ms++) {
+		if (fd_stat_getstats(STAT_P_TOSEND, peer, &waiting, &limit, NULL, NULL, NULL, NULL,
+				     NULL) ||
+		    limit == 0 || waiting < limit)
+			return true;
+		usleep(1000);
+	}
+	return false;
+}
+
+/* Sends if the peer is open, if it said goodbye and waits for its answers (G-04), or if it is back
+ * after a disconnect and asks already. Else, and on any failure, the answer is gone. */
+static void send_or_drop(struct msg **msg, struct fd_peer *peer)
+{
+	struct peer_hdr *header = (struct peer_hdr *)peer;
+	int state = fd_peer_get_state(header);
+
+	if (state == STATE_OPEN ? has_room(header)
+				: state == STATE_REOPEN || state == STATE_CLOSING_GRACE)
 		real_out_send(msg, NULL, peer, 1);
 	if (*msg != NULL) {
 		fd_msg_free(*msg);
 		*msg = NULL;
 	}
+}
+
+void gyrod_send_answer(struct msg *answer, DiamId_t id, size_t id_len)
+{
+	struct peer_hdr *peer = NULL;
+
+	/* The peer can't be freed while its list is locked. */
+	pthread_rwlock_rdlock(&fd_g_peers_rw);
+	pthread_cleanup_push(unlock, &fd_g_peers_rw);
+	if (fd_peer_getbyid(id, id_len, 0, &peer) || peer == NULL)
+		fd_msg_free(answer);
+	else
+		fd_out_send(&answer, NULL, (struct fd_peer *)peer, 1);
+	pthread_cleanup_pop(1);
 }
 
 int fd_out_send(struct msg **msg, struct cnxctx *connection, struct fd_peer *peer,
@@ -85,12 +159,26 @@ int fd_out_send(struct msg **msg, struct cnxctx *connection, struct fd_peer *pee
 		return real_out_send(msg, connection, peer, update_pending);
 	pthread_rwlock_rdlock(&connections);
 	pthread_cleanup_push(unlock, &connections);
-	send_routed(msg, peer);
+	send_or_drop(msg, peer);
 	pthread_cleanup_pop(1);
 	return 0;
 }
 
+int fd_peer_alloc(struct fd_peer **peer)
+{
+	int rc;
+
+	in_peer_alloc = true;
+	rc = real_peer_alloc(peer);
+	in_peer_alloc = false;
+	return rc;
+}
+
 int fd_fifo_new(struct fifo **queue, int max)
 {
-	return real_fifo_new(queue, max > 0 ? QUEUE_LENGTH : 0);
+	if (in_peer_alloc && max > 0)
+		max = TOSEND_LENGTH;
+	else if (max >= GLOBAL_STOCK)
+		max = QUEUE_LENGTH;
+	return real_fifo_new(queue, max);
 }
