@@ -22,9 +22,9 @@
 #include <freeDiameter/freeDiameter-host.h>
 #include <freeDiameter/libfdcore.h>
 
-#define QUEUE_LENGTH  1000
+#define QUEUE_LENGTH  1000 /* between freeDiameter's threads */
+#define GLOBAL_STOCK  20   /* the least that 1.2.1 asks for there */
 #define TOSEND_LENGTH 8192 /* answers that wait for one peer's connection */
-#define TOSEND_STOCK  5    /* what 1.2.1 asks for there */
 #define FULL_WAIT_MS  20 /* patience with a peer that doesn't read; then its answers are dropped */
 #define SENDER_LOCKS  64
 
