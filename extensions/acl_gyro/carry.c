@@ -118,12 +118,30 @@ static bool well_formed(struct gy_bytes list, unsigned depth)
 	return step == GY_AVP_STEP_END;
 }
 
+/* F12, found here: save_remote_CE_info asserts that everything in a Vendor-Specific-Application-Id
+ * has a value. What 1.2.1 doesn't know has none, nor has a group; and anybody may send a CER. */
+static bool is_strange_application(const struct gy_avp *avp)
+{
+	struct gy_avp_cursor cursor = gy_avp_cursor(avp->data);
+	struct gy_avp inner;
+
+	if (avp->vendor != 0 || avp->code != GY_AVP_VENDOR_SPECIFIC_APPLICATION_ID)
+		return false;
+	while (gy_avp_step(&cursor, &inner) == GY_AVP_STEP_OK)
+		if (inner.vendor != 0 || inner.data.len != 4 ||
+		    (inner.code != GY_AVP_VENDOR_ID && inner.code != GY_AVP_AUTH_APPLICATION_ID &&
+		     inner.code != GY_AVP_ACCT_APPLICATION_ID))
+			return true;
+	return false;
+}
+
 /* Nothing a link needs (RFC 6733 §5), and the stack trips over bad ones: Session-Id, Proxy-Info. */
 static bool is_request_trap(const struct gy_avp *avp)
 {
 	if (avp->vendor != 0)
 		return false;
-	if (avp->code == GY_AVP_SESSION_ID || avp->code == GY_AVP_PROXY_INFO)
+	if (avp->code == GY_AVP_SESSION_ID || avp->code == GY_AVP_PROXY_INFO ||
+	    is_strange_application(avp))
 		return true;
 	/* F9: nobody is called nothing. */
 	return (avp->code == GY_AVP_ORIGIN_HOST || avp->code == GY_AVP_ORIGIN_REALM) &&
@@ -133,6 +151,8 @@ static bool is_request_trap(const struct gy_avp *avp)
 /* F3 in an answer: the stack looks its session up, and gives up at a NUL octet. */
 static bool is_answer_trap(const struct gy_avp *avp)
 {
+	if (is_strange_application(avp))
+		return true;
 	return avp->vendor == 0 && avp->code == GY_AVP_SESSION_ID &&
 	       (avp->data.len == 0 || memchr(avp->data.data, 0, avp->data.len) != NULL);
 }
