@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -11,7 +12,8 @@
 #include <freeDiameter/freeDiameter-host.h>
 #include <freeDiameter/libfdcore.h>
 
-#define LINES_PER_SECOND 200
+#define LINES_PER_SECOND 50
+#define FATAL_MORE       10
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static time_t second;
@@ -38,8 +40,8 @@ static void stamp(char *out, size_t size)
 	snprintf(out + n, size - n, ".%03ldZ", now.tv_nsec / 1000000);
 }
 
-/* Under lock. False: over the bound. */
-static int within_bound(unsigned *missed)
+/* Under lock. False: over the bound, of which fatal lines may fill the last part. */
+static bool within_bound(int level, unsigned *missed)
 {
 	struct timespec now;
 
@@ -48,13 +50,14 @@ static int within_bound(unsigned *missed)
 		second = now.tv_sec;
 		lines = 0;
 	}
-	if (lines++ >= LINES_PER_SECOND) {
+	if (lines >= (level >= FD_LOG_FATAL ? LINES_PER_SECOND + FATAL_MORE : LINES_PER_SECOND)) {
 		suppressed++;
-		return 0;
+		return false;
 	}
+	lines++;
 	*missed = suppressed;
 	suppressed = 0;
-	return 1;
+	return true;
 }
 
 static void unlock(void *mutex)
@@ -74,7 +77,7 @@ __attribute__((format(printf, 2, 0))) static void on_line(int level, const char 
 	/* libfdcore cancels threads, also ones that are just writing a line. */
 	pthread_mutex_lock(&lock);
 	pthread_cleanup_push(unlock, &lock);
-	if (within_bound(&missed)) {
+	if (within_bound(level, &missed)) {
 		if (missed > 0)
 			printf("%s notice %u lines left out\n", when, missed);
 		printf("%s %s ", when, level_name(level));
