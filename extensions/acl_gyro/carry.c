@@ -9,9 +9,9 @@
  *	Gyro-Raw-Request: int64 nanoseconds of arrival, CLOCK_MONOTONIC, host order; the request
  *
  * The stack parses two AVPs instead of forty, never makes a session, never judges, never answers;
- * app_gyro sees every octet the peer sent. Base protocol and answers stay as they are, but are
- * checked for lengths that 1.2.1's parser computes with below zero: AVPs shorter than their own
- * header crash it. Such a message becomes one it refuses cleanly, and the connection closes. */
+ * app_gyro sees every octet the peer sent. Base protocol and answers stay as they are, unless
+ * judge.c refuses them: then they become a message that the stack refuses cleanly, and the
+ * connection closes. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +23,7 @@
 
 #include "dict/gy_avp_table.h"
 #include "extensions/acl_gyro/guard.h"
+#include "extensions/acl_gyro/judge.h"
 #include "extensions/app_gyro/wire.h"
 
 /* libfdcore exports these but declares them in a private header: a message's buffer is followed by
@@ -30,7 +31,6 @@
 size_t fd_msg_pmdl_sizewithoverhead(size_t datalen);
 struct fd_msg_pmdl *fd_msg_pmdl_get_inbuf(uint8_t *buf, size_t datalen);
 
-#define DEPTH_MAX  16
 #define HOLD_EVERY 16
 #define HOLD_MS    20
 
@@ -86,97 +86,7 @@ static void wrap(uint8_t *out, size_t size, const uint8_t *raw, size_t raw_len)
 	memset(p + 8 + raw_len, 0, padded(raw_len) - raw_len);
 }
 
-/* --- what is let through -------------------------------------------------------------------- */
-
-/* 1.2.1 descends into every group it knows the moment it parses a message. */
-static bool is_group(const struct gy_avp *avp)
-{
-	const struct gy_avp_def *def = gy_avp_find(avp->vendor, avp->code);
-
-	if (def != NULL)
-		return def->type == GY_AVP_TYPE_GROUPED;
-	/* Of the base protocol: E2E-Sequence, and whatever it has beside our table. */
-	return avp->vendor == 0 && (avp->code == 300 || avp->code == 297 || avp->code == 284 ||
-				    avp->code == 279 || avp->code == 260);
-}
-
-static bool well_formed(struct gy_bytes list, unsigned depth)
-{
-	struct gy_avp_cursor cursor = gy_avp_cursor(list);
-	enum gy_avp_step step;
-	struct gy_avp avp;
-
-	if (depth > DEPTH_MAX)
-		return false;
-	while ((step = gy_avp_step(&cursor, &avp)) == GY_AVP_STEP_OK) {
-		/* The V bit with vendor 0 makes the stack look up vendor 0 in a way of its own. */
-		if ((avp.flags & GY_AVP_FLAG_V) && avp.vendor == 0)
-			return false;
-		if (is_group(&avp) && !well_formed(avp.data, depth + 1))
-			return false;
-	}
-	return step == GY_AVP_STEP_END;
-}
-
-/* F12, found here: save_remote_CE_info asserts that everything in a Vendor-Specific-Application-Id
- * has a value. What 1.2.1 doesn't know has none, nor has a group; and anybody may send a CER. */
-static bool is_strange_application(const struct gy_avp *avp)
-{
-	struct gy_avp_cursor cursor = gy_avp_cursor(avp->data);
-	struct gy_avp inner;
-
-	if (avp->vendor != 0 || avp->code != GY_AVP_VENDOR_SPECIFIC_APPLICATION_ID)
-		return false;
-	while (gy_avp_step(&cursor, &inner) == GY_AVP_STEP_OK)
-		if (inner.vendor != 0 || inner.data.len != 4 ||
-		    (inner.code != GY_AVP_VENDOR_ID && inner.code != GY_AVP_AUTH_APPLICATION_ID &&
-		     inner.code != GY_AVP_ACCT_APPLICATION_ID))
-			return true;
-	return false;
-}
-
-/* Nothing a link needs (RFC 6733 §5), and the stack trips over bad ones: Session-Id, Proxy-Info. */
-static bool is_request_trap(const struct gy_avp *avp)
-{
-	if (avp->vendor != 0)
-		return false;
-	if (avp->code == GY_AVP_SESSION_ID || avp->code == GY_AVP_PROXY_INFO ||
-	    is_strange_application(avp))
-		return true;
-	/* F9: nobody is called nothing. */
-	return (avp->code == GY_AVP_ORIGIN_HOST || avp->code == GY_AVP_ORIGIN_REALM) &&
-	       avp->data.len == 0;
-}
-
-/* F3 in an answer: the stack looks its session up, and gives up at a NUL octet. */
-static bool is_answer_trap(const struct gy_avp *avp)
-{
-	if (is_strange_application(avp))
-		return true;
-	return avp->vendor == 0 && avp->code == GY_AVP_SESSION_ID &&
-	       (avp->data.len == 0 || memchr(avp->data.data, 0, avp->data.len) != NULL);
-}
-
-static bool has(struct gy_bytes list, bool (*bad)(const struct gy_avp *avp))
-{
-	struct gy_avp_cursor cursor = gy_avp_cursor(list);
-	struct gy_avp avp;
-
-	while (gy_avp_step(&cursor, &avp) == GY_AVP_STEP_OK)
-		if (bad(&avp))
-			return true;
-	return false;
-}
-
-/* CER, DWR and DPR in the form the standard gives them; with another application id or the P bit
- * freeDiameter would take them for routable. */
-static bool is_link_request(const uint8_t *header)
-{
-	uint32_t code = gy_get24(header + 5);
-
-	return (header[4] & GY_CMD_PROXIABLE) == 0 && gy_get32(header + 8) == 0 &&
-	       (code == 257 || code == 280 || code == 282);
-}
+/* --- the hook -------------------------------------------------------------------------------- */
 
 /* Makes the stack refuse the message and close the connection: no version has the number 0. */
 static void refuse(uint8_t *header)
@@ -232,22 +142,20 @@ static void on_data(enum fd_hook_type type, struct msg *msg, struct peer_hdr *pe
 		    struct fd_hook_permsgdata *pmd, void *data)
 {
 	struct fd_cnx_rcvdata *received = other;
-	struct gy_bytes list;
 
 	(void)type, (void)msg, (void)peer, (void)pmd, (void)data;
-	if (received == NULL || received->length < GY_HEADER_SIZE)
-		return; /* refused by the stack itself */
-	list.data = received->buffer + GY_HEADER_SIZE;
-	list.len = received->length - GY_HEADER_SIZE;
-	if (!(received->buffer[4] & GY_CMD_REQUEST)) {
-		if (!well_formed(list, 0) || has(list, is_answer_trap))
-			refuse(received->buffer);
-	} else if (is_link_request(received->buffer)) {
-		if (!well_formed(list, 0) || has(list, is_request_trap))
-			refuse(received->buffer);
-	} else {
+	if (received == NULL)
+		return;
+	switch (guard_judge((struct gy_bytes){ received->buffer, received->length })) {
+	case GUARD_PASS:
+		break;
+	case GUARD_REFUSE:
+		refuse(received->buffer);
+		break;
+	case GUARD_CARRY:
 		hold_back();
 		carry(received);
+		break;
 	}
 }
 

@@ -149,6 +149,14 @@ static void send_answer(struct msg *query, const struct gy_envelope *envelope,
 		fd_msg_free(reply); /* and the query with it */
 }
 
+/* How overload is told: "try another node" only if there is one, and if the request wasn't sent
+ * to this very node (G-35). */
+static enum gy_rc overload(const struct gy_envelope *envelope)
+{
+	return node.alternate_node && !envelope->has_destination_host ? GY_TOO_BUSY
+								      : GY_UNABLE_TO_COMPLY;
+}
+
 /* The engine gives the request back, on a lane's thread: the one place where its pool is freed,
  * but for requests that never reached the engine. */
 static void on_answered(void *data, struct gy_request *request, enum gy_outcome outcome)
@@ -157,6 +165,8 @@ static void on_answered(void *data, struct gy_request *request, enum gy_outcome 
 	struct msg *query = request->host;
 
 	(void)data;
+	if (request->answer.rc == GY_TOO_BUSY)
+		request->answer.rc = overload(&r->envelope);
 	if (outcome == GY_ANSWER)
 		send_answer(query, &r->envelope, &request->answer);
 	else
@@ -203,14 +213,6 @@ static struct gy_bytes expected_origin(struct msg *msg)
 	return id;
 }
 
-/* Too old when it is taken up: what waits behind it is older still when its turn comes. Sent to
- * this very node it gains nothing from another path (G-35). */
-static enum gy_rc overload(const struct gy_envelope *envelope)
-{
-	return node.alternate_node && !envelope->has_destination_host ? GY_TOO_BUSY
-								      : GY_UNABLE_TO_COMPLY;
-}
-
 /* Fills r from the raw bytes. GY_OK, or what to answer at once, with r->request.answer filled. */
 static enum gy_rc read_request(struct host_request *r, struct msg *msg, struct gy_bytes raw)
 {
@@ -221,11 +223,15 @@ static enum gy_rc read_request(struct host_request *r, struct msg *msg, struct g
 	rc = gy_envelope_read(r->request.pool, raw, &node.identity, &r->envelope, answer);
 	if (rc != GY_OK)
 		return rc;
+	/* What waits behind a request that is too old will be older still when its turn comes. */
 	age_ns = gy_engine_now_ns() - r->request.arrived_ns;
 	if (age_ns > (int64_t)config->queue_age_ms * 1000000) {
 		rc = overload(&r->envelope);
-		*answer = (struct gy_answer){ .rc = rc,
-					      .message = "overloaded: waited too long here" };
+		*answer = (struct gy_answer){
+			.rc = rc,
+			.message = talloc_asprintf(r->request.pool, "%s: waited too long here",
+						   gy_rc_name(rc)),
+		};
 		return rc;
 	}
 	return gy_ccr_decode(r->request.pool, raw, &r->envelope, expected_origin(msg),
@@ -268,8 +274,7 @@ static int on_request(struct msg **msg, struct avp *avp, struct session *session
 		return 0; /* r is the engine's, or gone already */
 	}
 	if (gy_rc_result_code(rc) == 0) /* no memory */
-		r->request.answer = (struct gy_answer){ .rc = GY_UNABLE_TO_COMPLY,
-							.message = "not possible now" };
+		r->request.answer = (struct gy_answer){ .rc = GY_UNABLE_TO_COMPLY };
 	send_answer(query, &r->envelope, &r->request.answer);
 	talloc_free(pool);
 	return 0;

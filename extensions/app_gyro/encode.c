@@ -1,6 +1,7 @@
 /* See encode.h. */
 #include "extensions/app_gyro/encode.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -269,6 +270,19 @@ static void put_command_units(struct writer *w, const struct gy_service_answer *
 	put_validity(w, service);
 }
 
+/* G-14: always some cause, and the same for the same error. */
+static void put_error_message(struct writer *w, const struct gy_answer *answer)
+{
+	char text[128];
+
+	if (answer->message != NULL) {
+		avp_text(w, 0, GY_AVP_ERROR_MESSAGE, answer->message);
+		return;
+	}
+	snprintf(text, sizeof(text), "%s: %s", gy_rc_name(answer->rc), gy_rc_text(answer->rc));
+	avp_text(w, 0, GY_AVP_ERROR_MESSAGE, text);
+}
+
 /* What only a successful answer in a session says (G-79, G-90). */
 static void put_session(struct writer *w, const struct gy_node *node,
 			const struct gy_envelope *envelope)
@@ -332,8 +346,8 @@ uint8_t *gy_answer_encode(const struct gy_node *node, const struct gy_envelope *
 	put_head(&w, node, envelope, answer);
 	if (answer->rc == GY_OK)
 		put_session(&w, node, envelope);
-	else if (answer->message != NULL)
-		avp_text(&w, 0, GY_AVP_ERROR_MESSAGE, answer->message);
+	else
+		put_error_message(&w, answer);
 	put_failed(&w, answer);
 	if (answer->rc == GY_OK && !answer->at_command_level)
 		for (unsigned i = 0; i < answer->n_services; i++)

@@ -13,6 +13,7 @@
 #include <freeDiameter/libfdcore.h>
 
 #define LINES_PER_SECOND 50
+#define LINE_LENGTH      512
 #define FATAL_MORE       10
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -69,20 +70,23 @@ __attribute__((format(printf, 2, 0))) static void on_line(int level, const char 
 							  va_list args)
 {
 	unsigned missed = 0;
-	char when[48];
+	char when[48], text[LINE_LENGTH];
 
 	if (level < fd_g_debug_lvl)
 		return;
 	stamp(when, sizeof(when));
+	vsnprintf(text, sizeof(text), format, args);
+	/* Names and texts of peers are in there: they end no line and steer no terminal. */
+	for (char *p = text; *p != '\0'; p++)
+		if ((unsigned char)*p < ' ' || *p == 0x7f)
+			*p = ' ';
 	/* libfdcore cancels threads, also ones that are just writing a line. */
 	pthread_mutex_lock(&lock);
 	pthread_cleanup_push(unlock, &lock);
 	if (within_bound(level, &missed)) {
 		if (missed > 0)
 			printf("%s notice %u lines left out\n", when, missed);
-		printf("%s %s ", when, level_name(level));
-		vprintf(format, args);
-		putchar('\n');
+		printf("%s %s %s\n", when, level_name(level), text);
 		fflush(stdout);
 	}
 	pthread_cleanup_pop(1);

@@ -119,11 +119,13 @@ static void test_errors(void)
 	reset(GY_INITIAL, GY_MISSING_AVP);
 	envelope.session_id = (struct gy_bytes){ NULL, 0 };
 	envelope.has_type = envelope.has_number = false;
-	ok(body_is("268=u5005 264=\"ocs1.spec.test\" 296=\"spec.test\" 258=u4 278=u1"),
+	answer.message = "why";
+	ok(body_is("268=u5005 264=\"ocs1.spec.test\" 296=\"spec.test\" 258=u4 278=u1 281~=\"why\""),
 	   "nothing to echo");
 	reset(GY_INITIAL, GY_INVALID_AVP_VALUE);
 	envelope.type = 9;
-	ok(body_is(HEAD(5004, 9) "278=u1"), "G-13 CC-Request-Type as it came");
+	ok(body_is(HEAD(5004, 9) "278=u1 281~=\"INVALID_AVP_VALUE: AVP value not valid\""),
+	   "G-13 CC-Request-Type as it came");
 }
 
 static void test_echo(void)
@@ -147,8 +149,10 @@ static void test_echo(void)
 				 "284={280=\"b.c\" 33=x0203}"),
 	   "TC-09, G-31 Proxy-Info, sub-session, multi-session");
 	answer.rc = GY_USER_UNKNOWN;
-	ok(body_is(HEAD(5030, 3) "419=U8 50=\"multi678\" 278=u1 284={280=\"a\" 33=x01} "
-				 "284={280=\"b.c\" 33=x0203}"),
+	answer.message = "why";
+	ok(body_is(HEAD(5030,
+			3) "419=U8 50=\"multi678\" 278=u1 281~=\"why\" 284={280=\"a\" 33=x01} "
+			   "284={280=\"b.c\" 33=x0203}"),
 	   "TC-09 in an error answer too");
 }
 
@@ -188,7 +192,8 @@ static void test_services(void)
 			   "456={431={420=u4294967295} 268=u2001 868@10415=u5}"),
 	   "G-42 MSCCs in order, each with a Result-Code");
 	answer.rc = GY_UNABLE_TO_COMPLY;
-	ok(body_is(HEAD(5012, 2) "278=u1"), "G-32 no MSCC beside a failure");
+	answer.message = "why";
+	ok(body_is(HEAD(5012, 2) "278=u1 281~=\"why\""), "G-32 no MSCC beside a failure");
 	reset(GY_INITIAL, GY_OK);
 	node.alternate_node = true;
 	ok(body_is(HEAD(2001, 1) "278=u1 418=u1 427=u2"), "G-90 failover if another node can");
@@ -279,7 +284,8 @@ static void test_command_level(void)
 	ok(body_is(HEAD(2001, 4) "278=u1 431={417=U1} 430={449=u0} 448=u60"),
 	   "G-78 the answer has its units where the request had them");
 	answer.rc = GY_CREDIT_LIMIT_REACHED;
-	ok(body_is(HEAD(4012, 4) "278=u1"), "TC-77 and none in a refusal");
+	answer.message = "why";
+	ok(body_is(HEAD(4012, 4) "278=u1 281~=\"why\""), "TC-77 and none in a refusal");
 	reset(GY_INITIAL, GY_OK);
 	answer.at_command_level = true;
 	ok(body_is(HEAD(2001, 1) "278=u1 418=u0 427=u0"), "no units asked, none given");

@@ -1,0 +1,15 @@
+/* What becomes of a message that has just arrived. Pure: bytes in, verdict out. */
+#ifndef GY_ACL_JUDGE_H
+#define GY_ACL_JUDGE_H
+
+#include "core/base/units.h"
+
+enum guard_verdict {
+	GUARD_PASS,   /* freeDiameter may parse it, or will refuse it by itself (too short) */
+	GUARD_REFUSE, /* it must not get to freeDiameter's parser: close the connection */
+	GUARD_CARRY,  /* a request for the application: carried raw, whatever is in it */
+};
+
+enum guard_verdict guard_judge(struct gy_bytes message);
+
+#endif
