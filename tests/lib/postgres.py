@@ -124,7 +124,7 @@ class Postgres:
         self.tcp = tcp
         self.port = free_port() if tcp else 5432
         self.settings = {**SETTINGS, **(settings or {})}
-        self.guardian = None
+        self.server = self.guardian = None
         user = server_user()
         if user:
             os.chown(self.home, user.pw_uid, user.pw_gid)
@@ -147,10 +147,11 @@ class Postgres:
             self._initdb()
         if self.guardian is None:
             self._guard()
-        if self.pid() is None:
-            # Killed, and not yet reaped by its parent: PostgreSQL would take it for a living one.
-            pathlib.Path(self.data, 'postmaster.pid').unlink(missing_ok=True)
-        self._run('pg_ctl', '-D', self.data, '-l', self.log, '-w', '-t', str(START_S), '-s', 'start')
+        # A child of ours, not of pg_ctl: a killed one must be reaped before PostgreSQL believes that it is gone.
+        with open(self.log, 'ab') as log:
+            self.server = subprocess.Popen(as_server([binary('postgres'), '-D', self.data]), cwd='/', stdout=log,
+                                           stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
+        self._wait_ready()
         if self.query("SELECT 1 FROM pg_database WHERE datname = '%s'" % DATABASE, 'postgres') == []:
             self.create(DATABASE)
         return self
@@ -160,13 +161,13 @@ class Postgres:
         pids = self.pids()
         if pids:
             self._run('pg_ctl', '-D', self.data, '-w', '-t', str(START_S), '-s', '-m', mode, 'stop')
-            wait_gone(pids)
+            self._reap(pids)
 
     def kill(self):
         """kill -9 of the postmaster; its children end by themselves, and are waited for."""
         pids = self.pids()
         os.kill(pids[0], signal.SIGKILL)
-        wait_gone(pids)
+        self._reap(pids)
 
     def restart(self, mode='fast'):
         self.stop(mode)
@@ -232,14 +233,31 @@ class Postgres:
             for name, value in settings.items():
                 file.write(f"{name} = '{value}'\n")
 
+    def _wait_ready(self):
+        """The last line of postmaster.pid is the state that the server writes itself."""
+        end = time.monotonic() + START_S
+        while True:
+            try:
+                lines = pathlib.Path(self.data, 'postmaster.pid').read_text().splitlines()
+            except FileNotFoundError:
+                lines = []
+            if len(lines) > 7 and lines[0] == str(self.server.pid) and lines[7].strip() == 'ready':
+                return
+            if self.server.poll() is not None or time.monotonic() > end:
+                raise RuntimeError(f'PostgreSQL does not start:\n{self.tail()}')
+            time.sleep(0.02)
+
+    def _reap(self, pids):
+        wait_gone(pids)
+        if self.server:
+            self.server.wait()
+            self.server = None
+
     def _run(self, program, *arguments):
-        """Output goes to a file: a server that inherits a pipe would keep its reader waiting."""
-        with tempfile.TemporaryFile('w+') as output:
-            status = subprocess.run(as_server([binary(program), *arguments]), cwd='/', stdin=subprocess.DEVNULL,
-                                    stdout=output, stderr=subprocess.STDOUT).returncode
-            if status:
-                output.seek(0)
-                raise RuntimeError(f'{program} failed: {output.read().strip()}\n{self.tail()}')
+        run = subprocess.run(as_server([binary(program), *arguments]), cwd='/', stdin=subprocess.DEVNULL,
+                             capture_output=True, text=True)
+        if run.returncode:
+            raise RuntimeError(f'{program} failed: {run.stdout}{run.stderr}\n{self.tail()}')
 
     def tail(self, lines=20):
         """The last lines of the server's log."""
@@ -259,6 +277,7 @@ def guard(home, temporary):
     """Waits for the end of the test, then stops what it left behind."""
     sys.stdin.buffer.read()
     left = Postgres.__new__(Postgres)
+    left.server = None
     left.home, left.data, left.log = home, os.path.join(home, 'data'), os.path.join(home, 'log')
     try:
         left.stop('immediate' if temporary else 'fast')
