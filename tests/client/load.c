@@ -86,6 +86,7 @@ static void reset_stats(struct load *load)
 
 	load->rest.sent += stats->sent;
 	load->rest.answered += stats->answered;
+	load->rest.succeeded += stats->succeeded;
 	load->rest.copies += stats->copies;
 	load->rest.refused += stats->refused;
 	for (unsigned i = 0; i < LOAD_FAULTS; i++)

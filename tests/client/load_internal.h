@@ -83,6 +83,7 @@ struct load_stats {
 	struct load_histogram latency; /* of originals, from the intended time of sending */
 	uint64_t sent, answered;       /* originals */
 	uint64_t by_type[4];           /* originals answered, by CC-Request-Type */
+	uint64_t succeeded;            /* of the originals answered: Result-Code 2001 */
 	uint64_t copies, copies_equal; /* duplicates answered */
 	uint64_t resent, reconnects;
 	uint64_t late;    /* answers to a request that was resent before they came */

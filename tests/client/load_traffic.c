@@ -487,6 +487,7 @@ static void measure(struct load *load, const struct load_slot *slot, const struc
 		return;
 	}
 	stats->answered++;
+	stats->succeeded += answer->result == 2001;
 	stats->by_type[slot->type]++;
 	load_histogram_add(&stats->latency,
 			   now > slot->intended_ns ? (uint64_t)(now - slot->intended_ns) : 0);
