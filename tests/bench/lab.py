@@ -4,11 +4,9 @@ Everything lives in one temporary directory and listens on free ports of loopbac
 stops all of it, by process id.
 """
 import contextlib
-import glob
 import json
 import os
 import pathlib
-import pwd
 import shutil
 import signal
 import socket
@@ -19,6 +17,9 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
+sys.path.insert(0, str(ROOT / 'tests/lib'))
+from postgres import Postgres, children, free_port  # noqa: E402,F401
+
 REALM = 'gyro.test'
 FREEDIAMETER = '/usr/lib/freeDiameter'
 
@@ -39,12 +40,6 @@ def step(text):
     print(f'{time.monotonic() - begin:.1f} s', file=sys.stderr, flush=True)
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        return probe.getsockname()[1]
-
-
 def run(command, **more):
     """Runs to its end; what it said is in the Failure if it fails."""
     done = subprocess.run([str(c) for c in command], text=True, capture_output=True, **more)
@@ -53,21 +48,12 @@ def run(command, **more):
     return done.stdout
 
 
-def children(pid):
-    found = []
-    for stat in glob.glob('/proc/[0-9]*/stat'):
-        with contextlib.suppress(OSError):
-            text = pathlib.Path(stat).read_text()
-            if int(text.rsplit(')', 1)[1].split()[1]) == pid:
-                found.append(int(stat.split('/')[2]))
-    return found
-
-
 class Lab:
     def __init__(self, build, keep=False):
         self.build = pathlib.Path(build).resolve()
         self.keep = keep
-        self.started = []  # (name, process, signal), in order
+        self.started = []  # (name, process), in order
+        self.postgres = None
 
     def __enter__(self):
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -76,8 +62,10 @@ class Lab:
         return self
 
     def __exit__(self, kind, *_):
-        for name, process, how in reversed(self.started):
-            self.stop(name, process, how)
+        for name, process in reversed(self.started):
+            self.stop(name, process)
+        if self.postgres:
+            self.postgres.close()
         if self.keep or (kind is Failure):
             say(f'left for you to look at: {self.dir}')
         else:
@@ -91,19 +79,19 @@ class Lab:
 
     # --- processes ---
 
-    def start(self, name, command, how=signal.SIGTERM, **more):
+    def start(self, name, command):
         log = open(self.dir / f'{name}.log', 'w')
         process = subprocess.Popen([str(c) for c in command], stdout=log, stderr=subprocess.STDOUT,
-                                   stdin=subprocess.DEVNULL, **more)
+                                   stdin=subprocess.DEVNULL)
         log.close()
-        self.started.append((name, process, how))
+        self.started.append((name, process))
         return process
 
     @staticmethod
-    def stop(name, process, how):
+    def stop(name, process):
         if process.poll() is not None:
             return
-        process.send_signal(how)
+        process.terminate()
         try:
             process.wait(30)
         except subprocess.TimeoutExpired:
@@ -128,40 +116,17 @@ class Lab:
     # --- PostgreSQL ---
 
     def start_postgres(self, accounts):
-        bindir = pathlib.Path(sorted(glob.glob('/usr/lib/postgresql/15/bin'))[-1]
-                              if glob.glob('/usr/lib/postgresql/15/bin') else '/nowhere')
-        if not (bindir / 'postgres').exists():
-            raise Failure('PostgreSQL 15 is not installed (apt-get install postgresql-15)')
-        data, sockets = self.dir / 'data', self.dir / 'socket'
-        as_user = {}
-        for path in (data, sockets):
-            path.mkdir(mode=0o700)
-        if os.geteuid() == 0:  # the server refuses to run as root
-            owner = pwd.getpwnam('postgres')
-            as_user = {'user': owner.pw_uid, 'group': owner.pw_gid, 'extra_groups': []}
-            for path in (data, sockets):
-                os.chown(path, owner.pw_uid, owner.pw_gid)
-        run([bindir / 'initdb', '-D', data, '-U', 'gyro', '-A', 'trust', '-E', 'UTF8', '--locale=C',
-             '--no-sync'], cwd='/', **as_user)
-        # notes of the design: everything in shared_buffers, no checkpoint inside a round
+        # The hot tables in shared_buffers, no checkpoint inside a round (deploy/postgres/gyro.conf).
         buffers_mb = min(max(256, accounts * 4 // 1024), self.memory_mb() // 3)
-        (data / 'postgresql.auto.conf').write_text('\n'.join([
-            "listen_addresses = ''", f"unix_socket_directories = '{sockets}'", 'port = 5432',
-            f'shared_buffers = {buffers_mb}MB', 'synchronous_commit = on', 'fsync = on',
-            'full_page_writes = on', 'wal_compression = lz4', 'wal_buffers = 64MB', 'max_wal_size = 16GB',
-            'checkpoint_timeout = 15min', 'jit = off', 'huge_pages = try', 'max_connections = 50',
-            'log_min_messages = warning', '']))
-        self.postgres = self.start('postgres', [bindir / 'postgres', '-D', data], signal.SIGINT,
-                                   cwd='/', **as_user)
-        self.conninfo = f'host={sockets} port=5432 user=gyro dbname=gyro'
-        self.psql = [bindir / 'psql', '-X', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1']
-        for _ in range(300):
-            if subprocess.run([bindir / 'pg_isready', '-q', '-h', sockets, '-p', '5432']).returncode == 0:
-                break
-            time.sleep(0.1)
-        else:
-            raise Failure(f'PostgreSQL does not start:\n{self.log_tail("postgres")}')
-        run([bindir / 'createdb', '-h', sockets, '-p', '5432', '-U', 'gyro', 'gyro'])
+        self.postgres = Postgres(directory=str(self.dir / 'postgresql') if self.keep else None, settings={
+            'shared_buffers': f'{buffers_mb}MB', 'wal_compression': 'lz4', 'wal_buffers': '64MB',
+            'max_wal_size': '16GB', 'checkpoint_timeout': '15min', 'jit': 'off', 'huge_pages': 'try',
+            'max_connections': '50', 'log_min_messages': 'warning'})
+        try:
+            self.postgres.start()
+        except RuntimeError as error:
+            raise Failure(str(error)) from error
+        self.conninfo = self.postgres.conninfo()
 
     @staticmethod
     def memory_mb():
@@ -169,8 +134,10 @@ class Lab:
 
     def sql(self, text):
         """The result's rows, as lists of texts."""
-        out = run([*self.psql, '-F', '\x1f', '-d', self.conninfo, '-c', text])
-        return [line.split('\x1f') for line in out.splitlines()]
+        try:
+            return self.postgres.query(text)
+        except RuntimeError as error:
+            raise Failure(f'{text[:200]}: {error}') from error
 
     def migrate(self):
         gyroctl = self.build / 'bin' / 'gyroctl'
@@ -180,7 +147,7 @@ class Lab:
             return
         files = sorted((ROOT / 'core/store/schema').glob('[0-9]*.sql'))
         for file in [*files, HERE / 'catalogue.sql']:
-            run([*self.psql, '-d', self.conninfo, '-1', '-f', file])
+            self.sql(f'BEGIN;\n{file.read_text()}\nCOMMIT;')
         for file in files:
             number, name = file.stem.split('_', 1)
             self.sql(f"INSERT INTO gyro.schema_version (version, name) VALUES ({int(number)}, '{name}')")

@@ -80,6 +80,22 @@ static uint64_t family_ns(int pid)
 	return sum;
 }
 
+/* The first line of /proc/stat: user nice system idle iowait irq softirq steal. */
+static uint64_t machine_ns(void)
+{
+	unsigned long user = 0, nice = 0, system = 0, irq = 0, softirq = 0, steal = 0;
+	FILE *file = fopen("/proc/stat", "r");
+
+	if (file == NULL)
+		return 0;
+	if (fscanf(file, "cpu %lu %lu %lu %*u %*u %lu %lu %lu", &user, &nice, &system, &irq,
+		   &softirq, &steal) != 6)
+		user = nice = system = irq = softirq = steal = 0;
+	fclose(file);
+	return (uint64_t)(user + nice + system + irq + softirq + steal) *
+	       (uint64_t)(LOAD_NS / sysconf(_SC_CLK_TCK));
+}
+
 void load_cpu_read(const struct load_options *options, struct load_cpu *cpu)
 {
 	struct timespec self;
@@ -87,5 +103,6 @@ void load_cpu_read(const struct load_options *options, struct load_cpu *cpu)
 	for (unsigned i = 0; i < options->n_pids; i++)
 		cpu->pid[i] = family_ns(options->pids[i].pid);
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &self);
+	cpu->machine = machine_ns();
 	cpu->self = (uint64_t)self.tv_sec * (uint64_t)LOAD_NS + (uint64_t)self.tv_nsec;
 }

@@ -161,6 +161,7 @@ enum load_phase {
 struct load_cpu {
 	uint64_t pid[LOAD_PIDS_MAX];
 	uint64_t self;
+	uint64_t machine; /* everything that ran on all processors, in clock ticks' resolution */
 };
 
 struct load {

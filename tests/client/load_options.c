@@ -18,6 +18,9 @@ static const char usage_text[] =
 	"(load#.gyro.test)\n"
 	"  --realm REALM             Origin-Realm (gyro.test)\n"
 	"  --destination-realm REALM (the same as --realm)\n"
+	"  --origin-state N          Origin-State-Id (1); a higher one than last time tells the "
+	"node\n"
+	"                            that we lost our sessions, and it ends them\n"
 	"How much:\n"
 	"  --window W                closed loop: W requests in flight per connection (16)\n"
 	"  --rate R                  open loop: R requests a second in all; latency counts from "
@@ -66,6 +69,7 @@ enum {
 	OPT_ORIGIN_HOST,
 	OPT_REALM,
 	OPT_DESTINATION_REALM,
+	OPT_ORIGIN_STATE,
 	OPT_WINDOW,
 	OPT_RATE,
 	OPT_POISSON,
@@ -102,6 +106,7 @@ static const struct option long_options[] = {
 	{ "origin-host", required_argument, NULL, OPT_ORIGIN_HOST },
 	{ "realm", required_argument, NULL, OPT_REALM },
 	{ "destination-realm", required_argument, NULL, OPT_DESTINATION_REALM },
+	{ "origin-state", required_argument, NULL, OPT_ORIGIN_STATE },
 	{ "window", required_argument, NULL, OPT_WINDOW },
 	{ "rate", required_argument, NULL, OPT_RATE },
 	{ "poisson", no_argument, NULL, OPT_POISSON },
@@ -241,6 +246,9 @@ static bool read_content(struct load_options *options, int option, char *text)
 	case OPT_SERVICE_CONTEXT:
 		identity->service_context = text;
 		break;
+	case OPT_ORIGIN_STATE:
+		identity->origin_state = (uint32_t)whole(text, 0, UINT32_MAX);
+		break;
 	case OPT_USE:
 		options->use_octets = whole(text, 0, INT64_MAX);
 		break;
@@ -375,7 +383,7 @@ bool load_options_read(struct load_options *options, int argc, char **argv, bool
 		.identity = { .origin_realm = "gyro.test",
 			      .service_context = "32251@3gpp.org",
 			      .rating_group = 10,
-			      .origin_state = (uint32_t)now.tv_sec },
+			      .origin_state = 1 },
 	};
 	*help = false;
 	optind = 0;

@@ -54,6 +54,17 @@ static double cores(const struct load *load, uint64_t start, uint64_t end)
 		       : 0;
 }
 
+/* Cores that were busy with something that nobody asked us to look at. */
+static double other_cores(const struct load *load)
+{
+	double sum = cores(load, load->cpu_start.machine, load->cpu_end.machine) -
+		     cores(load, load->cpu_start.self, load->cpu_end.self);
+
+	for (unsigned i = 0; i < load->options.n_pids; i++)
+		sum -= cores(load, load->cpu_start.pid[i], load->cpu_end.pid[i]);
+	return sum > 0 ? sum : 0;
+}
+
 static json_t *codes_json(const struct load_codes *codes)
 {
 	json_t *object = json_object();
@@ -100,6 +111,7 @@ static void report_json(const struct load *load)
 			 (double)load->in_time / seconds(load), "latency_us", latency,
 			 "command_results", codes_json(&stats->command), "service_results",
 			 codes_json(&stats->service), "faults", faults, "cpu", cpu);
+	json_object_set_new(root, "other_cores", json_real(other_cores(load)));
 	put_count(root, "initial", stats->by_type[1]);
 	put_count(root, "update", stats->by_type[2]);
 	put_count(root, "termination", stats->by_type[3]);
@@ -153,6 +165,7 @@ static void report_text(const struct load *load)
 		print_cpu(load, load->options.pids[i].name, load->cpu_start.pid[i],
 			  load->cpu_end.pid[i]);
 	print_cpu(load, "client", load->cpu_start.self, load->cpu_end.self);
+	printf("cpu         others     %.2f cores busy with something else\n", other_cores(load));
 	if (stats->copies != 0)
 		printf("copies      %" PRIu64 ", answered alike %" PRIu64 "\n", stats->copies,
 		       stats->copies_equal);
