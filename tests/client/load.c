@@ -149,6 +149,10 @@ static void enter(struct load *load, enum load_phase phase, int64_t now)
 		load->end_ns = load_now_ns();
 		load_cpu_read(&load->options, &load->cpu_end);
 		load->in_time = load->stats.answered + load->stats.copies;
+		if (load->starving && load->options.requests == 0)
+			load->stats.starved =
+				(uint64_t)((double)(load->end_ns - load->next_due_ns) *
+					   load->options.rate / 1e9);
 		load->phase_end_ns = now + (int64_t)load->options.timeout_ms * 5 * 1000000;
 		break;
 	case LOAD_PHASE_BYE:
@@ -224,14 +228,17 @@ static bool sends_by_clock(const struct load *load)
 	       (load->phase == LOAD_PHASE_WARMUP || load->phase == LOAD_PHASE_MEASURE);
 }
 
-/* Open loop: what is due by now. */
+/* Open loop: what is due by now. What finds no idle session waits for one, and its latency counts.
+ */
 static void send_due(struct load *load, int64_t now)
 {
 	double gap, share;
 	bool sent = false;
 
 	for (unsigned i = 0; i < BURST_MAX && load->next_due_ns <= now; i++) {
-		load_send_one(load, load->next_due_ns);
+		load->starving = !load_send_one(load, load->next_due_ns);
+		if (load->starving)
+			break;
 		gap = 1e9 / load->options.rate;
 		share = (double)(load_random(load) >> 11) / 9007199254740992.0;
 		load->next_due_ns += (int64_t)(load->options.poisson ? gap * -log1p(-share) : gap);
@@ -274,7 +281,7 @@ static void wait_for_events(struct load *load, int64_t now)
 	struct timespec wait;
 	int n;
 
-	if (sends_by_clock(load) && load->next_due_ns < until)
+	if (sends_by_clock(load) && !load->starving && load->next_due_ns < until)
 		until = load->next_due_ns;
 	if (load->phase_end_ns > now && load->phase_end_ns < until)
 		until = load->phase_end_ns;

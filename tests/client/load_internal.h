@@ -182,6 +182,7 @@ struct load {
 	uint64_t random;
 	uint64_t progress_answered;
 	uint32_t end_to_end, run, now_ntp;
+	bool starving; /* open loop: waits for a session to become idle */
 	bool resent_ever;
 	bool failed; /* couldn't go on; said why */
 };
@@ -205,8 +206,8 @@ void load_peer_bye(struct load *load, struct load_peer *peer);
 /* --- load_traffic.c: sessions, requests, answers --------------------------------------------- */
 /* Fills the window (closed loop, opening and closing), as the phase allows. */
 void load_refill(struct load *load, struct load_peer *peer);
-/* Open loop: one request on any connection, intended for this time. */
-void load_send_one(struct load *load, int64_t intended_ns);
+/* Open loop: one request on any connection, intended for this time. False: no session is idle. */
+bool load_send_one(struct load *load, int64_t intended_ns);
 /* The connection is (again) open: sends what was in flight when it broke, with T. */
 void load_resend(struct load *load, struct load_peer *peer);
 /* Resends what is overdue, gives up what was resent too often. */

@@ -171,7 +171,7 @@ static void report_text(const struct load *load)
 		       stats->copies_equal);
 	if (stats->resent || stats->reconnects || stats->late || stats->starved)
 		printf("trouble     resent %" PRIu64 ", reconnects %" PRIu64
-		       ", answered after a resend %" PRIu64 ", no idle session %" PRIu64 "\n",
+		       ", answered after a resend %" PRIu64 ", due but never sent %" PRIu64 "\n",
 		       stats->resent, stats->reconnects, stats->late, stats->starved);
 	for (unsigned i = 0; i < LOAD_FAULTS; i++)
 		if (stats->faults[i] + load->rest.faults[i] != 0)

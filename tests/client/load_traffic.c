@@ -221,22 +221,22 @@ void load_refill(struct load *load, struct load_peer *peer)
 	}
 }
 
-void load_send_one(struct load *load, int64_t intended_ns)
+bool load_send_one(struct load *load, int64_t intended_ns)
 {
 	unsigned n = load->options.connections;
 	unsigned first = (unsigned)(load_random(load) % n);
 	uint64_t index;
 
 	if (enough(load))
-		return;
+		return false;
 	for (unsigned i = 0; i < n; i++) {
 		struct load_peer *peer = &load->peers[(first + i) % n];
 
 		if (peer->state == LOAD_OPEN && pick_random(load, peer, &index) &&
 		    send_request(load, peer, index, intended_ns))
-			return;
+			return true;
 	}
-	load->stats.starved++;
+	return false;
 }
 
 /* --- what didn't come ------------------------------------------------------------------------ */
