@@ -6,6 +6,28 @@
 -- Days of records are days in UTC, whatever the time zone of the caller: else two callers' days overlap.
 ALTER FUNCTION gyro.record_partition(integer) SET timezone TO 'UTC';
 
+-- Opens an account, or changes an existing one: its balance is never touched, its currency must be the
+-- same. NULL leaves a value as it is; for a new account it is no credit, active, valid forever.
+CREATE FUNCTION gyro.account_put(for_account bigint, currency_number smallint, opening_micros bigint,
+                                 credit_limit_micros bigint, new_state smallint, new_valid_until timestamptz)
+RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    before smallint;
+BEGIN
+    SELECT currency INTO before FROM gyro.account WHERE account_id = for_account FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        PERFORM gyro.account_open(for_account, currency_number, coalesce(opening_micros, 0),
+                                  coalesce(credit_limit_micros, 0));
+    ELSIF before <> currency_number THEN
+        RAISE EXCEPTION 'account % is in currency %, which cannot become %', for_account, before, currency_number
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    UPDATE gyro.account
+       SET credit_limit = coalesce(credit_limit_micros, credit_limit), state = coalesce(new_state, state),
+           valid_until = coalesce(new_valid_until, valid_until)
+     WHERE account_id = for_account;
+END $$;
+
 -- Locks an account and counts the open sessions of one of its subscribers.
 CREATE FUNCTION gyro.subscriber_sessions(for_subscriber bigint, for_account bigint) RETURNS bigint LANGUAGE plpgsql AS $$
 BEGIN
@@ -14,13 +36,12 @@ BEGIN
              WHERE s.account_id = for_account AND s.subscriber_id = for_subscriber AND s.state = 1);
 END $$;
 
--- Makes a subscriber, or gives an existing one this account, tariff code and state (1 active, 2 barred).
-CREATE FUNCTION gyro.subscriber_put(for_subscriber bigint, for_account bigint, tariff_code text, new_state smallint)
-RETURNS void LANGUAGE plpgsql AS $$
+-- Makes a subscriber. State: 1 active, 2 barred.
+CREATE FUNCTION gyro.subscriber_add(for_subscriber bigint, for_account bigint, tariff_code text,
+                                    new_state smallint DEFAULT 1) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     owner  bigint;
     tariff integer;
-    before bigint;
 BEGIN
     SELECT group_id INTO owner FROM gyro.account WHERE account_id = for_account;
     IF NOT FOUND THEN
@@ -30,16 +51,41 @@ BEGIN
     IF NOT FOUND THEN
         RAISE EXCEPTION 'tariff % does not exist', tariff_code USING ERRCODE = 'no_data_found';
     END IF;
+    INSERT INTO gyro.subscriber (subscriber_id, account_id, group_id, tariff_id, state)
+    VALUES (for_subscriber, for_account, owner, tariff, new_state);
+EXCEPTION WHEN unique_violation THEN
+    RAISE EXCEPTION 'subscriber % exists', for_subscriber USING ERRCODE = 'unique_violation';
+END $$;
+
+-- Makes a subscriber, or gives an existing one this account, tariff code and state.
+-- State NULL: active if new, else as it was.
+CREATE FUNCTION gyro.subscriber_put(for_subscriber bigint, for_account bigint, tariff_code text, new_state smallint)
+RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    owner  bigint;
+    tariff integer;
+    before bigint;
+BEGIN
     SELECT account_id INTO before FROM gyro.subscriber WHERE subscriber_id = for_subscriber FOR UPDATE;
+    IF NOT FOUND THEN
+        PERFORM gyro.subscriber_add(for_subscriber, for_account, tariff_code, coalesce(new_state, 1::smallint));
+        RETURN;
+    END IF;
+    SELECT group_id INTO owner FROM gyro.account WHERE account_id = for_account;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'account % does not exist', for_account USING ERRCODE = 'no_data_found';
+    END IF;
+    SELECT tariff_id INTO tariff FROM gyro.specific_tariff WHERE code = tariff_code;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'tariff % does not exist', tariff_code USING ERRCODE = 'no_data_found';
+    END IF;
     IF before <> for_account AND gyro.subscriber_sessions(for_subscriber, before) > 0 THEN
         RAISE EXCEPTION 'subscriber % has open sessions on account %', for_subscriber, before
             USING ERRCODE = 'object_in_use', HINT = 'release them first, then move the subscriber';
     END IF;
-    INSERT INTO gyro.subscriber AS s (subscriber_id, account_id, group_id, tariff_id, state)
-    VALUES (for_subscriber, for_account, owner, tariff, new_state)
-    ON CONFLICT (subscriber_id) DO UPDATE
-       SET account_id = excluded.account_id, group_id = excluded.group_id, tariff_id = excluded.tariff_id,
-           state = excluded.state;
+    UPDATE gyro.subscriber
+       SET account_id = for_account, group_id = owner, tariff_id = tariff, state = coalesce(new_state, state)
+     WHERE subscriber_id = for_subscriber;
 END $$;
 
 -- Removes a subscriber with its identities; the account, its money and the records stay.
