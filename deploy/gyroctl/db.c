@@ -19,15 +19,22 @@ static const struct {
 	{ "53300", "the server has no connection left: try again, or raise max_connections" },
 };
 
+/* Line ends, tabs and runs of blanks become one blank. */
 static char *one_line(void *pool, const char *text)
 {
-	char *line = talloc_strdup(pool, text ? text : "");
+	char *line = talloc_strdup(pool, text ? text : ""), *to = line;
 
-	for (char *p = line; *p; p++)
-		if (*p == '\n' || *p == '\t')
-			*p = ' ';
-	for (size_t n = strlen(line); n > 0 && line[n - 1] == ' '; n--)
-		line[n - 1] = '\0';
+	for (const char *p = line; *p; p++) {
+		bool blank = *p == ' ' || *p == '\n' || *p == '\t';
+
+		if (!blank)
+			*to++ = *p;
+		else if (to > line && to[-1] != ' ')
+			*to++ = ' ';
+	}
+	if (to > line && to[-1] == ' ')
+		to--;
+	*to = '\0';
 	return line;
 }
 
