@@ -1,6 +1,7 @@
 /* See db.h. */
 #include "deploy/gyroctl/db.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <talloc.h>
@@ -38,6 +39,18 @@ static char *one_line(void *pool, const char *text)
 	return line;
 }
 
+/* Warnings matter, e.g. a commit that no standby confirmed. That the server stops (57P) is left to
+ * the error that follows. */
+static void notice(void *data, const PGresult *result)
+{
+	struct gy_ctl *ctl = data;
+	const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+
+	if (sqlstate && strncmp(sqlstate, "57P", 3) == 0)
+		return;
+	fprintf(stderr, "gyroctl: %s: warning: %s\n", ctl->doing, gy_db_reason(ctl, result));
+}
+
 bool gy_db_connect(struct gy_ctl *ctl)
 {
 	/* A later keyword wins: the operator's conninfo over our timeout. */
@@ -51,6 +64,7 @@ bool gy_db_connect(struct gy_ctl *ctl)
 			one_line(ctl->pool, PQerrorMessage(ctl->db)));
 		return false;
 	}
+	PQsetNoticeReceiver(ctl->db, notice, ctl);
 	return gy_db_do(
 		ctl, "SET TimeZone = 'UTC'; SET DateStyle = 'ISO'; SET IntervalStyle = 'postgres';"
 		     "SET client_encoding = 'UTF8'; SET client_min_messages = 'warning';"
