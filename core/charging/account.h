@@ -27,16 +27,18 @@ struct gy_session {
 	int64_t gateway_id;
 	enum gy_session_state state;
 	gy_time_us opened_us;
-	gy_time_us deadline_us; /* open: supervision ends it then; ended: late usage is charged until then */
-	/* CCR-U numbers seen: the highest (-1 none) and, bit i, highest - i. For duplicates only (G-25). */
+	gy_time_us deadline_us; /* open: supervision ends it then; ended: late usage is charged
+				   until then */
+	/* CCR-U numbers seen: the highest (-1 none) and, bit i, highest - i. For duplicates only
+	 * (G-25). */
 	int64_t highest;
 	uint64_t seen;
 	int64_t initial_number;
 	int64_t initial_end_to_end;
 };
 
-/* What a session holds for one (Rating-Group, set of services). The row stays, with granted 0, until
- * the session ends: it carries the rounding remainder. */
+/* What a session holds for one (Rating-Group, set of services). The row stays, with granted 0,
+ * until the session ends: it carries the rounding remainder. */
 struct gy_reservation {
 	unsigned session; /* index */
 	uint32_t rating_group;

@@ -43,7 +43,8 @@ struct gy_answer {
 	unsigned n_failed;
 	struct gy_failed_avp failed[2];
 
-	bool at_command_level; /* the request had its units there: answer in the same style (G-78) */
+	bool at_command_level; /* the request had its units there: answer in the same style (G-78)
+				*/
 	unsigned n_services;
 	struct gy_service_answer *services;
 

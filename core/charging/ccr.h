@@ -1,7 +1,8 @@
 /* One credit-control request, as the core sees it: decoded, validated for form, not yet judged.
  *
  * Made by extensions/app_gyro (decode.c) or by a test; all pointers live in the request's pool or
- * in the bytes it was received in, and outlive the decision. Follows RFC 8506 §3.1 and TS 32.299. */
+ * in the bytes it was received in, and outlive the decision. Follows RFC 8506 §3.1 and TS 32.299.
+ */
 #ifndef GY_CHARGING_CCR_H
 #define GY_CHARGING_CCR_H
 
@@ -19,7 +20,8 @@ enum gy_request_type {
 	GY_EVENT = 4,
 };
 
-/* Requested-Action (RFC 8506 §8.41). Meaningful only with GY_EVENT: some gateways send it always. */
+/* Requested-Action (RFC 8506 §8.41). Meaningful only with GY_EVENT: some gateways send it always.
+ */
 enum gy_requested_action {
 	GY_ACTION_NONE = -1,
 	GY_DIRECT_DEBITING = 0,
@@ -84,6 +86,7 @@ struct gy_used {
 struct gy_service {
 	bool has_rating_group;
 	uint32_t rating_group;
+	struct gy_bytes rating_group_avp; /* the whole AVP, for Failed-AVP; data NULL: none */
 	unsigned n_service_ids;
 	const uint32_t *service_ids; /* in the order of the request; echoed */
 	int64_t service_key;         /* identifies the set of them: 0 none (gy_service_key) */
@@ -95,19 +98,20 @@ struct gy_service {
 	unsigned n_used;
 	const struct gy_used *used;
 
-	uint32_t reasons; /* mask of 1 << enum gy_reporting_reason, from the MSCC and its USUs (G-53) */
+	uint32_t reasons;    /* mask of 1 << enum gy_reporting_reason, from the MSCC and its USUs
+				(G-53) */
 	struct gy_bytes avp; /* the whole MSCC AVP */
 };
 
 /* What of Service-Information a price may depend on (spec/gy.md 1.4). Empty = absent. */
 struct gy_conditions {
-	struct gy_bytes apn;                 /* Called-Station-Id */
-	struct gy_bytes serving_mcc_mnc;     /* 3GPP-SGSN-MCC-MNC, digits */
-	struct gy_bytes rat_type;            /* 3GPP-RAT-Type, raw octet */
-	struct gy_bytes location;            /* 3GPP-User-Location-Info, raw */
-	struct gy_bytes time_zone;           /* 3GPP-MS-TimeZone, raw */
+	struct gy_bytes apn;             /* Called-Station-Id */
+	struct gy_bytes serving_mcc_mnc; /* 3GPP-SGSN-MCC-MNC, digits */
+	struct gy_bytes rat_type;        /* 3GPP-RAT-Type, raw octet */
+	struct gy_bytes location;        /* 3GPP-User-Location-Info, raw */
+	struct gy_bytes time_zone;       /* 3GPP-MS-TimeZone, raw */
 	struct gy_bytes charging_characteristics;
-	struct gy_bytes rule_base;           /* Charging-Rule-Base-Name */
+	struct gy_bytes rule_base; /* Charging-Rule-Base-Name */
 };
 
 struct gy_ccr {
@@ -120,7 +124,8 @@ struct gy_ccr {
 	uint32_t end_to_end;
 	bool retransmitted; /* T bit: a hint only (G-84) */
 	/* XXH3-64 of everything that makes this request this request: all AVPs but Proxy-Info,
-	 * Route-Record, Destination-Host, Event-Timestamp, Origin-State-Id. Tells a resend from a reused number (G-86). */
+	 * Route-Record, Destination-Host, Event-Timestamp, Origin-State-Id. Tells a resend from a
+	 * reused number (G-86). */
 	uint64_t content_hash;
 
 	struct gy_bytes origin_host;
@@ -137,7 +142,8 @@ struct gy_ccr {
 	unsigned n_identities;
 	const struct gy_identity *identities; /* in look-up order (G-16) */
 
-	bool services_at_command_level; /* no MSCC: services[0], if any, holds the command's units (G-78) */
+	bool services_at_command_level; /* no MSCC: services[0], if any, holds the command's units
+					   (G-78) */
 	unsigned n_services;
 	const struct gy_service *services; /* in request order */
 

@@ -28,18 +28,18 @@ struct gy_history {
 };
 
 struct gy_view {
-	struct gy_account *account;     /* changed in place; room for one request (gy_account_room) */
+	struct gy_account *account; /* changed in place; room for one request (gy_account_room) */
 	const struct gy_profile *profile;
-	bool session_indexed;           /* CCR-I: session_index already has this Session-Id */
+	bool session_indexed;             /* CCR-I: session_index already has this Session-Id */
 	const struct gy_history *history; /* NULL: not loaded */
 	int64_t late_window_us;
 };
 
 /* Flags of a record and of a charge. Stored. */
 enum gy_charge_flag {
-	GY_CHARGE_OVERRUN = 1,   /* balance below its limit by booked over-use (G-37) */
-	GY_CHARGE_UNRATED = 2,   /* usage without a tariff: recorded, not debited */
-	GY_CHARGE_LATE = 4,      /* usage of an ended session (G-24, G-28) */
+	GY_CHARGE_OVERRUN = 1,         /* balance below its limit by booked over-use (G-37) */
+	GY_CHARGE_UNRATED = 2,         /* usage without a tariff: recorded, not debited */
+	GY_CHARGE_LATE = 4,            /* usage of an ended session (G-24, G-28) */
 	GY_CHARGE_NO_RATING_GROUP = 8, /* the request named none (G-44) */
 };
 
@@ -51,11 +51,11 @@ struct gy_charge {
 	enum gy_unit unit;
 	enum gy_final_unit_action final_unit;
 	uint32_t quota_holding_s;
-	int64_t used;     /* units */
-	int64_t debit;    /* micro-units */
-	int64_t granted;  /* units */
-	int64_t reserved; /* micro-units held after the request */
-	struct gy_rate rate;       /* of the grant */
+	int64_t used;        /* units */
+	int64_t debit;       /* micro-units */
+	int64_t granted;     /* units */
+	int64_t reserved;    /* micro-units held after the request */
+	struct gy_rate rate; /* of the grant */
 	int64_t carry;
 	int64_t rule_id;
 	uint32_t validity_s;
@@ -88,11 +88,11 @@ struct gy_plan {
 	struct gy_charge *charges;
 
 	struct gy_answer answer;
-	bool changed;        /* account differs: it and the record must be written */
+	bool changed; /* account differs: it and the record must be written */
 	struct gy_record record;
-	bool opened;         /* a session_index row is due, to be looked at at check_at_us */
+	bool opened; /* a session_index row is due, to be looked at at check_at_us */
 	gy_time_us check_at_us;
-	bool unmatched;      /* usage of an unknown session, to be kept for the operator (G-24) */
+	bool unmatched; /* usage of an unknown session, to be kept for the operator (G-24) */
 };
 
 /* Elements that plan->services and plan->charges need for this request. */
@@ -106,7 +106,8 @@ void gy_account_room(const struct gy_ccr *ccr, unsigned *sessions, unsigned *res
 
 /* Decides one request (RFC 8506 §5, rules G-16…G-69, G-84…G-93).
  * Returns GY_OK: *plan holds the answer, and, if plan->changed, *view->account is the new state;
- * GY_NEED_HISTORY: nothing changed, call again with view->history. Nothing else: refusals are answers. */
+ * GY_NEED_HISTORY: nothing changed, call again with view->history. Nothing else: refusals are
+ * answers. */
 enum gy_rc gy_charge_decide(const struct gy_ccr *ccr, struct gy_view *view,
 			    const struct gy_catalogue *catalogue, gy_time_us now,
 			    struct gy_plan *plan) GY_MUST_CHECK;
@@ -114,9 +115,13 @@ enum gy_rc gy_charge_decide(const struct gy_ccr *ccr, struct gy_view *view,
 /* Answers without an account: subscriber unknown and the like. */
 void gy_answer_refuse(struct gy_answer *answer, enum gy_rc rc, const char *message);
 
+/* Failed-AVP names the Rating-Group of a service that has no price (G-33, G-44). */
+void gy_answer_name_rating_group(struct gy_answer *answer, const struct gy_service *service);
+
 /* Ends a session without a request: its deadline has come (GY_SESSION_EXPIRED, only if
- * now >= deadline), or an operator wishes it (GY_SESSION_RELEASED). Releases, debits nothing (G-67).
- * plan->changed tells whether it was ended; plan->check_at_us when to look again, 0 = never. */
+ * now >= deadline), or an operator wishes it (GY_SESSION_RELEASED). Releases, debits nothing
+ * (G-67). plan->changed tells whether it was ended; plan->check_at_us when to look again, 0 =
+ * never. */
 void gy_charge_end(struct gy_account *account, struct gy_session_key key,
 		   enum gy_session_state reason, gy_time_us now, int64_t late_window_us,
 		   struct gy_plan *plan);

@@ -20,11 +20,15 @@ struct gy_request {
 	void *host;              /* the host's own: its message */
 
 	struct gy_ccr ccr;
-	int64_t arrived_ns;  /* CLOCK_MONOTONIC when its bytes arrived */
+	int64_t arrived_ns; /* CLOCK_MONOTONIC when its bytes arrived */
 
 	/* Set by the engine before the callback. */
 	struct gy_answer answer;
-	unsigned attempts;   /* transactions it took part in */
+	unsigned attempts; /* transactions it took part in */
+
+	/* The engine's own. */
+	struct gy_session_key who; /* hash of all identities; of the session if there is none */
+	bool unsettled;            /* a COMMIT of it may have come through: no refusal any more */
 };
 
 enum gy_outcome {
@@ -32,23 +36,24 @@ enum gy_outcome {
 	GY_NO_ANSWER, /* outcome unknown, or past the deadline: send nothing, the gateway resends */
 };
 
-/* Called once per submitted request, on a lane's thread, after gy_commit_barrier. Takes the
- * request back. */
+/* Called once per submitted request, after gy_commit_barrier, on a thread of the engine's; for a
+ * refusal also on the submitting one. Takes the request back. */
 typedef void gy_answered_fn(void *data, struct gy_request *request, enum gy_outcome outcome);
 
 /* Severity and one line without newline; any thread. */
 typedef void gy_log_fn(void *data, enum gy_log_level level, const char *line);
 
 struct gy_engine_config {
-	const char *database;      /* libpq conninfo */
-	unsigned lanes;            /* threads with a connection each; 0 = 2 */
-	unsigned batch_max;        /* requests in one transaction; 0 = 128 */
-	unsigned queue_max;        /* waiting requests per lane, then refusal; 0 = 4096 */
-	unsigned deadline_ms;      /* from arrival; no answer leaves after it; 0 = 4000 */
-	unsigned queue_age_ms;     /* older than this when taken up: refused; 0 = 1000 */
-	bool alternate_node;       /* refuse with 3004 (another node may help) rather than 5012 */
-	unsigned sweep_ms;         /* period of the sweeper; 0 = 1000 */
-	unsigned late_window_s;    /* late usage is charged this long after a session's end; 0 = 86400 */
+	const char *database;   /* libpq conninfo */
+	unsigned lanes;         /* threads with a connection each; 0 = 2 */
+	unsigned batch_max;     /* requests in one transaction; 0 = 128 */
+	unsigned queue_max;     /* waiting requests per lane, then refusal; 0 = 4096 */
+	unsigned deadline_ms;   /* from arrival; no answer leaves after it; 0 = 4000 */
+	unsigned queue_age_ms;  /* older than this when taken up: refused; 0 = 1000 */
+	bool alternate_node;    /* refuse with 3004 (another node may help) rather than 5012 */
+	unsigned sweep_ms;      /* period of the sweeper; 0 = 1000 */
+	unsigned late_window_s; /* late usage is charged this long after a session's end; 0 = 86400
+				 */
 	gy_answered_fn *answered;
 	void *answered_data;
 	gy_log_fn *log;
@@ -62,10 +67,12 @@ struct gy_engine_config {
 enum gy_rc gy_engine_start(const struct gy_engine_config *config, struct gy_engine **engine,
 			   char *error, size_t error_size) GY_MUST_CHECK;
 
-/* Hands the request over; the callback follows, at once and on this thread when it is refused early. */
+/* Hands the request over; the callback follows, at once and on this thread when it is refused
+ * early. */
 void gy_engine_submit(struct gy_engine *engine, struct gy_request *request);
 
-/* No new request is taken (they get TOO_BUSY); returns when none is in flight or after timeout_ms. */
+/* No new request is taken (they get TOO_BUSY); returns when none is in flight or after timeout_ms.
+ */
 void gy_engine_drain(struct gy_engine *engine, unsigned timeout_ms);
 
 /* Drains, stops the threads, frees. */

@@ -251,6 +251,7 @@ static void service_take(struct gy_decoder *decoder, struct gy_service *service,
 			break;
 		service->has_rating_group = true;
 		service->rating_group = gy_get32(avp->data.data);
+		service->rating_group_avp = avp->whole;
 		break;
 	case IETF(SERVICE_IDENTIFIER):
 		if (service_ids != NULL)

@@ -52,8 +52,32 @@ END $$;
 -- Asks the sweeper to end a session: its reservations are released within a sweep period.
 CREATE FUNCTION gyro.session_release(wanted uuid) RETURNS boolean LANGUAGE sql AS $$
     UPDATE gyro.session_index SET release_requested = true, check_at = now()
-     WHERE session = wanted RETURNING true
+     WHERE session = wanted AND NOT ended RETURNING true
 $$;
+
+-- A gateway told a greater Origin-State-Id: it has lost its sessions (G-92). Asks the sweeper to end
+-- those opened before, but not the one of the request that told it. Returns how many; -1: the
+-- number was known already, nothing follows.
+CREATE FUNCTION gyro.gateway_restarted(restarted bigint, told_state bigint, but_session uuid)
+RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    asked    bigint;
+    had_one  boolean;
+BEGIN
+    SELECT origin_state > 0 INTO had_one FROM gyro.gateway
+     WHERE gateway_id = restarted AND origin_state < told_state FOR UPDATE;
+    IF NOT FOUND THEN
+        RETURN -1;
+    END IF;
+    UPDATE gyro.gateway SET origin_state = told_state WHERE gateway_id = restarted;
+    IF NOT had_one THEN -- the first that it ever told: nothing to compare with
+        RETURN 0;
+    END IF;
+    UPDATE gyro.session_index SET release_requested = true, check_at = now()
+     WHERE gateway_id = restarted AND NOT ended AND session <> but_session;
+    GET DIAGNOSTICS asked = ROW_COUNT;
+    RETURN asked;
+END $$;
 
 -- Makes the daily partitions of gyro.record for today and the next days; returns how many were new.
 -- Rows that no partition takes go to gyro.record_default: nothing is lost if nobody calls this.

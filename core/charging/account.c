@@ -1,0 +1,166 @@
+/* Keeping an account's sessions, reservations and kept answers in order. */
+#include "core/charging/account.h"
+
+#include <string.h>
+
+#include "core/base/assert.h"
+#include "core/rating/price.h"
+
+int64_t gy_account_available(const struct gy_account *account)
+{
+	return account->balance + account->credit_limit - account->reserved;
+}
+
+int gy_session_find(const struct gy_account *account, struct gy_session_key key)
+{
+	int ended = -1;
+
+	for (unsigned i = 0; i < account->n_sessions; i++) {
+		const struct gy_session *session = &account->sessions[i];
+
+		if (session->key.hi != key.hi || session->key.lo != key.lo)
+			continue;
+		if (session->state == GY_SESSION_OPEN)
+			return (int)i;
+		ended = (int)i;
+	}
+	return ended;
+}
+
+struct gy_reservation *gy_reservation_find(struct gy_account *account, unsigned session,
+					   uint32_t rating_group, int64_t service_key)
+{
+	for (unsigned i = 0; i < account->n_reservations; i++) {
+		struct gy_reservation *r = &account->reservations[i];
+
+		if (r->session == session && r->rating_group == rating_group &&
+		    r->service_key == service_key)
+			return r;
+	}
+	return NULL;
+}
+
+void gy_reservation_release(struct gy_account *account, struct gy_reservation *reservation)
+{
+	account->reserved -= reservation->reserved;
+	reservation->reserved = 0;
+	reservation->granted = 0;
+}
+
+void gy_session_remove(struct gy_account *account, unsigned session)
+{
+	unsigned kept = 0;
+
+	gy_assert(session < account->n_sessions);
+	for (unsigned i = 0; i < account->n_reservations; i++) {
+		struct gy_reservation r = account->reservations[i];
+
+		if (r.session == session) {
+			gy_assert(r.reserved == 0);
+			continue;
+		}
+		r.session -= r.session > session;
+		account->reservations[kept++] = r;
+	}
+	account->n_reservations = kept;
+
+	kept = 0;
+	for (unsigned i = 0; i < account->n_answers; i++) {
+		struct gy_kept_answer answer = account->answers[i];
+
+		if (answer.session == session)
+			continue;
+		answer.session -= answer.session > session;
+		account->answers[kept++] = answer;
+	}
+	account->n_answers = kept;
+
+	memmove(&account->sessions[session], &account->sessions[session + 1],
+		(account->n_sessions - session - 1) * sizeof(account->sessions[0]));
+	account->n_sessions--;
+}
+
+void gy_tombstones_trim(struct gy_account *account, gy_time_us now)
+{
+	for (;;) {
+		unsigned ended = 0;
+		int oldest = -1;
+
+		for (unsigned i = 0; i < account->n_sessions; i++) {
+			if (account->sessions[i].state == GY_SESSION_OPEN)
+				continue;
+			ended++;
+			if (oldest < 0 || account->sessions[i].deadline_us <
+						  account->sessions[oldest].deadline_us)
+				oldest = (int)i;
+		}
+		if (oldest < 0)
+			return;
+		if (ended <= GY_TOMBSTONES_MAX && account->sessions[oldest].deadline_us > now)
+			return;
+		gy_session_remove(account, (unsigned)oldest);
+	}
+}
+
+static bool same_request(const struct gy_kept_answer *a, const struct gy_kept_answer *b)
+{
+	return a->session == b->session && a->type == b->type && a->number == b->number;
+}
+
+/* Removes the rows of the request that row `first` belongs to: they stand together. */
+static void drop_kept(struct gy_account *account, unsigned first)
+{
+	unsigned end = first + 1;
+
+	while (end < account->n_answers &&
+	       same_request(&account->answers[first], &account->answers[end]))
+		end++;
+	memmove(&account->answers[first], &account->answers[end],
+		(account->n_answers - end) * sizeof(account->answers[0]));
+	account->n_answers -= end - first;
+}
+
+void gy_kept_answers_trim(struct gy_account *account, unsigned session)
+{
+	for (;;) {
+		unsigned requests = 0, rows = 0;
+		int first = -1, last = -1;
+
+		for (unsigned i = 0; i < account->n_answers; i++) {
+			if (account->answers[i].session != session)
+				continue;
+			rows++;
+			if (first < 0)
+				first = (int)i;
+			if (last < 0 ||
+			    !same_request(&account->answers[last], &account->answers[i]))
+				requests++;
+			last = (int)i;
+		}
+		if (requests <= 1 || (requests <= GY_ANSWERS_KEPT && rows <= GY_ANSWER_ROWS_KEPT))
+			return;
+		drop_kept(account, (unsigned)first);
+	}
+}
+
+void gy_account_check(const struct gy_account *account)
+{
+	int64_t held = 0;
+
+	for (unsigned i = 0; i < account->n_reservations; i++) {
+		const struct gy_reservation *r = &account->reservations[i];
+		int64_t due = 0;
+
+		gy_assert(r->session < account->n_sessions);
+		gy_assert(r->granted >= 0 && r->reserved >= 0);
+		gy_assert(account->sessions[r->session].state == GY_SESSION_OPEN ||
+			  r->reserved == 0);
+		if (r->granted > 0)
+			gy_assert(gy_price_reserve(r->rate, r->granted, r->carry, &due));
+		gy_assert(r->reserved == due); /* I4 */
+		held += r->reserved;
+	}
+	gy_assert(held == account->reserved); /* I3 */
+	for (unsigned i = 0; i < account->n_answers; i++)
+		gy_assert(account->answers[i].session < account->n_sessions);
+}

@@ -1,0 +1,526 @@
+/* The decision on one request: see decide.h.
+ *
+ * Order of things: is it a duplicate, may it open or use a session, then service by service
+ * (service.c), then what the session and the record remember of it. Until the first service is
+ * charged nothing is changed, so every refusal leaves no trace (G-21, G-86). */
+#include "core/charging/decide.h"
+
+#include "core/base/assert.h"
+#include "core/charging/duplicate.h"
+#include "core/charging/service.h"
+#include "core/rating/price.h"
+
+/* Supervision of a session that has never been granted anything (G-67), seconds. */
+#define VALIDITY_DEFAULT_S 3600
+
+enum { RATING_GROUP = 432, SUBSCRIPTION_ID = 443, SERVICE_CONTEXT_ID = 461 };
+
+unsigned gy_plan_room(const struct gy_ccr *ccr, const struct gy_account *account,
+		      const struct gy_history *history)
+{
+	unsigned room = ccr->n_services > 0 ? ccr->n_services : 1;
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < account->n_answers; i++)
+		kept += account->answers[i].type == ccr->type &&
+			account->answers[i].number == ccr->number;
+	if (kept > room)
+		room = kept;
+	if (history != NULL && history->n_rows > room)
+		room = history->n_rows;
+	return room;
+}
+
+void gy_account_room(const struct gy_ccr *ccr, unsigned *sessions, unsigned *reservations,
+		     unsigned *answers)
+{
+	*sessions = 1;
+	*reservations = ccr->n_services + 1;
+	*answers = ccr->n_services + 1;
+}
+
+void gy_answer_refuse(struct gy_answer *answer, enum gy_rc rc, const char *message)
+{
+	*answer = (struct gy_answer){ .rc = rc, .message = message };
+}
+
+static void name_failed(struct gy_answer *answer, uint32_t code, struct gy_bytes avp)
+{
+	answer->failed[0] = (struct gy_failed_avp){ .code = code, .avp = avp };
+	answer->n_failed = 1;
+}
+
+void gy_answer_name_rating_group(struct gy_answer *answer, const struct gy_service *service)
+{
+	name_failed(answer, RATING_GROUP, service->rating_group_avp);
+}
+
+static bool reports_usage(const struct gy_ccr *ccr)
+{
+	for (unsigned i = 0; i < ccr->n_services; i++)
+		for (unsigned k = 0; k < ccr->services[i].n_used; k++)
+			for (unsigned unit = GY_UNIT_OCTETS; unit < GY_UNIT_COUNT; unit++)
+				if (ccr->services[i].used[k].count[unit] > 0)
+					return true;
+	return false;
+}
+
+static void refuse_unknown_session(const struct gy_ccr *ccr, struct gy_plan *plan)
+{
+	gy_answer_refuse(&plan->answer, GY_UNKNOWN_SESSION_ID, "no such session");
+	plan->unmatched = reports_usage(ccr);
+}
+
+/* Why this subscriber gets nothing new now; GY_OK: no reason. */
+static enum gy_rc denied(const struct gy_view *view, gy_time_us now, const char **why)
+{
+	if (view->profile->state != GY_ACTIVE)
+		*why = "subscriber is barred";
+	else if (view->account->state != GY_ACTIVE)
+		*why = "account is barred";
+	else if (view->account->valid_until_us <= now)
+		*why = "account is no longer valid";
+	else
+		return GY_OK;
+	return GY_END_USER_SERVICE_DENIED;
+}
+
+/* Tcc: twice the largest Validity-Time of the session (G-67). */
+static gy_time_us supervised_until(const struct gy_account *account, unsigned session,
+				   gy_time_us now)
+{
+	uint32_t largest = 0;
+
+	for (unsigned i = 0; i < account->n_reservations; i++)
+		if (account->reservations[i].session == session &&
+		    account->reservations[i].validity_s > largest)
+			largest = account->reservations[i].validity_s;
+	if (largest == 0)
+		largest = VALIDITY_DEFAULT_S;
+	return now + 2 * (int64_t)largest * GY_SECOND_US;
+}
+
+static void release_all(struct gy_account *account, unsigned session)
+{
+	for (unsigned i = 0; i < account->n_reservations; i++)
+		if (account->reservations[i].session == session)
+			gy_reservation_release(account, &account->reservations[i]);
+}
+
+/* --- what every charged request has in common --------------------------------------------------
+ */
+
+/* All services in order, into plan->services and plan->charges. Returns the sum debited. */
+static int64_t charge_services(const struct gy_charging *c, struct gy_plan *plan)
+{
+	int64_t before = c->account->balance;
+
+	gy_assert(plan->room >= c->ccr->n_services);
+	plan->answer = (struct gy_answer){
+		.rc = GY_OK,
+		.at_command_level = c->ccr->services_at_command_level,
+		.n_services = c->ccr->n_services,
+		.services = plan->services,
+	};
+	for (unsigned i = 0; i < c->ccr->n_services; i++) {
+		const struct gy_service *service = &c->ccr->services[i];
+
+		gy_service_charge(c, service, &plan->services[i], &plan->charges[i]);
+		if (plan->services[i].rc == GY_RATING_FAILED && plan->answer.n_failed == 0)
+			gy_answer_name_rating_group(&plan->answer, service);
+	}
+	return before - c->account->balance;
+}
+
+static void fill_record(const struct gy_charging *c, gy_time_us opened_us, int64_t debit,
+			struct gy_plan *plan)
+{
+	plan->record = (struct gy_record){
+		.at_us = c->now,
+		.account_id = c->account->account_id,
+		.group_id = c->account->group_id,
+		.subscriber_id = c->profile->subscriber_id,
+		.gateway_id = c->ccr->gateway_id,
+		.session = c->ccr->session,
+		.opened_us = opened_us,
+		.type = (int)c->ccr->type,
+		.number = c->ccr->number,
+		.end_to_end = c->ccr->end_to_end,
+		.content_hash = c->ccr->content_hash,
+		.debit = debit,
+		.balance = c->account->balance,
+		.reserved = c->account->reserved,
+		.rc = plan->answer.rc,
+		.n_charges = c->ccr->n_services,
+		.charges = plan->charges,
+	};
+	for (unsigned i = 0; i < c->ccr->n_services; i++)
+		plan->record.flags |= plan->charges[i].flags & ~(unsigned)GY_CHARGE_NO_RATING_GROUP;
+	plan->changed = true;
+}
+
+static struct gy_charging charging(const struct gy_ccr *ccr, const struct gy_view *view,
+				   const struct gy_catalogue *catalogue, gy_time_us now)
+{
+	const struct gy_service_context *context = gy_context_find(catalogue, ccr->service_context);
+
+	return (struct gy_charging){
+		.ccr = ccr,
+		.catalogue = catalogue,
+		.profile = view->profile,
+		.account = view->account,
+		.session = -1,
+		.now = now,
+		.default_group = context != NULL ? context->default_rating_group : -1,
+	};
+}
+
+/* --- CCR-I --------------------------------------------------------------------------------------
+ */
+
+/* A client without MSCC sees the command's code only: what fails for its one service fails there,
+ * and then it has no session (G-21, G-78). */
+static bool fails_at_command_level(const struct gy_answer *answer)
+{
+	return answer->at_command_level && answer->n_services > 0 &&
+	       answer->services[0].rc != GY_OK;
+}
+
+static bool may_open(const struct gy_ccr *ccr, const struct gy_view *view,
+		     const struct gy_catalogue *catalogue, gy_time_us now, struct gy_plan *plan)
+{
+	const char *why = NULL;
+	unsigned open = 0;
+
+	for (unsigned i = 0; i < view->account->n_sessions; i++)
+		open += view->account->sessions[i].state == GY_SESSION_OPEN;
+	if (denied(view, now, &why) != GY_OK) {
+		gy_answer_refuse(&plan->answer, GY_END_USER_SERVICE_DENIED, why);
+	} else if (gy_context_find(catalogue, ccr->service_context) == NULL) {
+		gy_answer_refuse(&plan->answer, GY_RATING_FAILED,
+				 "Service-Context-Id is not charged here");
+		name_failed(&plan->answer, SERVICE_CONTEXT_ID, (struct gy_bytes){ NULL, 0 });
+	} else if (open >= GY_ACCOUNT_SESSIONS_MAX) {
+		gy_answer_refuse(&plan->answer, GY_UNABLE_TO_COMPLY,
+				 "too many open sessions on this account");
+	} else {
+		return true;
+	}
+	return false;
+}
+
+/* replaces: the ended session of the same Session-Id, -1: none. */
+static void open_session(const struct gy_ccr *ccr, struct gy_view *view,
+			 const struct gy_catalogue *catalogue, gy_time_us now, int replaces,
+			 struct gy_plan *plan)
+{
+	struct gy_account *a = view->account;
+	struct gy_charging c = charging(ccr, view, catalogue, now);
+	int64_t debit;
+
+	if (!may_open(ccr, view, catalogue, now, plan))
+		return;
+	gy_assert(a->n_sessions < a->sessions_room);
+	c.session = (int)a->n_sessions;
+	c.may_grant = true;
+	a->sessions[a->n_sessions++] = (struct gy_session){
+		.key = ccr->session,
+		.subscriber_id = view->profile->subscriber_id,
+		.gateway_id = ccr->gateway_id,
+		.state = GY_SESSION_OPEN,
+		.opened_us = now,
+		.highest = -1,
+		.initial_number = ccr->number,
+		.initial_end_to_end = ccr->end_to_end,
+	};
+	debit = charge_services(&c, plan);
+	if (debit == 0 && fails_at_command_level(&plan->answer)) {
+		enum gy_rc rc = plan->answer.services[0].rc;
+
+		release_all(a, (unsigned)c.session);
+		gy_session_remove(a, (unsigned)c.session);
+		gy_answer_refuse(&plan->answer, rc, gy_rc_text(rc));
+		return;
+	}
+	a->sessions[c.session].deadline_us = supervised_until(a, (unsigned)c.session, now);
+	plan->check_at_us = a->sessions[c.session].deadline_us;
+	plan->opened = true;
+	fill_record(&c, now, debit, plan);
+	gy_answer_keep(a, (unsigned)c.session, ccr, &plan->answer, plan->charges);
+	if (replaces >= 0)
+		gy_session_remove(a, (unsigned)replaces);
+	gy_tombstones_trim(a, now);
+}
+
+/* A Session-Id that the account row no longer knows, but the index does. */
+static enum gy_rc initial_of_known(const struct gy_ccr *ccr, struct gy_view *view,
+				   const struct gy_catalogue *catalogue, gy_time_us now,
+				   struct gy_plan *plan)
+{
+	const struct gy_history *h = view->history;
+
+	if (h == NULL)
+		return GY_NEED_HISTORY;
+	if (h->known && h->found && h->account_id == view->account->account_id &&
+	    (ccr->retransmitted || h->end_to_end == ccr->end_to_end))
+		gy_history_replay(h, ccr, catalogue, plan);
+	else if (h->known && h->account_id != view->account->account_id &&
+		 h->ended_us <= h->opened_us)
+		gy_answer_refuse(&plan->answer, GY_UNABLE_TO_COMPLY,
+				 "session already open for another account");
+	else
+		open_session(ccr, view, catalogue, now, -1, plan);
+	return GY_OK;
+}
+
+static enum gy_rc decide_initial(const struct gy_ccr *ccr, struct gy_view *view,
+				 const struct gy_catalogue *catalogue, gy_time_us now,
+				 struct gy_plan *plan)
+{
+	struct gy_account *a = view->account;
+	int found = gy_session_find(a, ccr->session);
+	enum gy_seen seen;
+
+	if (found < 0 && view->session_indexed)
+		return initial_of_known(ccr, view, catalogue, now, plan);
+	if (found < 0) {
+		open_session(ccr, view, catalogue, now, -1, plan);
+		return GY_OK;
+	}
+	if (a->sessions[found].state != GY_SESSION_OPEN && !ccr->retransmitted &&
+	    a->sessions[found].initial_end_to_end != (int64_t)ccr->end_to_end) {
+		/* A real client uses Session-Ids again (G-86): a new session. */
+		open_session(ccr, view, catalogue, now, found, plan);
+		return GY_OK;
+	}
+	seen = gy_request_seen(a, (unsigned)found, ccr);
+	if (seen == GY_SEEN_KEPT) {
+		gy_answer_replay(a, (unsigned)found, ccr, catalogue, plan);
+	} else if (seen == GY_SEEN_EARLIER && view->history == NULL) {
+		return GY_NEED_HISTORY;
+	} else if (seen == GY_SEEN_EARLIER && view->history->found) {
+		gy_history_replay(view->history, ccr, catalogue, plan);
+	} else if (a->sessions[found].state == GY_SESSION_OPEN) {
+		gy_answer_refuse(&plan->answer, GY_UNABLE_TO_COMPLY, "session already open");
+	} else {
+		open_session(ccr, view, catalogue, now, found, plan);
+	}
+	return GY_OK;
+}
+
+/* --- CCR-U, CCR-T --------------------------------------------------------------------------------
+ */
+
+static void use_session(const struct gy_ccr *ccr, struct gy_view *view,
+			const struct gy_catalogue *catalogue, gy_time_us now, unsigned session,
+			struct gy_plan *plan)
+{
+	struct gy_account *a = view->account;
+	struct gy_session *s = &a->sessions[session];
+	struct gy_charging c = charging(ccr, view, catalogue, now);
+	const char *why = NULL;
+	int64_t debit;
+
+	c.session = (int)session;
+	c.may_grant = ccr->type == GY_UPDATE;
+	c.denied = denied(view, now, &why);
+	debit = charge_services(&c, plan);
+	if (ccr->type == GY_TERMINATION) {
+		release_all(a, session);
+		s->state = GY_SESSION_TERMINATED;
+		s->deadline_us = now + view->late_window_us;
+	} else {
+		gy_number_note(s, ccr->number);
+		s->deadline_us = supervised_until(a, session, now);
+	}
+	if (ccr->type == GY_UPDATE && fails_at_command_level(&plan->answer)) {
+		plan->answer.rc = plan->answer.services[0].rc;
+		plan->answer.message = gy_rc_text(plan->answer.rc);
+	}
+	fill_record(&c, s->opened_us, debit, plan);
+	gy_answer_keep(a, session, ccr, &plan->answer, plan->charges);
+	gy_tombstones_trim(a, now);
+}
+
+/* Usage of a session that has ended: paid, once, and answered as if it were not (G-24, G-28).
+ * session -1: the account row has forgotten it; the record alone tells copies. */
+static void charge_late(const struct gy_ccr *ccr, struct gy_view *view,
+			const struct gy_catalogue *catalogue, gy_time_us now, int session,
+			gy_time_us opened_us, struct gy_plan *plan)
+{
+	struct gy_charging c = charging(ccr, view, catalogue, now);
+	int64_t debit;
+
+	c.session = session;
+	debit = charge_services(&c, plan);
+	for (unsigned i = 0; i < ccr->n_services; i++)
+		plan->charges[i].flags |= GY_CHARGE_LATE;
+	gy_answer_refuse(&plan->answer, GY_UNKNOWN_SESSION_ID, "session has ended");
+	fill_record(&c, opened_us, debit, plan);
+	plan->record.flags |= GY_CHARGE_LATE;
+	if (session < 0)
+		return;
+	if (ccr->type == GY_UPDATE)
+		gy_number_note(&view->account->sessions[session], ccr->number);
+	gy_answer_keep(view->account, (unsigned)session, ccr, &plan->answer, plan->charges);
+}
+
+/* The account row does not know the session: it never was, was another's, or is long gone. */
+static enum gy_rc decide_forgotten(const struct gy_ccr *ccr, struct gy_view *view,
+				   const struct gy_catalogue *catalogue, gy_time_us now,
+				   struct gy_plan *plan)
+{
+	const struct gy_history *h = view->history;
+
+	if (h == NULL)
+		return GY_NEED_HISTORY;
+	if (!h->known) {
+		refuse_unknown_session(ccr, plan);
+	} else if (h->account_id != view->account->account_id) {
+		gy_answer_refuse(&plan->answer, GY_INVALID_AVP_VALUE,
+				 "session belongs to another subscriber");
+		name_failed(&plan->answer, SUBSCRIPTION_ID,
+			    ccr->n_identities > 0 ? ccr->identities[0].avp
+						  : (struct gy_bytes){ NULL, 0 });
+	} else if (h->found) {
+		gy_history_replay(h, ccr, catalogue, plan);
+	} else if (now <= h->ended_us + view->late_window_us) {
+		charge_late(ccr, view, catalogue, now, -1, h->opened_us, plan);
+	} else {
+		refuse_unknown_session(ccr, plan);
+	}
+	return GY_OK;
+}
+
+static enum gy_rc decide_further(const struct gy_ccr *ccr, struct gy_view *view,
+				 const struct gy_catalogue *catalogue, gy_time_us now,
+				 struct gy_plan *plan)
+{
+	struct gy_account *a = view->account;
+	int found = gy_session_find(a, ccr->session);
+	const struct gy_session *s;
+	enum gy_seen seen;
+
+	if (found < 0)
+		return decide_forgotten(ccr, view, catalogue, now, plan);
+	s = &a->sessions[found];
+	seen = gy_request_seen(a, (unsigned)found, ccr);
+	if (seen == GY_SEEN_KEPT) {
+		gy_answer_replay(a, (unsigned)found, ccr, catalogue, plan);
+		return GY_OK;
+	}
+	if (seen == GY_SEEN_EARLIER && view->history == NULL)
+		return GY_NEED_HISTORY;
+	if (seen == GY_SEEN_EARLIER && view->history->found)
+		gy_history_replay(view->history, ccr, catalogue, plan);
+	else if (s->state == GY_SESSION_OPEN)
+		use_session(ccr, view, catalogue, now, (unsigned)found, plan);
+	else if (now <= s->deadline_us)
+		charge_late(ccr, view, catalogue, now, found, s->opened_us, plan);
+	else
+		refuse_unknown_session(ccr, plan);
+	return GY_OK;
+}
+
+enum gy_rc gy_charge_decide(const struct gy_ccr *ccr, struct gy_view *view,
+			    const struct gy_catalogue *catalogue, gy_time_us now,
+			    struct gy_plan *plan)
+{
+	plan->changed = plan->opened = plan->unmatched = false;
+	switch (ccr->type) {
+	case GY_INITIAL:
+		return decide_initial(ccr, view, catalogue, now, plan);
+	case GY_UPDATE:
+	case GY_TERMINATION:
+		return decide_further(ccr, view, catalogue, now, plan);
+	case GY_EVENT:
+		break;
+	}
+	gy_answer_refuse(&plan->answer, GY_RATING_FAILED, "events are not charged here");
+	return GY_OK;
+}
+
+/* --- the end without a request
+ * -------------------------------------------------------------------- */
+
+void gy_charge_end(struct gy_account *account, struct gy_session_key key,
+		   enum gy_session_state reason, gy_time_us now, int64_t late_window_us,
+		   struct gy_plan *plan)
+{
+	int found = gy_session_find(account, key);
+	struct gy_session *s;
+	unsigned n = 0;
+
+	plan->changed = plan->opened = plan->unmatched = false;
+	plan->check_at_us = 0;
+	if (found < 0 || account->sessions[found].state != GY_SESSION_OPEN)
+		return;
+	s = &account->sessions[found];
+	if (reason == GY_SESSION_EXPIRED && now < s->deadline_us) {
+		plan->check_at_us = s->deadline_us;
+		return;
+	}
+	for (unsigned i = 0; i < account->n_reservations; i++) {
+		struct gy_reservation *row = &account->reservations[i];
+
+		if (row->session != (unsigned)found || row->granted == 0)
+			continue;
+		gy_assert(n < plan->room);
+		plan->charges[n++] = (struct gy_charge){
+			.rating_group = row->rating_group,
+			.service_key = row->service_key,
+			.rc = GY_OK,
+			.unit = row->unit,
+			.final_unit = GY_FINAL_NONE,
+			.rate = row->rate,
+			.carry = row->carry,
+			.rule_id = row->rule_id,
+		};
+		gy_reservation_release(account, row);
+	}
+	s->state = reason;
+	s->deadline_us = now + late_window_us;
+	plan->changed = true;
+	plan->record = (struct gy_record){
+		.at_us = now,
+		.account_id = account->account_id,
+		.group_id = account->group_id,
+		.subscriber_id = s->subscriber_id,
+		.gateway_id = s->gateway_id,
+		.session = key,
+		.opened_us = s->opened_us,
+		.balance = account->balance,
+		.reserved = account->reserved,
+		.rc = GY_OK,
+		.n_charges = n,
+		.charges = plan->charges,
+	};
+	gy_tombstones_trim(account, now);
+}
+
+/* --- assertions
+ * ------------------------------------------------------------------------------------ */
+
+void gy_plan_check(const struct gy_account *account, const struct gy_plan *plan)
+{
+	int64_t debit = 0;
+
+	gy_account_check(account);
+	for (unsigned i = 0; i < plan->record.n_charges; i++) {
+		const struct gy_charge *charge = &plan->record.charges[i];
+		int64_t due = 0;
+
+		if (charge->granted > 0)
+			gy_assert(gy_price_reserve(charge->rate, charge->granted, charge->carry,
+						   &due));
+		gy_assert(charge->reserved == due); /* I4 */
+		debit += charge->debit;
+	}
+	gy_assert(debit == plan->record.debit); /* I1 */
+	gy_assert(plan->record.balance == account->balance);
+	if (plan->record.type == 0 || plan->answer.rc != GY_OK)
+		return;
+	for (unsigned i = 0; i < plan->answer.n_services; i++)
+		if (plan->answer.services[i].unit != GY_UNIT_NONE)
+			gy_assert(plan->answer.services[i].granted == plan->charges[i].granted);
+}

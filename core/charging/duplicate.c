@@ -1,0 +1,173 @@
+/* Duplicates: what a session has seen, what it keeps, what it replays. See duplicate.h. */
+#include "core/charging/duplicate.h"
+
+#include "core/base/assert.h"
+
+static bool is_row_of(const struct gy_kept_answer *row, unsigned session, const struct gy_ccr *ccr)
+{
+	return row->session == session && row->type == ccr->type && row->number == ccr->number;
+}
+
+static int first_kept(const struct gy_account *account, unsigned session, const struct gy_ccr *ccr)
+{
+	for (unsigned i = 0; i < account->n_answers; i++)
+		if (is_row_of(&account->answers[i], session, ccr))
+			return (int)i;
+	return -1;
+}
+
+enum gy_seen gy_request_seen(const struct gy_account *account, unsigned session,
+			     const struct gy_ccr *ccr)
+{
+	const struct gy_session *s = &account->sessions[session];
+	int64_t below;
+
+	if (first_kept(account, session, ccr) >= 0)
+		return GY_SEEN_KEPT;
+	if (ccr->type == GY_INITIAL)
+		return s->initial_number == (int64_t)ccr->number ? GY_SEEN_EARLIER : GY_SEEN_NEVER;
+	if (ccr->type == GY_TERMINATION)
+		return s->state == GY_SESSION_OPEN ? GY_SEEN_NEVER : GY_SEEN_EARLIER;
+	below = s->highest - (int64_t)ccr->number;
+	if (below < 0)
+		return GY_SEEN_NEVER;
+	if (below >= 64 || (s->seen >> below & 1) != 0)
+		return GY_SEEN_EARLIER;
+	return GY_SEEN_NEVER;
+}
+
+void gy_number_note(struct gy_session *session, uint32_t number)
+{
+	int64_t above = (int64_t)number - session->highest;
+
+	if (above > 0) {
+		session->seen = above < 64 ? session->seen << above : 0;
+		session->seen |= 1;
+		session->highest = number;
+	} else if (above > -64) {
+		session->seen |= UINT64_C(1) << -above;
+	}
+}
+
+void gy_answer_keep(struct gy_account *account, unsigned session, const struct gy_ccr *ccr,
+		    const struct gy_answer *answer, const struct gy_charge *charges)
+{
+	unsigned rows = answer->n_services > 0 ? answer->n_services : 1;
+
+	gy_assert(account->n_answers + rows <= account->answers_room);
+	for (unsigned i = 0; i < rows; i++) {
+		struct gy_kept_answer row = {
+			.session = session,
+			.type = ccr->type,
+			.number = ccr->number,
+			.content_hash = ccr->content_hash,
+			.rc = answer->rc,
+			.service_rc = GY_RC_COUNT,
+			.final_unit = GY_FINAL_NONE,
+			.rating_group = -1,
+		};
+
+		if (answer->n_services > 0) {
+			const struct gy_service_answer *service = &answer->services[i];
+
+			row.service_rc = service->rc;
+			row.unit = service->unit;
+			row.final_unit = service->final_unit;
+			row.quota_holding_s = service->quota_holding_s;
+			row.rating_group =
+				service->has_rating_group ? (int64_t)service->rating_group : -1;
+			row.service_key = charges[i].service_key;
+			row.granted = service->granted;
+			row.validity_s = service->validity_s;
+			row.threshold = service->threshold;
+		}
+		account->answers[account->n_answers++] = row;
+	}
+	gy_kept_answers_trim(account, session);
+}
+
+/* Fills the answer from its kept rows. The Service-Identifiers to echo are the request's own: equal
+ * content has equal ones; with other content (T set, G-86) a single one is known from its key. */
+static void replay_rows(const struct gy_kept_answer *rows, unsigned n, const struct gy_ccr *ccr,
+			const struct gy_catalogue *catalogue, struct gy_plan *plan)
+{
+	struct gy_answer *answer = &plan->answer;
+
+	*answer = (struct gy_answer){
+		.rc = rows[0].rc,
+		.message = rows[0].rc == GY_OK ? NULL : gy_rc_text(rows[0].rc),
+		.at_command_level = ccr->services_at_command_level,
+		.services = plan->services,
+		.replayed = true,
+	};
+	for (unsigned i = 0; i < n; i++) {
+		struct gy_service_answer *service = &plan->services[answer->n_services];
+		const struct gy_kept_answer *row = &rows[i];
+
+		if (row->service_rc == GY_RC_COUNT)
+			continue;
+		gy_assert(answer->n_services < plan->room);
+		*service = (struct gy_service_answer){
+			.rc = row->service_rc,
+			.has_rating_group = row->rating_group >= 0,
+			.rating_group = row->rating_group >= 0 ? (uint32_t)row->rating_group : 0,
+			.unit = row->unit,
+			.granted = row->granted,
+			.validity_s = row->validity_s,
+			.threshold = row->threshold,
+			.quota_holding_s = row->quota_holding_s,
+			.final_unit = row->final_unit,
+		};
+		if (i < ccr->n_services && ccr->services[i].service_key == row->service_key) {
+			service->n_service_ids = ccr->services[i].n_service_ids;
+			service->service_ids = ccr->services[i].service_ids;
+			if (row->service_rc == GY_RATING_FAILED && answer->n_failed == 0)
+				gy_answer_name_rating_group(answer, &ccr->services[i]);
+		}
+		if (service->has_rating_group)
+			service->policy = gy_policy_find(catalogue, service->rating_group);
+		answer->n_services++;
+	}
+}
+
+static void refuse_reused_number(struct gy_plan *plan)
+{
+	gy_answer_refuse(&plan->answer, GY_INVALID_AVP_VALUE,
+			 "CC-Request-Number was used for another request of this session");
+	plan->answer.n_failed = 1;
+	plan->answer.failed[0].code = 415; /* CC-Request-Number */
+}
+
+void gy_answer_replay(const struct gy_account *account, unsigned session, const struct gy_ccr *ccr,
+		      const struct gy_catalogue *catalogue, struct gy_plan *plan)
+{
+	int first = first_kept(account, session, ccr);
+	unsigned n = 0;
+
+	gy_assert(first >= 0);
+	while ((unsigned)first + n < account->n_answers &&
+	       is_row_of(&account->answers[(unsigned)first + n], session, ccr))
+		n++;
+	if (account->answers[first].content_hash != ccr->content_hash && !ccr->retransmitted)
+		refuse_reused_number(plan);
+	else
+		replay_rows(&account->answers[first], n, ccr, catalogue, plan);
+}
+
+void gy_history_replay(const struct gy_history *history, const struct gy_ccr *ccr,
+		       const struct gy_catalogue *catalogue, struct gy_plan *plan)
+{
+	static const struct gy_kept_answer no_service = { .service_rc = GY_RC_COUNT };
+
+	gy_assert(history->found);
+	if (history->content_hash != ccr->content_hash && !ccr->retransmitted) {
+		refuse_reused_number(plan);
+	} else if (history->n_rows > 0) {
+		replay_rows(history->rows, history->n_rows, ccr, catalogue, plan);
+	} else {
+		struct gy_kept_answer row = no_service;
+
+		row.rc = history->rc;
+		replay_rows(&row, 1, ccr, catalogue, plan);
+	}
+}

@@ -1,0 +1,154 @@
+/* What the files of the engine share. Not for anybody else. */
+#ifndef GY_ENGINE_INTERNAL_H
+#define GY_ENGINE_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "core/engine/engine.h"
+#include "core/store/store.h"
+
+/* --- catalogue: one snapshot at a time, freed by whoever lets it go last ---- */
+
+struct gy_snapshot {
+	struct gy_catalogue *catalogue;
+	_Atomic unsigned users;
+};
+
+/* --- who a request is of: a lane's cache of profiles ---- */
+
+struct gy_cache_entry {
+	struct gy_session_key key; /* of a set of identities, or of a session */
+	struct gy_profile profile; /* subscriber_id 0: free */
+};
+
+/* Eight places for each hash; the oldest written makes way. Sized once; memory is touched as it
+ * fills. A profile in here is only ever used together with the account row that proves it current
+ * (profile_version). */
+struct gy_cache {
+	struct gy_cache_entry *entries;
+	size_t sets;
+	unsigned turn;
+};
+
+bool gy_cache_init(struct gy_cache *cache, size_t entries);
+void gy_cache_free(struct gy_cache *cache);
+const struct gy_profile *gy_cache_find(const struct gy_cache *cache, struct gy_session_key key);
+void gy_cache_put(struct gy_cache *cache, struct gy_session_key key,
+		  const struct gy_profile *profile);
+void gy_cache_drop(struct gy_cache *cache, struct gy_session_key key);
+
+/* Key of a request's identities, or of its session; *lane_hash is the same for all requests that
+ * name the same subscriber first. */
+struct gy_session_key gy_request_who(const struct gy_ccr *ccr, uint64_t *lane_hash);
+
+/* --- gateways: Origin-Host to number, known to all lanes ---- */
+
+struct gy_gateway {
+	struct gy_gateway *next;
+	int64_t gateway_id;
+	_Atomic uint32_t origin_state;
+	uint64_t hash;
+	size_t len;
+	char host[];
+};
+
+#define GY_GATEWAYS_MAX 65536u
+
+struct gy_gateways {
+	pthread_mutex_t lock;
+	struct gy_gateway *buckets[1024];
+	unsigned n;
+};
+
+void gy_gateways_free(struct gy_gateways *gateways);
+/* NULL: not known yet. */
+struct gy_gateway *gy_gateway_find(struct gy_gateways *gateways, struct gy_bytes host);
+/* NULL without memory, or when there are too many: the caller asks the store each time. */
+struct gy_gateway *gy_gateway_add(struct gy_gateways *gateways, struct gy_bytes host,
+				  int64_t gateway_id, uint32_t origin_state);
+
+/* --- lanes ---- */
+
+struct gy_queue {
+	struct gy_request *first, *last;
+	unsigned n;
+};
+
+void gy_queue_push(struct gy_queue *queue, struct gy_request *request);
+struct gy_request *gy_queue_pop(struct gy_queue *queue);
+
+struct gy_lane {
+	struct gy_engine *engine;
+	pthread_t thread;
+	bool started;
+
+	pthread_mutex_t lock; /* of waiting and idle */
+	pthread_cond_t wake;
+	struct gy_queue waiting;
+	bool idle;
+	_Atomic bool down; /* no database: refuse at once */
+
+	/* The lane thread's own. */
+	struct gy_store *store;
+	struct gy_cache cache;
+	struct gy_queue retry; /* before anything that waits, in their order */
+	int64_t retry_at_ns;   /* not before */
+	unsigned singly;       /* so many requests go alone: one of them is poison to a batch */
+	int64_t connect_at_ns; /* not before */
+};
+
+struct gy_engine {
+	struct gy_engine_config config;
+	char *database;
+	unsigned store_timeout_ms;
+
+	pthread_mutex_t snapshot_lock;
+	struct gy_snapshot *snapshot;
+	struct gy_gateways gateways;
+
+	unsigned n_lanes;
+	struct gy_lane *lanes;
+
+	/* The maintenance thread: supervision, catalogue, partitions, requests nobody takes up. */
+	pthread_t maintenance;
+	bool maintenance_started;
+	pthread_mutex_t parked_lock;
+	struct gy_queue
+		parked; /* wait until the sweeper has ended what their gateway lost (G-92) */
+	int wake_pipe[2];
+
+	_Atomic bool draining, stopping;
+	_Atomic uint64_t in_flight;
+	_Atomic uint64_t answered, replayed, refused_early, no_answer, batches, retries;
+};
+
+struct gy_snapshot *gy_snapshot_hold(struct gy_engine *engine);
+void gy_snapshot_release(struct gy_snapshot *snapshot);
+/* Puts a new one in place. Takes the catalogue. */
+bool gy_snapshot_swap(struct gy_engine *engine, struct gy_catalogue *catalogue);
+
+__attribute__((format(printf, 3, 4))) void gy_engine_log(struct gy_engine *engine,
+							 enum gy_log_level level,
+							 const char *format, ...);
+
+/* Gives a request back. */
+void gy_request_done(struct gy_engine *engine, struct gy_request *request, enum gy_outcome outcome);
+/* Gives it back unserved, untouched: overload or no database (G-35, G-94). */
+void gy_request_refuse(struct gy_engine *engine, struct gy_request *request, const char *why);
+/* Too old to be served: refuses, or is silent if its outcome is unknown. True if it was given back.
+ */
+bool gy_request_expire(struct gy_engine *engine, struct gy_request *request, int64_t now_ns);
+int64_t gy_request_age_ms(const struct gy_request *request, int64_t now_ns);
+/* Puts it at the end of its lane's queue, whatever its length. */
+void gy_request_enqueue(struct gy_engine *engine, struct gy_request *request);
+
+void *gy_lane_run(void *lane);
+void *gy_maintenance_run(void *engine);
+void gy_maintenance_wake(struct gy_engine *engine);
+
+/* Runs one transaction for these requests. Every one of them is given back, parked, or put into
+ * lane->retry. Returns GY_OK or the environment error that the whole batch met. */
+enum gy_rc gy_batch_run(struct gy_lane *lane, struct gy_queue *batch, bool wait) GY_MUST_CHECK;
+
+#endif

@@ -1,0 +1,310 @@
+/* The maintenance thread: what no request asks for.
+ *
+ * Supervision (G-67) and the ends that operators and restarted gateways ask for (G-92), the
+ * catalogue when it changes, partitions for the records to come, and requests that wait in a lane
+ * that stands still. It has a connection of its own; without a database it does what needs none. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <talloc.h>
+#include <unistd.h>
+
+#include "core/engine/internal.h"
+
+#define MS            INT64_C(1000000)
+#define DUE_MAX       500u
+#define TICK_MS       50
+#define RECONNECT_NS  (500 * MS)
+#define CATALOGUE_NS  (1000 * MS)
+#define PARTITIONS_NS (3600 * 1000 * MS)
+/* So long a request waits for its gateway's older sessions to end; the rest ends after it. */
+#define PARKED_NS (500 * MS)
+
+struct maintenance {
+	struct gy_engine *engine;
+	struct gy_store *store;
+	int64_t connect_at_ns, sweep_at_ns, catalogue_at_ns, partitions_at_ns;
+	int64_t catalogue_version;
+};
+
+void gy_maintenance_wake(struct gy_engine *engine)
+{
+	if (write(engine->wake_pipe[1], "", 1) < 0 && errno != EAGAIN)
+		gy_engine_log(engine, GY_LOG_ERROR, "the maintenance thread can't be woken");
+}
+
+/* --- supervision
+ * ------------------------------------------------------------------------------------ */
+
+static int compare_ids(const void *a, const void *b)
+{
+	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* The accounts of the due sessions that are not just to be forgotten. */
+static unsigned accounts_of(const struct gy_due *due, unsigned n, int64_t *ids)
+{
+	unsigned all = 0, distinct = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		if (!due[i].ended)
+			ids[all++] = due[i].account_id;
+	qsort(ids, all, sizeof(*ids), compare_ids);
+	for (unsigned i = 0; i < all; i++)
+		if (distinct == 0 || ids[distinct - 1] != ids[i])
+			ids[distinct++] = ids[i];
+	return distinct;
+}
+
+static struct gy_locked *locked_of(struct gy_locked *locked, unsigned n, int64_t account_id)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (locked[i].account.account_id == account_id)
+			return &locked[i];
+	return NULL;
+}
+
+/* Looks at one session; its record, if it was ended, goes to *record. */
+static enum gy_rc look_at(struct gy_engine *engine, void *pool, struct gy_due *due,
+			  struct gy_locked *locked, gy_time_us now, const struct gy_record **record)
+{
+	int64_t late_us = (int64_t)engine->config.late_window_s * GY_SECOND_US;
+	struct gy_plan *plan = talloc_zero(pool, struct gy_plan);
+
+	*record = NULL;
+	if (plan == NULL)
+		return GY_NO_MEMORY;
+	plan->room = locked->account.n_reservations + 1;
+	plan->charges = talloc_array(pool, struct gy_charge, plan->room);
+	if (plan->charges == NULL)
+		return GY_NO_MEMORY;
+	gy_charge_end(&locked->account, due->session,
+		      due->release_requested ? GY_SESSION_RELEASED : GY_SESSION_EXPIRED, now,
+		      late_us, plan);
+	due->looked = true;
+	due->ended = plan->check_at_us == 0;
+	due->look_at_us = due->ended ? now + late_us : plan->check_at_us;
+	if (plan->changed) {
+		gy_plan_check(&locked->account, plan);
+		locked->changed = true;
+		*record = &plan->record;
+	}
+	return GY_OK;
+}
+
+static enum gy_rc end_due(struct maintenance *m, void *pool, struct gy_due *due, unsigned n,
+			  unsigned *done)
+{
+	int64_t *ids = talloc_array(pool, int64_t, n);
+	const struct gy_record **records = talloc_array(pool, const struct gy_record *, n);
+	struct gy_locked *locked = NULL;
+	unsigned n_locked = 0, n_records = 0, n_ids;
+	gy_time_us now = 0;
+	enum gy_rc rc = GY_OK;
+
+	if (ids == NULL || records == NULL) {
+		gy_store_rollback(m->store);
+		return GY_NO_MEMORY;
+	}
+	n_ids = accounts_of(due, n, ids);
+	if (n_ids > 0)
+		rc = gy_store_lock_due(m->store, pool, ids, n_ids, &locked, &n_locked, &now);
+	if (rc != GY_OK)
+		return rc;
+	for (unsigned i = 0; rc == GY_OK && i < n; i++) {
+		struct gy_locked *l = locked_of(locked, n_locked, due[i].account_id);
+
+		*done += due[i].ended || l != NULL;
+		if (due[i].ended || l == NULL)
+			continue;
+		rc = look_at(m->engine, pool, &due[i], l, now, &records[n_records]);
+		n_records += records[n_records] != NULL;
+	}
+	if (rc != GY_OK) {
+		gy_store_rollback(m->store);
+		return rc;
+	}
+	rc = gy_store_due_done(m->store, due, n);
+	if (rc == GY_OK)
+		rc = gy_store_apply(m->store, locked, n_locked, records, n_records, NULL, 0);
+	if (rc == GY_OK && n_records > 0)
+		gy_engine_log(m->engine, GY_LOG_INFO, "%u sessions ended without a request",
+			      n_records);
+	return rc;
+}
+
+/* One transaction of supervision. *done: how many were looked at or forgotten. */
+static enum gy_rc sweep_once(struct maintenance *m, unsigned *found, unsigned *done)
+{
+	void *pool = talloc_new(NULL);
+	struct gy_due *due = NULL;
+	enum gy_rc rc;
+
+	*done = 0;
+	rc = gy_store_due(m->store, pool, DUE_MAX, &due, found);
+	if (rc == GY_OK && *found == 0)
+		gy_store_rollback(m->store);
+	else if (rc == GY_OK)
+		rc = end_due(m, pool, due, *found, done);
+	talloc_free(pool);
+	return rc;
+}
+
+static enum gy_rc sweep(struct maintenance *m)
+{
+	unsigned found, done;
+	enum gy_rc rc;
+
+	/* Until nothing is due; what others hold is left for the next time. */
+	do {
+		rc = sweep_once(m, &found, &done);
+	} while (rc == GY_OK && found > 0 && done > 0 && !atomic_load(&m->engine->stopping));
+	m->sweep_at_ns = gy_engine_now_ns() + (int64_t)m->engine->config.sweep_ms * MS;
+	return rc;
+}
+
+/* Requests whose gateway has restarted go on once its older sessions have ended (G-92). */
+static enum gy_rc unpark(struct maintenance *m)
+{
+	struct gy_engine *engine = m->engine;
+	int64_t until_ns = gy_engine_now_ns() + PARKED_NS;
+	unsigned found = 1, done = 1;
+	struct gy_request *request;
+	enum gy_rc rc = GY_OK;
+	struct gy_queue parked;
+
+	pthread_mutex_lock(&engine->parked_lock);
+	parked = engine->parked;
+	engine->parked = (struct gy_queue){ NULL, NULL, 0 };
+	pthread_mutex_unlock(&engine->parked_lock);
+	if (parked.n == 0)
+		return GY_OK;
+	while (m->store != NULL && rc == GY_OK && found > 0 && gy_engine_now_ns() < until_ns)
+		rc = sweep_once(m, &found, &done);
+	while ((request = gy_queue_pop(&parked)) != NULL)
+		gy_request_enqueue(engine, request);
+	return rc;
+}
+
+/* --- the catalogue
+ * ---------------------------------------------------------------------------------- */
+
+static enum gy_rc refresh_catalogue(struct maintenance *m)
+{
+	struct gy_catalogue *catalogue;
+	int64_t version = 0;
+	enum gy_rc rc = gy_store_catalogue_version(m->store, &version);
+
+	m->catalogue_at_ns = gy_engine_now_ns() + CATALOGUE_NS;
+	if (rc != GY_OK || version == m->catalogue_version)
+		return rc;
+	rc = gy_store_catalogue(m->store, &catalogue);
+	if (rc != GY_OK)
+		return rc;
+	version = catalogue->version;
+	if (!gy_snapshot_swap(m->engine, catalogue))
+		return GY_NO_MEMORY;
+	if (m->catalogue_version != 0)
+		gy_engine_log(m->engine, GY_LOG_NOTICE, "catalogue version %lld is in force",
+			      (long long)version);
+	m->catalogue_version = version;
+	return GY_OK;
+}
+
+/* --- requests that nobody takes up
+ * ------------------------------------------------------------------- */
+
+static void expire_waiting(struct gy_engine *engine, struct gy_lane *lane)
+{
+	int64_t now_ns = gy_engine_now_ns();
+	struct gy_queue old = { NULL, NULL, 0 };
+	struct gy_request *request;
+
+	pthread_mutex_lock(&lane->lock);
+	while (lane->waiting.first != NULL && gy_request_age_ms(lane->waiting.first, now_ns) >
+						      (int64_t)engine->config.queue_age_ms)
+		gy_queue_push(&old, gy_queue_pop(&lane->waiting));
+	pthread_mutex_unlock(&lane->lock);
+	while ((request = gy_queue_pop(&old)) != NULL)
+		if (!gy_request_expire(engine, request, now_ns))
+			gy_request_enqueue(engine, request);
+}
+
+/* --- the thread
+ * ---------------------------------------------------------------------------------------- */
+
+static void connect_store(struct maintenance *m)
+{
+	char error[512];
+
+	if (gy_store_open(m->engine->database, m->engine->store_timeout_ms, &m->store, error,
+			  sizeof(error)) == GY_OK &&
+	    gy_store_listen(m->store) == GY_OK) {
+		m->catalogue_at_ns = 0;
+		return;
+	}
+	gy_store_close(m->store);
+	m->store = NULL;
+	m->connect_at_ns = gy_engine_now_ns() + RECONNECT_NS;
+}
+
+static enum gy_rc with_database(struct maintenance *m)
+{
+	enum gy_rc rc = GY_OK;
+
+	if (gy_store_notified(m->store) || gy_engine_now_ns() >= m->catalogue_at_ns)
+		rc = refresh_catalogue(m);
+	if (rc == GY_OK && gy_engine_now_ns() >= m->partitions_at_ns) {
+		rc = gy_store_partitions(m->store);
+		m->partitions_at_ns = gy_engine_now_ns() + PARTITIONS_NS;
+	}
+	if (rc == GY_OK && gy_engine_now_ns() >= m->sweep_at_ns)
+		rc = sweep(m);
+	return rc;
+}
+
+static void wait_for_work(struct maintenance *m)
+{
+	struct pollfd fds[2] = { { .fd = m->engine->wake_pipe[0], .events = POLLIN },
+				 { .fd = m->store != NULL ? gy_store_socket(m->store) : -1,
+				   .events = POLLIN } };
+	char drained[64];
+
+	if (poll(fds, 2, TICK_MS) > 0 && (fds[0].revents & POLLIN) != 0)
+		while (read(m->engine->wake_pipe[0], drained, sizeof(drained)) ==
+		       (ssize_t)sizeof(drained))
+			;
+}
+
+void *gy_maintenance_run(void *data)
+{
+	struct maintenance m = { .engine = data };
+	enum gy_rc rc;
+
+	fcntl(m.engine->wake_pipe[0], F_SETFL, O_NONBLOCK);
+	fcntl(m.engine->wake_pipe[1], F_SETFL, O_NONBLOCK);
+	while (!atomic_load(&m.engine->stopping)) {
+		for (unsigned i = 0; i < m.engine->n_lanes; i++)
+			expire_waiting(m.engine, &m.engine->lanes[i]);
+		if (m.store == NULL && gy_engine_now_ns() >= m.connect_at_ns)
+			connect_store(&m);
+		rc = unpark(&m);
+		if (rc == GY_OK && m.store != NULL)
+			rc = with_database(&m);
+		if (rc != GY_OK && m.store != NULL) {
+			gy_engine_log(m.engine, gy_rc_log_level(rc), "maintenance: %s: %s",
+				      gy_rc_text(rc), gy_store_error(m.store));
+			if (rc != GY_STORE_RETRY && rc != GY_ROW_BUSY) {
+				gy_store_close(m.store);
+				m.store = NULL;
+				m.connect_at_ns = gy_engine_now_ns() + RECONNECT_NS;
+			}
+		}
+		wait_for_work(&m);
+	}
+	gy_store_close(m.store);
+	return NULL;
+}

@@ -1,0 +1,348 @@
+/* What a batch reads: who is meant, the account rows with their locks, the history of a session. */
+#include <stdlib.h>
+#include <string.h>
+#include <talloc.h>
+
+#include "core/store/connection.h"
+#include "core/store/row.h"
+
+/* --- who ---- */
+
+static void take_profiles(const PGresult *result, struct gy_lookup *lookups, unsigned n)
+{
+	for (int row = 0; row < PQntuples(result); row++) {
+		int64_t position = gy_get_int8(PQgetvalue(result, row, 0));
+
+		if (position < 1 || position > (int64_t)n)
+			continue;
+		lookups[position - 1].found = (struct gy_profile){
+			.subscriber_id = gy_get_int8(PQgetvalue(result, row, 1)),
+			.account_id = gy_get_int8(PQgetvalue(result, row, 2)),
+			.group_id = gy_get_int8(PQgetvalue(result, row, 3)),
+			.profile_version = gy_get_int8(PQgetvalue(result, row, 4)),
+			.tariff_id = gy_get_int4(PQgetvalue(result, row, 5)),
+			.state = (enum gy_state)gy_get_int2(PQgetvalue(result, row, 6)),
+		};
+	}
+}
+
+static enum gy_rc find(struct gy_store *store, enum gy_sql sql, struct gy_lookup *lookups,
+		       unsigned n)
+{
+	enum gy_rc rc;
+
+	if (store->find.out_of_memory)
+		return GY_NO_MEMORY;
+	for (unsigned i = 0; i < n; i++)
+		lookups[i].found = (struct gy_profile){ .subscriber_id = 0 };
+	gy_round_begin(store);
+	gy_round_add(store, sql, &store->find);
+	rc = gy_round_end(store);
+	if (rc == GY_OK)
+		take_profiles(store->result[0], lookups, n);
+	return rc;
+}
+
+enum gy_rc gy_store_find_identities(struct gy_store *store, struct gy_lookup *lookups, unsigned n)
+{
+	struct gy_params *p = &store->find;
+
+	gy_params_begin(p, 2);
+	gy_array_begin(p, 1, GY_OID_INT2, 0);
+	gy_array_begin(p, 2, GY_OID_TEXT, 0);
+	for (unsigned i = 0; i < n; i++) {
+		gy_array_int2(p, 1, (int16_t)lookups[i].kind);
+		gy_array_text(p, 2, lookups[i].value);
+	}
+	gy_array_end(p, 1);
+	gy_array_end(p, 2);
+	return find(store, GY_SQL_PROFILE_BY_IDENTITY, lookups, n);
+}
+
+enum gy_rc gy_store_find_sessions(struct gy_store *store, struct gy_lookup *lookups, unsigned n)
+{
+	struct gy_params *p = &store->find;
+
+	gy_params_begin(p, 1);
+	gy_array_begin(p, 1, GY_OID_UUID, 0);
+	for (unsigned i = 0; i < n; i++)
+		gy_array_uuid(p, 1, lookups[i].session);
+	gy_array_end(p, 1);
+	return find(store, GY_SQL_PROFILE_BY_SESSION, lookups, n);
+}
+
+enum gy_rc gy_store_gateway(struct gy_store *store, struct gy_bytes origin_host,
+			    struct gy_bytes origin_realm, int64_t *gateway_id,
+			    uint32_t *origin_state)
+{
+	struct gy_params *p = &store->find;
+	enum gy_rc rc;
+
+	gy_params_begin(p, 2);
+	gy_value_text(p, 1, origin_host);
+	gy_value_text(p, 2, origin_realm);
+	if (p->out_of_memory)
+		return GY_NO_MEMORY;
+	gy_round_begin(store);
+	gy_round_add(store, GY_SQL_GATEWAY_FIND, p);
+	rc = gy_round_end(store);
+	if (rc != GY_OK)
+		return rc;
+	/* Made by another node at this very moment, and not yet visible here: the next try sees it.
+	 */
+	if (PQntuples(store->result[0]) != 1)
+		return GY_STORE_RETRY;
+	*gateway_id = gy_get_int8(PQgetvalue(store->result[0], 0, 0));
+	*origin_state = (uint32_t)gy_get_int8(PQgetvalue(store->result[0], 0, 1));
+	return GY_OK;
+}
+
+enum gy_rc gy_store_gateway_restarted(struct gy_store *store, int64_t gateway_id,
+				      uint32_t origin_state, struct gy_session_key but,
+				      int64_t *ended)
+{
+	struct gy_params *p = &store->find;
+	enum gy_rc rc;
+
+	gy_params_begin(p, 3);
+	gy_value_int8(p, 1, gateway_id);
+	gy_value_int8(p, 2, origin_state);
+	gy_value_uuid(p, 3, but);
+	if (p->out_of_memory)
+		return GY_NO_MEMORY;
+	gy_round_begin(store);
+	gy_round_add(store, GY_SQL_GATEWAY_RESTARTED, p);
+	rc = gy_round_end(store);
+	if (rc == GY_OK)
+		*ended = gy_get_int8(PQgetvalue(store->result[0], 0, 0));
+	return rc;
+}
+
+/* --- locks ---- */
+
+static enum gy_rc take_accounts(void *pool, const PGresult *result, struct gy_locked **locked,
+				unsigned *n_locked)
+{
+	unsigned n = (unsigned)PQntuples(result);
+
+	*n_locked = 0;
+	*locked = talloc_zero_array(pool, struct gy_locked, n);
+	if (*locked == NULL)
+		return GY_NO_MEMORY;
+	for (unsigned i = 0; i < n; i++) {
+		enum gy_rc rc = gy_account_read(pool, result, (int)i, &(*locked)[i].account);
+
+		if (rc != GY_OK)
+			return rc;
+	}
+	*n_locked = n;
+	return GY_OK;
+}
+
+static void put_ids(struct gy_params *p, const int64_t *account_ids, unsigned n)
+{
+	gy_params_begin(p, 1);
+	gy_array_begin(p, 1, GY_OID_INT8, 0);
+	for (unsigned i = 0; i < n; i++)
+		gy_array_int8(p, 1, account_ids[i]);
+	gy_array_end(p, 1);
+}
+
+static void put_keys(struct gy_params *p, const struct gy_session_key *keys, unsigned n)
+{
+	gy_params_begin(p, 1);
+	gy_array_begin(p, 1, GY_OID_UUID, 0);
+	for (unsigned i = 0; i < n; i++)
+		gy_array_uuid(p, 1, keys[i]);
+	gy_array_end(p, 1);
+}
+
+static void take_known(const PGresult *result, const struct gy_session_key *keys, unsigned n,
+		       bool *known)
+{
+	for (unsigned i = 0; i < n; i++) {
+		known[i] = false;
+		for (int row = 0; row < PQntuples(result) && !known[i]; row++) {
+			struct gy_session_key key = gy_get_uuid(PQgetvalue(result, row, 0));
+
+			known[i] = key.hi == keys[i].hi && key.lo == keys[i].lo;
+		}
+	}
+}
+
+enum gy_rc gy_store_lock(struct gy_store *store, void *pool, const int64_t *account_ids,
+			 unsigned n_accounts, bool wait, const struct gy_session_key *initial_keys,
+			 unsigned n_initial, bool *known, struct gy_locked **locked,
+			 unsigned *n_locked, gy_time_us *now)
+{
+	enum gy_sql sql = wait ? GY_SQL_ACCOUNT_LOCK_WAIT : GY_SQL_ACCOUNT_LOCK;
+	unsigned lock, clock, index = 0;
+	enum gy_rc rc;
+
+	*n_locked = 0;
+	put_ids(&store->lock, account_ids, n_accounts);
+	put_keys(&store->known, initial_keys, n_initial);
+	if (store->lock.out_of_memory || store->known.out_of_memory)
+		return GY_NO_MEMORY;
+	gy_round_begin(store);
+	gy_round_add_command(store, "BEGIN");
+	lock = gy_round_add(store, sql, &store->lock);
+	clock = gy_round_add(store, GY_SQL_CLOCK, NULL);
+	if (n_initial > 0)
+		index = gy_round_add(store, GY_SQL_SESSION_KNOWN, &store->known);
+	rc = gy_round_end(store);
+	if (rc == GY_OK)
+		rc = take_accounts(pool, store->result[lock], locked, n_locked);
+	if (rc != GY_OK) {
+		gy_store_rollback(store);
+		return rc;
+	}
+	*now = gy_get_time(PQgetvalue(store->result[clock], 0, 0));
+	if (n_initial > 0)
+		take_known(store->result[index], initial_keys, n_initial, known);
+	return GY_OK;
+}
+
+enum gy_rc gy_store_lock_due(struct gy_store *store, void *pool, const int64_t *account_ids,
+			     unsigned n_accounts, struct gy_locked **locked, unsigned *n_locked,
+			     gy_time_us *now)
+{
+	enum gy_rc rc;
+
+	*n_locked = 0;
+	put_ids(&store->lock, account_ids, n_accounts);
+	if (store->lock.out_of_memory)
+		return GY_NO_MEMORY;
+	gy_round_begin(store);
+	gy_round_add(store, GY_SQL_ACCOUNT_LOCK, &store->lock);
+	gy_round_add(store, GY_SQL_CLOCK, NULL);
+	rc = gy_round_end(store);
+	if (rc == GY_OK)
+		rc = take_accounts(pool, store->result[0], locked, n_locked);
+	if (rc == GY_OK)
+		*now = gy_get_time(PQgetvalue(store->result[1], 0, 0));
+	else
+		gy_store_rollback(store);
+	return rc;
+}
+
+/* --- room for what a request adds ---- */
+
+static bool grow(void *pool, void **array, unsigned *room, unsigned need, size_t size)
+{
+	void *larger;
+	unsigned n;
+
+	if (need <= *room)
+		return true;
+	n = need + need / 2 + 4;
+	larger = talloc_realloc_size(pool, *array, n * size);
+	if (larger == NULL)
+		return false;
+	*array = larger;
+	*room = n;
+	return true;
+}
+
+enum gy_rc gy_account_reserve(void *pool, struct gy_account *a, unsigned sessions,
+			      unsigned reservations, unsigned answers)
+{
+	void *s = a->sessions, *r = a->reservations, *w = a->answers;
+	bool ok =
+		grow(pool, &s, &a->sessions_room, a->n_sessions + sessions, sizeof(*a->sessions)) &&
+		grow(pool, &r, &a->reservations_room, a->n_reservations + reservations,
+		     sizeof(*a->reservations)) &&
+		grow(pool, &w, &a->answers_room, a->n_answers + answers, sizeof(*a->answers));
+
+	a->sessions = s;
+	a->reservations = r;
+	a->answers = w;
+	return ok ? GY_OK : GY_NO_MEMORY;
+}
+
+/* --- history ---- */
+
+static enum gy_rc history_record(struct gy_store *store, void *pool, const struct gy_ccr *ccr,
+				 struct gy_history *history)
+{
+	struct gy_params *p = &store->find;
+	struct gy_kept_answer *rows;
+	struct gy_matrix charges;
+	const PGresult *result;
+	enum gy_rc rc;
+
+	gy_params_begin(p, 4);
+	gy_value_uuid(p, 1, ccr->session);
+	gy_value_time(p, 2, history->opened_us);
+	gy_value_int2(p, 3, (int16_t)ccr->type);
+	gy_value_int8(p, 4, ccr->number);
+	if (p->out_of_memory)
+		return GY_NO_MEMORY;
+	gy_round_begin(store);
+	gy_round_add(store, GY_SQL_HISTORY_RECORD, p);
+	rc = gy_round_end(store);
+	if (rc != GY_OK || PQntuples(store->result[0]) == 0)
+		return rc;
+	result = store->result[0];
+	if (!gy_matrix_read(PQgetvalue(result, 0, 3), PQgetlength(result, 0, 3), GY_CHARGE_COLUMNS,
+			    &charges))
+		return GY_STORE_REFUSED;
+	rows = talloc_array(pool, struct gy_kept_answer, charges.rows);
+	if (rows == NULL)
+		return GY_NO_MEMORY;
+	history->found = true;
+	history->content_hash = (uint64_t)gy_get_int8(PQgetvalue(result, 0, 0));
+	history->end_to_end = (uint32_t)gy_get_int8(PQgetvalue(result, 0, 1));
+	history->rc = gy_rc_from_result_code((uint32_t)gy_get_int4(PQgetvalue(result, 0, 2)));
+	for (unsigned i = 0; i < charges.rows; i++) {
+		rows[i] = gy_charge_as_answer(&charges, i);
+		rows[i].rc = history->rc;
+		rows[i].type = ccr->type;
+		rows[i].number = ccr->number;
+		rows[i].content_hash = history->content_hash;
+	}
+	history->rows = rows;
+	history->n_rows = charges.rows;
+	return GY_OK;
+}
+
+static enum gy_rc history_session(struct gy_store *store, const struct gy_ccr *ccr,
+				  struct gy_history *history)
+{
+	struct gy_params *p = &store->find;
+	const PGresult *result;
+	enum gy_rc rc;
+
+	gy_params_begin(p, 1);
+	gy_value_uuid(p, 1, ccr->session);
+	if (p->out_of_memory)
+		return GY_NO_MEMORY;
+	gy_round_begin(store);
+	gy_round_add(store, GY_SQL_HISTORY_SESSION, p);
+	rc = gy_round_end(store);
+	if (rc != GY_OK || PQntuples(store->result[0]) == 0)
+		return rc;
+	result = store->result[0];
+	history->known = true;
+	history->account_id = gy_get_int8(PQgetvalue(result, 0, 0));
+	history->subscriber_id = gy_get_int8(PQgetvalue(result, 0, 1));
+	history->gateway_id = gy_get_int8(PQgetvalue(result, 0, 2));
+	history->opened_us = gy_get_time(PQgetvalue(result, 0, 3));
+	history->ended_us = PQgetisnull(result, 0, 4) ? history->opened_us
+						      : gy_get_time(PQgetvalue(result, 0, 4));
+	return GY_OK;
+}
+
+enum gy_rc gy_store_history(struct gy_store *store, void *pool, const struct gy_ccr *ccr,
+			    struct gy_history *history)
+{
+	enum gy_rc rc;
+
+	*history = (struct gy_history){ .known = false };
+	rc = history_session(store, ccr, history);
+	if (rc == GY_OK && history->known)
+		rc = history_record(store, pool, ccr, history);
+	if (rc != GY_OK)
+		gy_store_rollback(store);
+	return rc;
+}

@@ -1,0 +1,246 @@
+/* An account row: see row.h. */
+#include "core/store/row.h"
+
+#include <talloc.h>
+
+/* Results are stored as Result-Codes, which never change; 0: a request without services. */
+static int64_t code_of(enum gy_rc rc)
+{
+	return rc == GY_RC_COUNT ? 0 : (int64_t)gy_rc_result_code(rc);
+}
+
+static enum gy_rc rc_of(int64_t code)
+{
+	return code == 0 ? GY_RC_COUNT : gy_rc_from_result_code((uint32_t)code);
+}
+
+/* Column 4 of an answer, 3 of a charge: what is small, in one number. */
+static int64_t pack_shape(enum gy_rc rc, enum gy_rc service_rc, enum gy_unit unit,
+			  enum gy_final_unit_action final_unit, uint32_t quota_holding_s)
+{
+	return code_of(rc) | code_of(service_rc) << 16 | (int64_t)unit << 32 |
+	       (int64_t)(final_unit + 1) << 36 | (int64_t)quota_holding_s << 40;
+}
+
+static void unpack_shape(int64_t shape, struct gy_kept_answer *answer)
+{
+	answer->rc = rc_of(shape & 0xffff);
+	answer->service_rc = rc_of(shape >> 16 & 0xffff);
+	answer->unit = (enum gy_unit)(shape >> 32 & 15);
+	answer->final_unit = (enum gy_final_unit_action)((shape >> 36 & 15) - 1);
+	answer->quota_holding_s = (uint32_t)(shape >> 40 & 0xffff);
+}
+
+static int64_t pack_times(uint32_t validity_s, uint32_t threshold)
+{
+	return (int64_t)((uint64_t)validity_s << 32 | threshold);
+}
+
+static void read_sessions(const struct gy_matrix *m, struct gy_session *sessions)
+{
+	for (unsigned i = 0; i < m->rows; i++)
+		sessions[i] = (struct gy_session){
+			.key = { (uint64_t)gy_matrix_at(m, i, 0), (uint64_t)gy_matrix_at(m, i, 1) },
+			.subscriber_id = gy_matrix_at(m, i, 2),
+			.gateway_id = gy_matrix_at(m, i, 3),
+			.state = (enum gy_session_state)gy_matrix_at(m, i, 4),
+			.opened_us = gy_matrix_at(m, i, 5),
+			.deadline_us = gy_matrix_at(m, i, 6),
+			.highest = gy_matrix_at(m, i, 7),
+			.seen = (uint64_t)gy_matrix_at(m, i, 8),
+			.initial_number = gy_matrix_at(m, i, 9),
+			.initial_end_to_end = gy_matrix_at(m, i, 10),
+		};
+}
+
+/* Session numbers count from 1 in the row, as SQL's arrays do. */
+static void read_reservations(const struct gy_matrix *m, struct gy_reservation *reservations)
+{
+	for (unsigned i = 0; i < m->rows; i++)
+		reservations[i] = (struct gy_reservation){
+			.session = (unsigned)gy_matrix_at(m, i, 0) - 1,
+			.rating_group = (uint32_t)gy_matrix_at(m, i, 1),
+			.service_key = gy_matrix_at(m, i, 2),
+			.unit = (enum gy_unit)gy_matrix_at(m, i, 3),
+			.granted = gy_matrix_at(m, i, 4),
+			.reserved = gy_matrix_at(m, i, 5),
+			.rate = { gy_matrix_at(m, i, 6), gy_matrix_at(m, i, 7) },
+			.carry = gy_matrix_at(m, i, 8),
+			.rule_id = gy_matrix_at(m, i, 9),
+			.validity_s = (uint32_t)gy_matrix_at(m, i, 10),
+		};
+}
+
+static void read_answers(const struct gy_matrix *m, struct gy_kept_answer *answers)
+{
+	for (unsigned i = 0; i < m->rows; i++) {
+		uint64_t request = (uint64_t)gy_matrix_at(m, i, 1);
+		uint64_t times = (uint64_t)gy_matrix_at(m, i, 7);
+
+		answers[i] = (struct gy_kept_answer){
+			.session = (unsigned)gy_matrix_at(m, i, 0) - 1,
+			.type = (enum gy_request_type)(request >> 32),
+			.number = (uint32_t)request,
+			.content_hash = (uint64_t)gy_matrix_at(m, i, 2),
+			.rating_group = gy_matrix_at(m, i, 4),
+			.service_key = gy_matrix_at(m, i, 5),
+			.granted = gy_matrix_at(m, i, 6),
+			.validity_s = (uint32_t)(times >> 32),
+			.threshold = (uint32_t)times,
+		};
+		unpack_shape(gy_matrix_at(m, i, 3), &answers[i]);
+	}
+}
+
+/* What the core would refuse with an assertion is refused here: a row written by another hand. */
+static bool sane(const struct gy_account *a)
+{
+	for (unsigned i = 0; i < a->n_reservations; i++)
+		if (a->reservations[i].session >= a->n_sessions ||
+		    a->reservations[i].rate.block <= 0 || a->reservations[i].carry < 0 ||
+		    a->reservations[i].carry >= a->reservations[i].rate.block)
+			return false;
+	for (unsigned i = 0; i < a->n_answers; i++)
+		if (a->answers[i].session >= a->n_sessions)
+			return false;
+	return true;
+}
+
+enum gy_rc gy_account_read(void *pool, const PGresult *result, int row, struct gy_account *a)
+{
+	struct gy_matrix sessions, reservations, answers;
+
+#define VALUE(column) PQgetvalue(result, row, column)
+	*a = (struct gy_account){
+		.account_id = gy_get_int8(VALUE(0)),
+		.group_id = gy_get_int8(VALUE(1)),
+		.version = gy_get_int8(VALUE(2)),
+		.profile_version = gy_get_int8(VALUE(3)),
+		.state = (enum gy_state)gy_get_int2(VALUE(4)),
+		.currency = gy_get_int2(VALUE(5)),
+		.balance = gy_get_int8(VALUE(6)),
+		.reserved = gy_get_int8(VALUE(7)),
+		.credit_limit = gy_get_int8(VALUE(8)),
+		.valid_until_us = gy_get_time(VALUE(9)),
+	};
+	if (!gy_matrix_read(VALUE(10), PQgetlength(result, row, 10), GY_SESSION_COLUMNS,
+			    &sessions) ||
+	    !gy_matrix_read(VALUE(11), PQgetlength(result, row, 11), GY_RESERVATION_COLUMNS,
+			    &reservations) ||
+	    !gy_matrix_read(VALUE(12), PQgetlength(result, row, 12), GY_ANSWER_COLUMNS, &answers))
+		return GY_STORE_REFUSED;
+#undef VALUE
+	a->n_sessions = a->sessions_room = sessions.rows;
+	a->n_reservations = a->reservations_room = reservations.rows;
+	a->n_answers = a->answers_room = answers.rows;
+	a->sessions = talloc_array(pool, struct gy_session, sessions.rows);
+	a->reservations = talloc_array(pool, struct gy_reservation, reservations.rows);
+	a->answers = talloc_array(pool, struct gy_kept_answer, answers.rows);
+	if (a->sessions == NULL || a->reservations == NULL || a->answers == NULL)
+		return GY_NO_MEMORY;
+	read_sessions(&sessions, a->sessions);
+	read_reservations(&reservations, a->reservations);
+	read_answers(&answers, a->answers);
+	return sane(a) ? GY_OK : GY_STORE_REFUSED;
+}
+
+void gy_sessions_put(struct gy_params *params, unsigned number, const struct gy_account *a)
+{
+	for (unsigned i = 0; i < a->n_sessions; i++) {
+		const struct gy_session *s = &a->sessions[i];
+
+		gy_array_int8(params, number, (int64_t)s->key.hi);
+		gy_array_int8(params, number, (int64_t)s->key.lo);
+		gy_array_int8(params, number, s->subscriber_id);
+		gy_array_int8(params, number, s->gateway_id);
+		gy_array_int8(params, number, s->state);
+		gy_array_int8(params, number, s->opened_us);
+		gy_array_int8(params, number, s->deadline_us);
+		gy_array_int8(params, number, s->highest);
+		gy_array_int8(params, number, (int64_t)s->seen);
+		gy_array_int8(params, number, s->initial_number);
+		gy_array_int8(params, number, s->initial_end_to_end);
+	}
+}
+
+void gy_reservations_put(struct gy_params *params, unsigned number, const struct gy_account *a)
+{
+	for (unsigned i = 0; i < a->n_reservations; i++) {
+		const struct gy_reservation *r = &a->reservations[i];
+
+		gy_array_int8(params, number, (int64_t)r->session + 1);
+		gy_array_int8(params, number, r->rating_group);
+		gy_array_int8(params, number, r->service_key);
+		gy_array_int8(params, number, r->unit);
+		gy_array_int8(params, number, r->granted);
+		gy_array_int8(params, number, r->reserved);
+		gy_array_int8(params, number, r->rate.price_micros);
+		gy_array_int8(params, number, r->rate.block);
+		gy_array_int8(params, number, r->carry);
+		gy_array_int8(params, number, r->rule_id);
+		gy_array_int8(params, number, r->validity_s);
+	}
+}
+
+void gy_answers_put(struct gy_params *params, unsigned number, const struct gy_account *a)
+{
+	for (unsigned i = 0; i < a->n_answers; i++) {
+		const struct gy_kept_answer *w = &a->answers[i];
+
+		gy_array_int8(params, number, (int64_t)w->session + 1);
+		gy_array_int8(params, number,
+			      (int64_t)((uint64_t)w->type << 32 | (uint64_t)w->number));
+		gy_array_int8(params, number, (int64_t)w->content_hash);
+		gy_array_int8(params, number,
+			      pack_shape(w->rc, w->service_rc, w->unit, w->final_unit,
+					 w->quota_holding_s));
+		gy_array_int8(params, number, w->rating_group);
+		gy_array_int8(params, number, w->service_key);
+		gy_array_int8(params, number, w->granted);
+		gy_array_int8(params, number, pack_times(w->validity_s, w->threshold));
+	}
+}
+
+void gy_charges_put(struct gy_params *params, unsigned number, const struct gy_record *record)
+{
+	for (unsigned i = 0; i < record->n_charges; i++) {
+		const struct gy_charge *c = &record->charges[i];
+
+		gy_array_int8(params, number, c->rating_group);
+		gy_array_int8(params, number, c->service_key);
+		gy_array_int8(
+			params, number,
+			pack_shape(GY_RC_COUNT, c->rc, c->unit, c->final_unit, c->quota_holding_s));
+		gy_array_int8(params, number, c->used);
+		gy_array_int8(params, number, c->debit);
+		gy_array_int8(params, number, c->granted);
+		gy_array_int8(params, number, c->reserved);
+		gy_array_int8(params, number, c->rate.price_micros);
+		gy_array_int8(params, number, c->rate.block);
+		gy_array_int8(params, number, c->carry);
+		gy_array_int8(params, number, c->rule_id);
+		gy_array_int8(params, number, pack_times(c->validity_s, c->threshold));
+		gy_array_int8(params, number, c->flags);
+		gy_array_int8(params, number, c->debit_rate.price_micros);
+		gy_array_int8(params, number, c->debit_rate.block);
+	}
+}
+
+struct gy_kept_answer gy_charge_as_answer(const struct gy_matrix *charges, unsigned row)
+{
+	uint64_t times = (uint64_t)gy_matrix_at(charges, row, 11);
+	unsigned flags = (unsigned)gy_matrix_at(charges, row, 12);
+	struct gy_kept_answer answer = {
+		.rating_group =
+			flags & GY_CHARGE_NO_RATING_GROUP ? -1 : gy_matrix_at(charges, row, 0),
+		.service_key = gy_matrix_at(charges, row, 1),
+		.granted = gy_matrix_at(charges, row, 5),
+		.validity_s = (uint32_t)(times >> 32),
+		.threshold = (uint32_t)times,
+	};
+
+	unpack_shape(gy_matrix_at(charges, row, 2), &answer);
+	if (answer.granted == 0)
+		answer.unit = GY_UNIT_NONE;
+	return answer;
+}

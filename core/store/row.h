@@ -1,0 +1,32 @@
+/* An account row: matrices to structs and back. For the files of core/store only.
+ *
+ * The numbers of the matrices' columns stand here, in schema/002_account.sql's comments and in the
+ * views of schema/003_function.sql: one meaning, three places. */
+#ifndef GY_STORE_ROW_H
+#define GY_STORE_ROW_H
+
+#include <libpq-fe.h>
+
+#include "core/store/binary.h"
+#include "core/store/store.h"
+
+#define GY_SESSION_COLUMNS     11
+#define GY_RESERVATION_COLUMNS 11
+#define GY_ANSWER_COLUMNS      8
+#define GY_CHARGE_COLUMNS      15
+
+/* A result row of account_lock.sql; arrays under pool with no spare room. GY_STORE_REFUSED: the row
+ * is not what this version writes. */
+enum gy_rc gy_account_read(void *pool, const PGresult *result, int row,
+			   struct gy_account *account) GY_MUST_CHECK;
+
+void gy_sessions_put(struct gy_params *params, unsigned number, const struct gy_account *account);
+void gy_reservations_put(struct gy_params *params, unsigned number,
+			 const struct gy_account *account);
+void gy_answers_put(struct gy_params *params, unsigned number, const struct gy_account *account);
+void gy_charges_put(struct gy_params *params, unsigned number, const struct gy_record *record);
+
+/* A charge of a record as the answer that was given: what a duplicate is answered from. */
+struct gy_kept_answer gy_charge_as_answer(const struct gy_matrix *charges, unsigned row);
+
+#endif

@@ -1,0 +1,6 @@
+-- What is known of a session that the account row has forgotten. $1 session, $2 type, $3 number.
+SELECT x.account_id, x.subscriber_id, x.gateway_id, x.opened,
+       (SELECT max(r.at) FROM gyro.record r
+         WHERE r.session = x.session AND r.opened = x.opened AND r.at >= x.opened
+           AND r.request_type IN (0, 3) AND r.flags & 4 = 0) AS ended
+  FROM gyro.session_index x WHERE x.session = $1::uuid

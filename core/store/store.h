@@ -1,0 +1,134 @@
+/* The store: accounts, sessions, records and catalogue in PostgreSQL, which is the authority.
+ *
+ * One struct gy_store is one connection and belongs to one thread. A batch of requests is one
+ * transaction of two round trips: gy_store_lock reads and locks the account rows, gy_store_apply
+ * writes what was decided and commits. It decides nothing about money.
+ *
+ * Functions return GY_OK or an environment error: GY_ROW_BUSY, GY_STORE_RETRY,
+ * GY_STORE_UNAVAILABLE (the connection is to be opened anew), GY_STORE_REFUSED, GY_NO_MEMORY; and
+ * gy_store_apply also GY_OUTCOME_UNKNOWN. After any of them no transaction is open. */
+#ifndef GY_STORE_STORE_H
+#define GY_STORE_STORE_H
+
+#include "core/charging/decide.h"
+
+struct gy_store;
+
+/* Connects, prepares all statements, checks schema version and durability settings.
+ * timeout_ms bounds connecting and every round trip. On failure *store is NULL and error one line.
+ * Returns GY_OK, GY_STORE_UNAVAILABLE, GY_STORE_REFUSED (wrong schema, or a setting that would make
+ * an answer a lie), GY_NO_MEMORY. */
+enum gy_rc gy_store_open(const char *conninfo, unsigned timeout_ms, struct gy_store **store,
+			 char *error, size_t error_size) GY_MUST_CHECK;
+void gy_store_close(struct gy_store *store);
+/* One line about the last failure. */
+const char *gy_store_error(const struct gy_store *store);
+/* The connection's socket, to wait for notifications; and whether one has come. */
+int gy_store_socket(struct gy_store *store);
+bool gy_store_notified(struct gy_store *store);
+
+/* --- who: outside of any transaction ---- */
+
+/* One identity to look up; found.subscriber_id 0: unknown. */
+struct gy_lookup {
+	enum gy_identity_kind kind; /* as a stored kind */
+	struct gy_bytes value;
+	struct gy_session_key session; /* used instead, by gy_store_find_sessions */
+	struct gy_profile found;
+};
+
+/* Fills found of each. */
+enum gy_rc gy_store_find_identities(struct gy_store *store, struct gy_lookup *lookups,
+				    unsigned n) GY_MUST_CHECK;
+enum gy_rc gy_store_find_sessions(struct gy_store *store, struct gy_lookup *lookups,
+				  unsigned n) GY_MUST_CHECK;
+
+/* The gateway's number, and the greatest Origin-State-Id it told; made if it is new. */
+enum gy_rc gy_store_gateway(struct gy_store *store, struct gy_bytes origin_host,
+			    struct gy_bytes origin_realm, int64_t *gateway_id,
+			    uint32_t *origin_state) GY_MUST_CHECK;
+/* Tells a greater Origin-State-Id: sessions of before become due for the sweeper (G-92). *ended:
+ * how many; -1: another node knew it already. */
+enum gy_rc gy_store_gateway_restarted(struct gy_store *store, int64_t gateway_id,
+				      uint32_t origin_state, struct gy_session_key but,
+				      int64_t *ended) GY_MUST_CHECK;
+
+/* --- one batch, one transaction ---- */
+
+/* An account row of the batch, with what a request may add to it. */
+struct gy_locked {
+	struct gy_account account; /* its arrays are talloc'ed under the batch's pool */
+	bool changed;
+};
+
+/* BEGIN, locks and reads the rows (account_ids ascending, no doubles); rows held by others are left
+ * out unless wait is set. initial_keys: sessions of the batch's CCR-Is; *known tells for each
+ * whether the index has it. *now is the database's clock. pool: talloc context for all of it. */
+enum gy_rc gy_store_lock(struct gy_store *store, void *pool, const int64_t *account_ids,
+			 unsigned n_accounts, bool wait, const struct gy_session_key *initial_keys,
+			 unsigned n_initial, bool *known, struct gy_locked **locked,
+			 unsigned *n_locked, gy_time_us *now) GY_MUST_CHECK;
+
+/* Grows an account's arrays so that a request of this need fits (gy_account_room). */
+enum gy_rc gy_account_reserve(void *pool, struct gy_account *account, unsigned sessions,
+			      unsigned reservations, unsigned answers) GY_MUST_CHECK;
+
+/* What the account row has forgotten of a session; inside the transaction. Rows under pool. */
+enum gy_rc gy_store_history(struct gy_store *store, void *pool, const struct gy_ccr *ccr,
+			    struct gy_history *history) GY_MUST_CHECK;
+
+/* A session that was opened: its index row. */
+struct gy_opened {
+	const struct gy_ccr *ccr;
+	const struct gy_record *record;
+	gy_time_us check_at_us;
+};
+
+/* Writes and commits. Nothing to write ends the transaction without a commit's cost.
+ * GY_OUTCOME_UNKNOWN: the connection was lost, or the wait for a standby cancelled, after COMMIT
+ * was sent; the caller runs the batch again and finds out by its duplicates. */
+enum gy_rc gy_store_apply(struct gy_store *store, const struct gy_locked *locked, unsigned n_locked,
+			  const struct gy_record *const *records, unsigned n_records,
+			  const struct gy_opened *opened, unsigned n_opened) GY_MUST_CHECK;
+/* Ends the transaction without a trace. */
+void gy_store_rollback(struct gy_store *store);
+
+/* Usage of an unknown session; on its own, outside of the batch (G-24). */
+enum gy_rc gy_store_keep_unmatched(struct gy_store *store, const struct gy_ccr *ccr) GY_MUST_CHECK;
+
+/* --- supervision: one transaction with gy_store_lock and gy_store_apply in it ---- */
+
+struct gy_due {
+	struct gy_session_key session;
+	int64_t account_id;
+	bool release_requested;
+	bool ended;            /* the sweeper saw it before: it may be forgotten */
+	gy_time_us look_at_us; /* set by the caller: when to look again */
+	bool looked;           /* set by the caller: its account row was there to be looked at */
+};
+
+/* BEGIN and the due sessions, at most max, under pool. */
+enum gy_rc gy_store_due(struct gy_store *store, void *pool, unsigned max, struct gy_due **due,
+			unsigned *n) GY_MUST_CHECK;
+/* Inside the same transaction: locks the accounts of the due sessions, skipping held ones. */
+enum gy_rc gy_store_lock_due(struct gy_store *store, void *pool, const int64_t *account_ids,
+			     unsigned n_accounts, struct gy_locked **locked, unsigned *n_locked,
+			     gy_time_us *now) GY_MUST_CHECK;
+/* Writes when to look again at each that was looked at, forgets those that were ended before. The
+ * transaction goes on: gy_store_apply ends it. */
+enum gy_rc gy_store_due_done(struct gy_store *store, const struct gy_due *due,
+			     unsigned n) GY_MUST_CHECK;
+
+/* --- catalogue ---- */
+
+/* LISTENs for changes of the catalogue on this connection. */
+enum gy_rc gy_store_listen(struct gy_store *store) GY_MUST_CHECK;
+enum gy_rc gy_store_catalogue_version(struct gy_store *store, int64_t *version) GY_MUST_CHECK;
+/* A new snapshot, the root of its own talloc tree: free it with talloc_free. */
+enum gy_rc gy_store_catalogue(struct gy_store *store,
+			      struct gy_catalogue **catalogue) GY_MUST_CHECK;
+
+/* Makes the partitions of gyro.record for the coming days. */
+enum gy_rc gy_store_partitions(struct gy_store *store) GY_MUST_CHECK;
+
+#endif

@@ -1,0 +1,85 @@
+/* Supervision's statements: due sessions, and when to look at them again (G-67). */
+#include <talloc.h>
+
+#include "core/store/connection.h"
+
+enum gy_rc gy_store_due(struct gy_store *store, void *pool, unsigned max, struct gy_due **due,
+			unsigned *n)
+{
+	struct gy_params *p = &store->find;
+	const PGresult *result;
+	enum gy_rc rc;
+
+	*n = 0;
+	gy_params_begin(p, 1);
+	gy_value_int4(p, 1, (int32_t)max);
+	if (p->out_of_memory)
+		return GY_NO_MEMORY;
+	gy_round_begin(store);
+	gy_round_add_command(store, "BEGIN");
+	gy_round_add(store, GY_SQL_SWEEP_DUE, p);
+	rc = gy_round_end(store);
+	if (rc != GY_OK) {
+		gy_store_rollback(store);
+		return rc;
+	}
+	result = store->result[1];
+	*due = talloc_zero_array(pool, struct gy_due, (unsigned)PQntuples(result));
+	if (*due == NULL) {
+		gy_store_rollback(store);
+		return GY_NO_MEMORY;
+	}
+	*n = (unsigned)PQntuples(result);
+	for (unsigned i = 0; i < *n; i++)
+		(*due)[i] = (struct gy_due){
+			.session = gy_get_uuid(PQgetvalue(result, (int)i, 0)),
+			.account_id = gy_get_int8(PQgetvalue(result, (int)i, 1)),
+			.release_requested = *PQgetvalue(result, (int)i, 2) != 0,
+			.ended = *PQgetvalue(result, (int)i, 3) != 0,
+		};
+	return GY_OK;
+}
+
+enum gy_rc gy_store_due_done(struct gy_store *store, const struct gy_due *due, unsigned n)
+{
+	struct gy_params *later = &store->find, *forget = &store->known;
+	enum gy_rc rc;
+
+	gy_params_begin(later, 3);
+	gy_array_begin(later, 1, GY_OID_UUID, 0);
+	gy_array_begin(later, 2, GY_OID_TIMESTAMPTZ, 0);
+	gy_array_begin(later, 3, GY_OID_BOOL, 0);
+	gy_params_begin(forget, 1);
+	gy_array_begin(forget, 1, GY_OID_UUID, 0);
+	for (unsigned i = 0; i < n; i++) {
+		if (due[i].ended && !due[i].looked) {
+			gy_array_uuid(forget, 1, due[i].session);
+		} else if (due[i].looked) {
+			gy_array_uuid(later, 1, due[i].session);
+			gy_array_time(later, 2, due[i].look_at_us);
+			gy_array_bool(later, 3, due[i].ended);
+		}
+	}
+	gy_array_end(later, 1);
+	gy_array_end(later, 2);
+	gy_array_end(later, 3);
+	gy_array_end(forget, 1);
+	if (later->out_of_memory || forget->out_of_memory) {
+		gy_store_rollback(store);
+		return GY_NO_MEMORY;
+	}
+	gy_round_begin(store);
+	gy_round_add(store, GY_SQL_SWEEP_LATER, later);
+	gy_round_add(store, GY_SQL_SWEEP_FORGET, forget);
+	rc = gy_round_end(store);
+	if (rc != GY_OK)
+		gy_store_rollback(store);
+	return rc;
+}
+
+enum gy_rc gy_store_partitions(struct gy_store *store)
+{
+	gy_round_begin(store);
+	gy_round_add(store, GY_SQL_RECORD_PARTITIONS, NULL);
+	return gy_round_end(store);
+}
