@@ -1,3 +1,4 @@
+/* The last words of a node that found a bug of its own: see assert.h. */
 #include "core/base/assert.h"
 
 #include <stddef.h>

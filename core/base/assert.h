@@ -1,5 +1,6 @@
 /* gy_assert: for bugs of ours only, never for what a peer or an operator can cause.
- * Always on: exactly-once survives an abort as it survives kill -9 (I5), a wrong debit it doesn't. */
+ * Always on: exactly-once survives an abort as it survives kill -9 (I5), a wrong debit it doesn't.
+ */
 #ifndef GY_BASE_ASSERT_H
 #define GY_BASE_ASSERT_H
 
@@ -8,8 +9,8 @@ extern void (*gy_assert_report)(const char *expression, const char *file, int li
 
 _Noreturn void gy_assert_failed(const char *expression, const char *file, int line);
 
-#define gy_assert(expression)                                                                      \
-	(__builtin_expect(!!(expression), 1) ? (void)0                                             \
+#define gy_assert(expression)                          \
+	(__builtin_expect(!!(expression), 1) ? (void)0 \
 					     : gy_assert_failed(#expression, __FILE__, __LINE__))
 
 #endif

@@ -6,8 +6,8 @@
 #define GY_SERVICES_MAX 256
 /* Service-Identifiers in one MSCC, Used-Service-Units in one MSCC, identities in one CCR. */
 #define GY_SERVICE_IDS_MAX 64
-#define GY_USED_MAX 64
-#define GY_IDENTITIES_MAX 16
+#define GY_USED_MAX        64
+#define GY_IDENTITIES_MAX  16
 /* Open sessions of one account; a further CCR-I gets 5012. Keeps the account row small. */
 #define GY_ACCOUNT_SESSIONS_MAX 1024
 /* Reservations (one per Rating-Group and service set) of one session. */
@@ -15,7 +15,7 @@
 /* Closed sessions kept in the account row for late and repeated requests; older: gyro.record. */
 #define GY_TOMBSTONES_MAX 2
 /* Answers a session keeps in the account row for duplicates, and their MSCC rows in all. */
-#define GY_ANSWERS_KEPT 4
+#define GY_ANSWERS_KEPT     4
 #define GY_ANSWER_ROWS_KEPT 16
 /* Largest Session-Id taken, octets. */
 #define GY_SESSION_ID_MAX 512

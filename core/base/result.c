@@ -10,7 +10,7 @@ static const struct {
 	bool retryable;
 	enum gy_log_level log_level;
 } table[GY_RC_COUNT] = {
-#define GY_RESULT(name, code, level, retryable, log, text)                                         \
+#define GY_RESULT(name, code, level, retryable, log, text) \
 	[GY_##name] = { #name, text, code, retryable, GY_LOG_##log },
 #include "core/base/result.def"
 #undef GY_RESULT
