@@ -266,6 +266,11 @@ def failures(tap, place):
     with socket.create_server(('127.0.0.1', 0)) as taken:
         port = taken.getsockname()[1]
         fails(['--port', str(port)], rf"can't listen on 127\.0\.0\.1:{port}: Address already in use")
+    racers = [Started(place / name, '--port', str(port), '--peer', PEER) for name in ('g', 'h')]
+    ready = [racer.ready() for racer in racers]
+    tap.equal(sorted(ready), [0, port], 'two started at once on one port: one of them is ready')
+    for racer in racers:
+        racer.stop()
     fails(['--listen', '192.0.2.1'], r"can't listen on 192\.0\.2\.1:\d+: Cannot assign requested address")
     fails(['--build-dir', place], r'gyrod is missing: run deploy/build')
     bad = place / 'bad.yaml'
