@@ -9,18 +9,18 @@
 #include <stdlib.h>
 #include <string.h>
 #include <talloc.h>
-#include <time.h>
 
 #include "tests/client/case_store.h"
 #include "tests/client/commands.h"
 #include "tests/client/dump.h"
 #include "tests/client/options.h"
 
-#define SESSIONS_MAX    64
-#define CONNECTIONS_MAX 64
-#define LONG_WAIT_US    INT64_C(5000000)
-#define SWEEP_LIMIT_US  INT64_C(15000000)
-#define RESTART_WAIT_US INT64_C(60000000)
+#define SESSIONS_MAX      64
+#define CONNECTIONS_MAX   64
+#define LONG_WAIT_US      INT64_C(5000000)
+#define SWEEP_LIMIT_US    INT64_C(15000000)
+#define RESTART_WAIT_US   INT64_C(60000000)
+#define ORIGIN_STATE_STEP 10000
 
 static const char help[] =
 	"usage: gyro-sim case --connect ADDRESS:PORT --database CONNINFO [options] FILE.case...\n"
@@ -366,10 +366,11 @@ static void run_case(struct runner *r, const char *file, const struct gy_case *c
 	r->failed = false;
 	r->step = NULL;
 	forget_sessions(r);
-	/* Far above what any case counts up, and growing from run to run. */
-	r->origin_state_base = (int64_t)time(NULL) + 10000 * (int64_t)r->n;
-	if (!gy_case_store_restore(r->store))
+	if (!gy_case_store_restore(r->store) ||
+	    !gy_case_store_origin_state(r->store, &r->origin_state_base))
 		fail(r, "%s", gy_case_store_error(r->store));
+	/* Above all that was before, and steps wide enough for a case to count in. */
+	r->origin_state_base = (r->origin_state_base / ORIGIN_STATE_STEP + 1) * ORIGIN_STATE_STEP;
 	for (unsigned i = 0; i < c->n_steps && !r->failed; i++) {
 		r->step = &c->steps[i];
 		one_step(r);

@@ -227,6 +227,12 @@ bool gy_case_store_overdue(struct gy_case_store *store, int64_t *count)
 		       NULL, 1, count);
 }
 
+bool gy_case_store_origin_state(struct gy_case_store *store, int64_t *greatest)
+{
+	return numbers(store, "SELECT coalesce(max(origin_state), 0) FROM gyro.gateway", 0, NULL, 1,
+		       greatest);
+}
+
 /* ---- the connection ---- */
 
 const char *gy_case_store_error(const struct gy_case_store *store)

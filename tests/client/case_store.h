@@ -36,4 +36,7 @@ bool gy_case_store_audit(struct gy_case_store *store);
 bool gy_case_store_make_due(struct gy_case_store *store);
 bool gy_case_store_overdue(struct gy_case_store *store, int64_t *count);
 
+/* The greatest Origin-State-Id that any gateway announced; 0 if none did. */
+bool gy_case_store_origin_state(struct gy_case_store *store, int64_t *greatest);
+
 #endif
