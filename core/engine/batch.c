@@ -428,6 +428,19 @@ static enum gy_rc make_room(struct batch *b, struct work *w, const struct gy_his
 	return rc;
 }
 
+/* An earlier request of this batch changed the same session: its record isn't written yet, so the
+ * history lacks it. */
+static bool history_is_pending(const struct batch *b, const struct work *w)
+{
+	const struct gy_session_key key = w->request->ccr.session;
+
+	for (const struct work *e = b->work; e < w; e++)
+		if (e->fate == DECIDED && e->plan.changed && e->request->ccr.session.hi == key.hi &&
+		    e->request->ccr.session.lo == key.lo)
+			return true;
+	return false;
+}
+
 static enum gy_rc decide_one(struct batch *b, struct work *w)
 {
 	const struct gy_engine_config *config = &b->lane->engine->config;
@@ -442,6 +455,10 @@ static enum gy_rc decide_one(struct batch *b, struct work *w)
 	if (rc != GY_OK)
 		return rc;
 	rc = gy_charge_decide(&w->request->ccr, &view, b->catalogue, b->now, &w->plan);
+	if (rc == GY_NEED_HISTORY && history_is_pending(b, w)) {
+		w->fate = TRY_AGAIN; /* in the next batch it is there */
+		return GY_OK;
+	}
 	if (rc == GY_NEED_HISTORY) {
 		rc = gy_store_history(b->lane->store, b->pool, &w->request->ccr, &w->history);
 		if (rc == GY_OK)
@@ -461,17 +478,23 @@ static enum gy_rc decide_one(struct batch *b, struct work *w)
 	return GY_OK;
 }
 
-/* A Session-Id that an earlier CCR-I of this batch opened is known to the later ones. */
+/* A Session-Id that an earlier CCR-I of this batch opened is known to the later ones: with another
+ * account they see it in the next batch, with the same one even if its row has forgotten it by
+ * then. */
 static void note_opened(struct batch *b, unsigned opener)
 {
 	const struct gy_session_key key = b->work[opener].request->ccr.session;
 
-	for (unsigned i = opener + 1; i < b->n; i++)
-		if (b->work[i].request->ccr.session.hi == key.hi &&
-		    b->work[i].request->ccr.session.lo == key.lo &&
-		    b->work[i].profile.account_id != b->work[opener].profile.account_id &&
-		    b->work[i].fate == UNDECIDED)
-			b->work[i].fate = TRY_AGAIN;
+	for (unsigned i = opener + 1; i < b->n; i++) {
+		struct work *w = &b->work[i];
+
+		if (w->fate != UNDECIDED || w->request->ccr.session.hi != key.hi ||
+		    w->request->ccr.session.lo != key.lo)
+			continue;
+		w->session_known = true;
+		if (w->profile.account_id != b->work[opener].profile.account_id)
+			w->fate = TRY_AGAIN;
+	}
 }
 
 static enum gy_rc decide_all(struct batch *b)
