@@ -45,7 +45,8 @@ class Settings:
     timeout_s: float = 1.5        # without answer: again
     give_up_s: float = 60
     copies_percent: int = 0       # of requests that are sent 1 to 3 times more at once
-    parallel_percent: int = 0     # of updates that go together with the next one or two, to any node, in any order
+    parallel_percent: int = 0     # of updates that go together with the next ones, to any node, in any order
+    together: int = 3             # so many at most
     overtake_percent: int = 0     # of sessions whose CCR-T goes together with their last updates
     vanish_percent: int = 0       # of sessions that are never ended
     updates: tuple = (1, 6)
@@ -423,7 +424,7 @@ def churn(client, rng):
     for _ in range(rng.randint(*s.updates)):
         if s.pause_ms:
             yield rng.uniform(0, s.pause_ms / 1000)
-        together = rng.randint(2, 3) if rng.randrange(100) < s.parallel_percent else 1
+        together = rng.randint(2, s.together) if rng.randrange(100) < s.parallel_percent else 1
         requests = [Request(session, imsi, UPDATE, number + i, part) for i, part in enumerate(services(together))]
         number += together
         rng.shuffle(requests)

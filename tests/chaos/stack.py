@@ -16,7 +16,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / 'tests/lib'))
-from postgres import Postgres, free_port # noqa: E402
+from postgres import Postgres, binary, free_port # noqa: E402
 
 FIRST_IMSI = 460009000000000
 READY_S = 20
@@ -156,9 +156,13 @@ class Stack:
             if node.running():
                 node.kill()
         if self.keep:
+            os.makedirs(self.keep, exist_ok=True)
             for node in self.nodes:
                 shutil.copy(node.log, os.path.join(self.keep, f'{node.name}.log'))
+            for log in self.home.glob('*.log'):
+                shutil.copy(log, self.keep)
             shutil.copy(self.pg.log, os.path.join(self.keep, 'postgresql.log'))
+            subprocess.run([binary('pg_dump'), '-d', self.conninfo(), '-f', os.path.join(self.keep, 'dump.sql')], check=False)
         self.pg.close()
         shutil.rmtree(self.home, ignore_errors=True)
 
