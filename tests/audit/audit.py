@@ -30,7 +30,7 @@ class Findings:
         return collections.Counter(invariant for invariant, _, _ in self.lines)
 
 
-def audit(conninfo, logs=(), complete=False, grace_s=60, overuse=0, fixed_catalogue=True):
+def audit(conninfo, logs=(), complete=False, grace_s=60, overuse=0, fixed_catalogue=False):
     """(findings, what was looked at): findings as [(invariant, where, text)]."""
     found, checked = Findings(), collections.Counter()
     asked = claims.read(logs)
@@ -55,12 +55,12 @@ def main():
     p.add_argument('--complete', action='store_true', help='the logs hold every request that the database has seen')
     p.add_argument('--grace', type=int, default=60, metavar='S', help='what the sweeper may be late (default 60)')
     p.add_argument('--overuse', type=int, default=0, metavar='UNITS', help='that a session may use beyond its grants')
-    p.add_argument('--changing-catalogue', action='store_true', help='prices may have been others than the table has now')
+    p.add_argument('--fixed-catalogue', action='store_true', help='prices were always those of the specific rules now')
     p.add_argument('--most', type=int, default=50, metavar='N', help='findings that are printed (default 50)')
     args = p.parse_args()
     try:
         found, checked = audit(args.database, args.log, args.complete, args.grace, args.overuse,
-                               not args.changing_catalogue)
+                               args.fixed_catalogue)
     except (OSError, ValueError, tables.psycopg2.Error) as e:
         print(f'audit: {e}', file=sys.stderr)
         sys.exit(2)

@@ -7,7 +7,7 @@ Every success is there exactly once, with the same grants; copies were answered 
 import collections
 import json
 
-from tables import LATE, NO_RATING_GROUP, session_key
+from tables import LATE, NO_RATING_GROUP, session_key, used as charged
 
 TRANSIENT = (3002, 3004, 5012)
 UNIT = {1: 'octets', 2: 'seconds', 3: 'service_units'}
@@ -170,7 +170,7 @@ class Claims:
     def usage(self, key, services, record):
         """What was reported is what was charged."""
         sent = [(s['rating_group'], sum(amount(u)[0] for u in s['used'])) for s in services]
-        stored = [(None if c.flags & NO_RATING_GROUP else c.group, c.used) for c in record.charges]
+        stored = [(None if c.flags & NO_RATING_GROUP else c.group, charged(c)) for c in record.charges]
         if sent != stored:
             self.say('I5', key, f'reported {sent}, recorded {stored}')
 
@@ -194,7 +194,7 @@ class Claims:
             for record in life.numbers.values():
                 for c in record.charges:
                     group = None if c.flags & NO_RATING_GROUP else c.group
-                    paid[group] += c.used
+                    paid[group] += charged(c)
                     granted[group] += c.granted
             for group in paid.keys() | {g for s, g in reported if s == session}:
                 self.session(session, group, reported[session, group], paid[group], granted[group])

@@ -6,22 +6,63 @@ in Python's integers. (I2, cards, comes with cards.)
 """
 import collections
 
-from tables import LATE, OPEN, OVERRUN
+from tables import LATE, MONEY, OPEN, OVERRUN, SLICED
 
 AMOUNT_MAX = 1 << 60     # an amount beyond this is cut: such a debit isn't explained here
 SECOND = 1000000
 
 
-class Slice:
-    """What a session holds for one Rating-Group and set of services. price None: not known (no row, or free)."""
+def is_payment(event):
+    return hasattr(event, 'amount')
 
-    def __init__(self, c):
-        self.granted, self.reserved = c.granted, c.reserved
-        self.price, self.block, self.carry, self.unit = c.price, c.block, c.carry, c.unit
 
-    def perhaps_none(self):
-        """Price 0 per 1 and nothing held is also what a charge without a row shows."""
-        return self.price == 0 and self.block == 1 and self.granted == 0
+def fits_balance(event, balance):
+    return balance + (event.amount if is_payment(event) else -event.debit) == event.balance
+
+
+def step(event, balance, held, state):
+    """(held, state) after this event, None if it can't be the next one. state: {session: (holds, ended)}."""
+    if not fits_balance(event, balance):
+        return None
+    if is_payment(event):
+        return held, state
+    key = (event.session, event.opened)
+    if key not in state and event.kind != 1:
+        return None
+    holds, ended = state.get(key, ({}, False))
+    if ended != bool(event.flags & LATE):
+        return None
+    after, seen = follow(holds, event), dict(holds)
+    held += total(after) - total(holds)
+    if held != event.reserved:
+        return None
+    for c in event.charges:
+        if not explained(c, seen.get((c.group, c.service)), event.flags & LATE):
+            return None
+        seen[c.group, c.service] = held_by(c)
+    return held, {**state, key: (after, ended or event.kind in (0, 3))}
+
+
+def cost_up(units, price, block, carry):
+    """What must be held for them: rounded up."""
+    return -(-(units * price + carry) // block)
+
+
+Held = collections.namedtuple('Held', 'granted reserved price block carry unit sliced')
+
+
+def held_by(c):
+    """What a session holds for one Rating-Group and set of services after this service of a record."""
+    return Held(c.granted, c.reserved, c.price, c.block, c.carry, c.unit, bool(c.flags & SLICED))
+
+
+def perhaps_none(h):
+    """Price 0 per 1 and nothing held is also what a charge shows that left no reservation."""
+    return h.price == 0 and h.block == 1 and h.granted == 0
+
+
+def total(holds):
+    return sum(h.reserved for h in holds.values())
 
 
 class Life:
@@ -29,12 +70,59 @@ class Life:
 
     def __init__(self, record):
         self.record = record
-        self.slices = {}
+        self.holds = {}          # (Rating-Group, service key): Held
         self.ended_by = None
         self.numbers = {}        # (type, number): record
 
-    def held(self):
-        return sum(s.reserved for s in self.slices.values())
+
+def follow(holds, r):
+    """The session's holds after this record."""
+    holds = dict(holds)
+    for c in r.charges:
+        key = (c.group, c.service)
+        if key in holds or not r.flags & LATE:
+            holds[key] = held_by(c)
+    if r.kind in (0, 3) and not r.flags & LATE:
+        holds = {key: h._replace(granted=0, reserved=0) for key, h in holds.items()}
+    return holds
+
+
+def paid_parts(c):
+    return [p for p in c.parts if p.source == MONEY]
+
+
+def starts(c, before, late):
+    """(price, block, remainder) with which the payment of a service may begin; more than one where the records leave
+    it open whether there was a reservation."""
+    known = before is not None and not perhaps_none(before)
+    out = [(before.price, before.block, before.carry)] if known else []
+    paid = paid_parts(c)
+    if paid and (not known or late):
+        out.append((paid[0].price, paid[0].block, 0))
+    return out
+
+
+def explains(start, c):
+    """Whether the debits and the remainder after them follow from the remainder before."""
+    _, block, carry = start
+    for p in paid_parts(c):
+        if p.price == 0:
+            carry = 0
+        elif p.block != block:
+            carry = carry * p.block // block
+        due, block = p.used * p.price + carry, p.block
+        if p.debit != due // block:
+            return False
+        carry = due % block
+    # As it was; in terms of the next price; or given up, where that is nothing or of another unit.
+    return c.carry in ({carry} if c.block == block and c.price else {carry, carry * c.block // block, 0})
+
+
+def explained(c, before, late):
+    """Whether the money of a service is right. Nothing paid and nothing remembered: nothing to be right."""
+    begins = starts(c, before, late)
+    return not begins or any(explains(start, c) for start in begins) or \
+        any(p.used * p.price // max(p.block, 1) > AMOUNT_MAX >> 2 for p in paid_parts(c))
 
 
 class Ledger:
@@ -65,7 +153,7 @@ class Ledger:
     # --- one account's history
 
     def play(self, account, events):
-        """Events of one moment are of one batch: any order among them that fits is right."""
+        """Events of one moment are of one batch; the table does not keep their order, but they have one."""
         balance = held = paid = debited = 0
         i = 0
         while i < len(events):
@@ -73,13 +161,11 @@ class Ledger:
             while i + len(same) < len(events) and events[i + len(same)].at == events[i].at:
                 same.append(events[i + len(same)])
             i += len(same)
-            while same:
-                event = next((e for e in same if self.fits(e, balance)), same[0])
-                same.remove(event)
-                if not self.fits(event, balance):
+            for event in self.in_order(account, same, balance, held):
+                if not fits_balance(event, balance):
                     self.say('I1', account.account, f'{self.name(event)}: balance {event.balance} after {balance}')
                 balance = event.balance
-                if hasattr(event, 'amount'):
+                if is_payment(event):
                     paid += event.amount
                 else:
                     debited += event.debit
@@ -93,14 +179,31 @@ class Ledger:
         if account.balance + account.credit_limit < 0 and not self.overrun(account.account):
             self.say('I6', account.account, f'balance {account.balance}, limit {account.credit_limit}, no flagged over-use')
 
-    @staticmethod
-    def fits(event, balance):
-        change = event.amount if hasattr(event, 'amount') else -event.debit
-        return balance + change == event.balance
+    def in_order(self, account, same, balance, held):
+        """The order in which balance, holds and remainders follow from each other; if there is none, as they stand."""
+        if len(same) == 1:
+            return same
+        lives = self.lives[account.account]
+        state = {key: (life.holds, life.ended_by is not None) for key, life in lives.items()}
+        budget = [20000]
+
+        def go(left, balance, held, state):
+            if not left:
+                return []
+            for n, event in enumerate(left):
+                budget[0] -= 1
+                after = step(event, balance, held, state) if budget[0] > 0 else None
+                rest = go(left[:n] + left[n + 1:], event.balance, *after) if after else None
+                if rest is not None:
+                    return [event, *rest]
+            return None
+        found = go(same, balance, held, state)
+        self.checked['batches put in order'] += found is not None
+        return found or same
 
     @staticmethod
     def name(event):
-        if hasattr(event, 'amount'):
+        if is_payment(event):
             return f'payment {event.reference}'
         return f'session {event.session} {event.kind}/{event.number}'
 
@@ -112,8 +215,9 @@ class Ledger:
         lives = self.lives[account.account]
         life = lives.get((r.session, r.opened))
         where = f'session {r.session} {r.kind}/{r.number}'
-        if r.debit != sum(c.debit for c in r.charges):
-            self.say('I1', account.account, f'{where}: debit {r.debit}, services {sum(c.debit for c in r.charges)}')
+        parts = [p.debit for c in r.charges for p in c.parts]
+        if r.debit != sum(parts):
+            self.say('I1', account.account, f'{where}: debit {r.debit}, services {parts}')
         if life is None:
             if r.kind != 1 or r.opened != r.at:
                 self.say('I6', account.account, f'{where}: of a session that no CCR-I opened')
@@ -125,80 +229,61 @@ class Ledger:
         if not life.ended_by and r.flags & LATE:
             self.say('I6', account.account, f'{where}: late usage of an open session')
         life.numbers[r.kind, r.number] = r
-        held -= life.held()
+        before, life.holds = life.holds, follow(life.holds, r)
+        seen = dict(before)
         for c in r.charges:
-            self.charge(account.account, where, life, r, c)
+            self.charge(account.account, where, r, c, seen.get((c.group, c.service)))
+            seen[c.group, c.service] = held_by(c)
         if r.kind in (0, 3) and not r.flags & LATE:
             life.ended_by = r
-            for held_slice in life.slices.values():
-                held_slice.granted = held_slice.reserved = 0
-        held += life.held()
+        held += total(life.holds) - total(before)
         if r.reserved != held:
             self.say('I3', account.account, f'{where}: says {r.reserved} reserved, the records so far {held}')
         return held
 
     # --- one service of a request
 
-    def charge(self, account, where, life, r, c):
+    def charge(self, account, where, r, c, before):
         where = f'{where} Rating-Group {c.group}'
-        key = (c.group, c.service)
-        before = life.slices.get(key)
         self.checked['charges'] += 1
-        due = -(-(c.granted * c.price + c.carry) // c.block) if c.granted and c.block else 0
-        if c.reserved != due:
+        due = cost_up(c.granted, c.price, c.block, c.carry) if c.granted else 0
+        if c.reserved != due and not c.flags & SLICED:
             self.say('I4', account, f'{where}: {c.granted} granted at {c.price} per {c.block}, carry {c.carry}: '
                                     f'{c.reserved} reserved, not {due}')
         if c.granted and (c.flags & LATE or r.kind in (0, 3)):
             self.say('I4', account, f'{where}: {c.granted} granted by what ends a session or comes after its end')
-        if c.debit_block:
-            self.debit(account, where, r, c, before)
-        elif c.debit:
-            self.say('I1', account, f'{where}: {c.debit} debited without a price')
-        elif before is not None and not before.perhaps_none() and c.carry != before.carry:
-            self.say('I1', account, f'{where}: carry {c.carry} without usage, was {before.carry}')
-        if r.flags & LATE and before is None:
-            return
-        life.slices[key] = Slice(c)
+        for p in c.parts:
+            if p.debit and p.source != MONEY:
+                self.say('I1', account, f'{where}: {p.debit} debited, not for usage paid with money')
+        self.usage(account, where, r, c, before)
 
-    def debit(self, account, where, r, c, before):
+    def usage(self, account, where, r, c, before):
         """What was used costs what the grant said; the remainder goes on."""
-        self.checked['debits'] += 1
-        starts = [(before.price, before.block, before.carry)] if before is not None and not before.perhaps_none() else []
-        if not starts or r.flags & LATE or before.perhaps_none():
-            starts.append((c.debit_price, c.debit_block, 0))
-            if self.fixed_catalogue and not self.sold(r, c) and (c.debit_price, c.debit_block) not in \
-               [(s[0], s[1]) for s in starts[:-1]]:
-                self.say('I1', account, f'{where}: {c.debit_price} per {c.debit_block} is no price of the tariff')
-        for price, block, carry in starts:
-            total = c.used * price + carry
-            if (c.debit_price, c.debit_block, c.debit) == (price, block, total // block) and \
-               c.carry in self.carries(total % block, price, block, c):
-                return
-            if total // block > AMOUNT_MAX >> 2:
-                self.checked['debits cut'] += 1
-                return
-        price, block, carry = starts[0]
-        self.say('I1', account, f'{where}: {c.used} used at {price} per {block}, carry {carry}: '
-                                f'{(c.used * price + carry) // block} due, {(c.used * price + carry) % block} carried; '
-                                f'debited {c.debit} at {c.debit_price} per {c.debit_block}, carried {c.carry}')
+        paid, late = paid_parts(c), r.flags & LATE
+        self.checked['debits'] += len(paid)
+        begins = starts(c, before, late)
+        if paid and (paid[0].price, paid[0].block) not in [s[:2] for s in begins[:-1]] and \
+           (before is None or perhaps_none(before) or late) and self.fixed_catalogue and not self.sold(r, c, paid[0]):
+            self.say('I1', account, f'{where}: {paid[0].price} per {paid[0].block} is no price of the tariff')
+        if before is not None and not perhaps_none(before) and not before.sliced and not late and \
+           any((p.price, p.block) != (before.price, before.block) for p in paid):
+            self.say('I1', account, f'{where}: granted at {before.price} per {before.block}, paid at '
+                                    f'{paid[0].price} per {paid[0].block}')
+        if not explained(c, before, late):
+            self.say('I1', account, f'{where}: carry {begins[0][2]} of {begins[0][1]}, then (used, price, block, debit) '
+                                    f'{[(p.used, p.price, p.block, p.debit) for p in paid]}, then carry {c.carry} of '
+                                    f'{c.block}: that is not what it costs')
 
-    @staticmethod
-    def carries(rest, price, block, c):
-        """The remainder as it may stand after the request: as it was, or in terms of the next price, or given up."""
-        if (c.price, c.block) == (price, block):
-            return {rest}
-        return {rest, rest * c.block // block, 0}
-
-    def sold(self, r, c):
+    def sold(self, r, c, part):
         tariff = self.t.tariffs.get(r.subscriber)
-        return any(rule[0] == tariff and rule[1] == c.group and rule[3:] == (c.debit_price, c.debit_block)
+        return any(rule[0] == tariff and rule[1] == c.group and rule[3:] == (part.price, part.block)
                    for rule in self.t.rules.values())
 
     # --- the row against its history
 
     def compare(self, account):
         lives = self.lives[account.account]
-        total = sum(s.reserved for s in account.slices)
+        total = sum(h.reserved for h in account.holds)
         if account.reserved != total:
             self.say('I3', account.account, f'reserved {account.reserved}, reservations {total}')
         in_row = {(s.key, s.opened) for s in account.sessions}
@@ -210,11 +295,11 @@ class Ledger:
             if life is None:
                 self.say('I6', account.account, f'session {s.key} in the row has no records')
                 continue
-            self.compare_session(account, s, life, [x for x in account.slices if x.session == n])
+            self.compare_session(account, s, life, [(i, h) for i, h in enumerate(account.holds, 1) if h.session == n])
         for a in account.answers:
             self.compare_answer(account, a)
 
-    def compare_session(self, account, s, life, slices):
+    def compare_session(self, account, s, life, holds):
         where = f'session {s.key}'
         self.checked['sessions in rows'] += 1
         if (s.state == OPEN) != (life.ended_by is None):
@@ -222,25 +307,44 @@ class Ledger:
                                             f'{"open" if life.ended_by is None else "ended"}')
         if s.state == OPEN and s.deadline < self.t.now - self.grace_s * SECOND:
             self.say('I6', account.account, f'{where}: open {(self.t.now - s.deadline) // SECOND} s after its deadline')
-        if s.state != OPEN and any(x.reserved or x.granted for x in slices):
-            self.say('I6', account.account, f'{where}: ended, and holds {sum(x.reserved for x in slices)}')
-        for x in slices:
-            due = -(-(x.granted * x.price + x.carry) // x.block) if x.granted else 0
-            if x.reserved != due:
-                self.say('I4', account.account, f'{where} Rating-Group {x.group}: {x.granted} granted, '
-                                                f'{x.reserved} reserved, not {due}')
-            known = life.slices.get((x.group, x.service))
-            if known is None:
-                self.say('I3', account.account, f'{where} Rating-Group {x.group}: in the row, in no record')
-            elif (known.granted, known.reserved, known.price, known.block, known.carry) != \
-                    (x.granted, x.reserved, x.price, x.block, x.carry):
-                self.say('I3', account.account, f'{where} Rating-Group {x.group}: holds {x.granted} = {x.reserved}, '
-                                                f'carry {x.carry}; the last record says {known.granted} = '
-                                                f'{known.reserved}, carry {known.carry}')
+        for n, h in holds:
+            if s.state != OPEN and (h.reserved or h.granted):
+                self.say('I6', account.account, f'{where}: ended, and holds {h.reserved}')
+            self.compare_hold(account, f'{where} Rating-Group {h.group}', h, [x for x in account.slices if x.hold == n],
+                              life.holds.get((h.group, h.service)))
         self.compare_seen(account, s, life)
         index = self.t.index.get(s.key)
         if s.state == OPEN and (index is None or index.account != account.account or index.opened != s.opened or index.ended):
             self.say('I6', account.account, f'{where}: open, and not so in the session index: nobody would supervise it')
+
+    def compare_hold(self, account, where, h, slices, known):
+        due = self.due(h, slices) if h.granted else 0
+        if h.reserved != due:
+            self.say('I4', account.account, f'{where}: {h.granted} granted, {h.reserved} reserved, not {due}')
+        if known is None:
+            self.say('I3', account.account, f'{where}: in the row, in no record')
+        elif (known.granted, known.reserved, known.price, known.block, known.carry) != \
+                (h.granted, h.reserved, h.price, h.block, h.carry):
+            self.say('I3', account.account, f'{where}: holds {h.granted} = {h.reserved}, carry {h.carry}; the last record '
+                                            f'says {known.granted} = {known.reserved}, carry {known.carry}')
+
+    @staticmethod
+    def due(h, slices):
+        """What a grant must hold: its units at its price; with slices, the dearer of before and after the change."""
+        if not slices:
+            return cost_up(h.granted, h.price, h.block, h.carry)
+        held = {0: 0}
+        for phase in {x.phase for x in slices}:
+            mine = [x for x in slices if x.phase == phase]
+            if sum(x.units for x in mine) != h.granted or (phase and not h.switch):
+                return None
+            held[phase] = 0
+            for x in mine:
+                carry = h.carry if phase == 0 else h.carry * x.block // h.block if x.price else 0
+                if x.held != (cost_up(x.units, x.price, x.block, carry) if x.units and x.source == MONEY else 0):
+                    return None
+                held[phase] += x.held
+        return max(held.values())
 
     def compare_seen(self, account, s, life):
         """The numbers that duplicates are told by: exactly those decided."""
