@@ -3,10 +3,12 @@
 Everything lives in one temporary directory and listens on free ports of loopback; leaving the Lab
 stops all of it, by process id.
 """
+import collections
 import contextlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -127,6 +129,24 @@ class Lab:
         except RuntimeError as error:
             raise Failure(str(error)) from error
         self.conninfo = self.postgres.conninfo()
+
+    def postgres_errors(self):
+        """How often which error stands in the server's log."""
+        texts = re.findall(r'(?:ERROR|FATAL|PANIC):  (.*)', pathlib.Path(self.postgres.log).read_text(errors='replace'))
+        return dict(collections.Counter(texts))
+
+    @staticmethod
+    def wait_for_quiet(seconds):
+        """Until less than a tenth of a core is busy for a second, or so long."""
+        def busy():
+            fields = [int(f) for f in pathlib.Path('/proc/stat').read_text().split('\n', 1)[0].split()[1:9]]
+            return (sum(fields) - fields[3] - fields[4]) / os.sysconf('SC_CLK_TCK')
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            before = busy()
+            time.sleep(1)
+            if busy() - before < 0.1:
+                return
 
     @staticmethod
     def memory_mb():
