@@ -36,7 +36,7 @@ struct gy_policy {
 	uint32_t quota_holding_s; /* 0 = none */
 	enum gy_final_unit_action final_unit;
 	enum gy_redirect_type redirect_type;
-	const char *redirect_address;  /* NULL unless REDIRECT */
+	const char *redirect_address; /* NULL unless REDIRECT */
 	unsigned n_filter_ids;
 	const char *const *filter_ids; /* Filter-Id of RESTRICT_ACCESS and REDIRECT */
 };
@@ -61,7 +61,7 @@ struct gy_specific_rule {
 	enum gy_unit unit;
 	enum gy_rule_kind kind;
 	struct gy_rate rate;
-	gy_time_us valid_from_us;  /* [from, until) */
+	gy_time_us valid_from_us; /* [from, until) */
 	gy_time_us valid_until_us;
 };
 
@@ -71,6 +71,14 @@ struct gy_service_context {
 	int64_t default_rating_group; /* for requests that name none (G-44); -1 = none */
 };
 
+/* What differs for the gateways of one identity or realm (spec/clients.md). */
+struct gy_peer_profile {
+	const char *peer;        /* Origin-Host, or "*.realm": every host below it */
+	bool tariff_time_change; /* it reports usage before and after one apart (G-70) */
+};
+
+struct gy_dynamic;
+
 struct gy_catalogue {
 	int64_t version;
 	unsigned n_policies;
@@ -79,13 +87,21 @@ struct gy_catalogue {
 	const struct gy_specific_rule *rules; /* by tariff_id, rating_group, unit, valid_from_us */
 	unsigned n_contexts;
 	const struct gy_service_context *contexts;
+	unsigned n_peers;
+	const struct gy_peer_profile *peers; /* the most specific first */
+	const struct gy_dynamic *dynamic;    /* dynamic tariffs, compiled (dynamic.h); NULL: none */
 };
 
 /* The policy of a Rating-Group, NULL if it has none. */
 const struct gy_policy *gy_policy_find(const struct gy_catalogue *catalogue, uint32_t rating_group);
 
-/* The context of a Service-Context-Id: equal to the suffix, or ending in "." + suffix (G-30). NULL if none. */
+/* The context of a Service-Context-Id: equal to the suffix, or ending in "." + suffix (G-30). NULL
+ * if none. */
 const struct gy_service_context *gy_context_find(const struct gy_catalogue *catalogue,
 						 struct gy_bytes service_context_id);
+
+/* The profile of an Origin-Host, compared without regard to case; NULL: none, all defaults. */
+const struct gy_peer_profile *gy_peer_profile_find(const struct gy_catalogue *catalogue,
+						   struct gy_bytes origin_host);
 
 #endif
