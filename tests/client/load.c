@@ -319,8 +319,6 @@ int gyro_sim_load(int argc, char **argv)
 		return 2;
 	if (help)
 		return 0;
-	if (!load_dictionary(load.options.dictionary))
-		return 2;
 	if (!start(&load)) {
 		fprintf(stderr, "load: can't start: out of memory or descriptors\n");
 		return 2;

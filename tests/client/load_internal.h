@@ -43,8 +43,7 @@ struct load_options {
 	uint64_t requests; /* stop after so many; 0: by time */
 	double duplicates; /* percent */
 	uint64_t use_octets;
-	const char *origin_host; /* '#' stands for the connection's number */
-	const char *dictionary;
+	const char *origin_host;       /* '#' stands for the connection's number */
 	struct load_identity identity; /* but for origin_host */
 	struct load_pid pids[LOAD_PIDS_MAX];
 	unsigned n_pids;

@@ -57,7 +57,6 @@ static const char usage_text[] =
 	"  --pid [NAME=]PID[,...]    CPU time per request of these processes and their children\n"
 	"  --progress                a line each second\n"
 	"  --json                    the result as JSON\n"
-	"  --dictionary FILE         dict_gyro.fdx (../lib beside this program)\n"
 	"  --seed N                  repeats the random choices\n"
 	"\n"
 	"Exit status: 0 all answers right, 1 some wrong or missing, 2 could not run.\n"
@@ -95,7 +94,6 @@ enum {
 	OPT_PID,
 	OPT_PROGRESS,
 	OPT_JSON,
-	OPT_DICTIONARY,
 	OPT_SEED,
 	OPT_HELP,
 };
@@ -132,7 +130,6 @@ static const struct option long_options[] = {
 	{ "pid", required_argument, NULL, OPT_PID },
 	{ "progress", no_argument, NULL, OPT_PROGRESS },
 	{ "json", no_argument, NULL, OPT_JSON },
-	{ "dictionary", required_argument, NULL, OPT_DICTIONARY },
 	{ "seed", required_argument, NULL, OPT_SEED },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ NULL, 0, NULL, 0 },
@@ -266,9 +263,6 @@ static bool read_content(struct load_options *options, int option, char *text)
 		break;
 	case OPT_JSON:
 		options->json = true;
-		break;
-	case OPT_DICTIONARY:
-		options->dictionary = text;
 		break;
 	default:
 		return false;
