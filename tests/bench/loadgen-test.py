@@ -156,6 +156,15 @@ def test_open_loop():
     tap.ok(status == 0 and 850 <= result['answered'] <= 1150, 'random gaps give the same rate', result['answered'])
 
 
+def test_in_turn():
+    with Peer() as peer:
+        status, result, _ = load(peer, '--mode', 'update', '--in-turn', '--requests', '40', '--leave-open')
+    counts = {}
+    for request in peer.requests:
+        counts[request.session] = counts.get(request.session, 0) + 1
+    tap.ok(status == 0 and set(counts.values()) == {2} and len(counts) == 40, 'in turn: each session opened, and used once', counts)
+
+
 def test_refusals():
     with Peer(cea=3010) as peer:
         status, _, err = load(peer)
@@ -169,6 +178,7 @@ def test_refusals():
         tap.ok(status == 2 and err.startswith(('load: ', SIM)), f'refused: {name}', f'{status} {err}')
 
 
-for test in (test_right, test_faults, test_codes, test_silence, test_reset, test_duplicates, test_open_loop, test_refusals):
+for test in (test_right, test_faults, test_codes, test_silence, test_reset, test_duplicates, test_open_loop,
+             test_in_turn, test_refusals):
     test()
 tap.done()
