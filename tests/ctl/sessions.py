@@ -113,6 +113,7 @@ def people(tap, ctl):
     shown = ctl.json('account', 'show', 1)
     tap.equal((shown['open_sessions'], len(shown['sessions']), len(shown['records'])), (1, 2, 4), 'account show')
     refused(tap, ctl.run('subscriber', 'delete', 1), 1, ['open sessions', 'release them first'], 'not deleted while it has sessions')
+    refused(tap, ctl.run('subscriber', 'change', 1, '--account', 3), 1, ['open sessions', 'release them first'], 'nor moved')
 
 
 def status(tap, pg, ctl):
