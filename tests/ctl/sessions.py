@@ -10,7 +10,7 @@ import sys
 import time
 
 from ctl import FIXTURE, Ctl, refused
-from postgres import Postgres
+from postgres import Postgres, binary
 from tap import Tap
 
 DRIVE = sys.argv[3]
@@ -168,7 +168,7 @@ def audit(tap, pg, ctl):
 
 def lost(tap, pg, ctl):
     """The server goes down while a command waits in it."""
-    blocker = subprocess.Popen(['psql', '-qX', pg.conninfo(), '-c', 'BEGIN', '-c', 'LOCK gyro.account', '-c', 'SELECT pg_sleep(60)'],
+    blocker = subprocess.Popen([binary('psql'), '-qX', pg.conninfo(), '-c', 'BEGIN', '-c', 'LOCK gyro.account', '-c', 'SELECT pg_sleep(60)'],
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         end = time.monotonic() + 20
