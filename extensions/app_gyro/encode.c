@@ -137,6 +137,9 @@ static void group_close(struct writer *w, size_t start)
 
 /* --- the parts of an answer ------------------------------------------------------------------ */
 
+/* 1970-01-01 as seconds since 1900-01-01. */
+#define NTP_EPOCH_S UINT32_C(2208988800)
+
 static void put_money(struct writer *w, int64_t micros)
 {
 	size_t money = group_open(w, 0, GY_AVP_CC_MONEY);
@@ -159,6 +162,8 @@ static void put_granted(struct writer *w, const struct gy_service_answer *servic
 	if (service->unit == GY_UNIT_NONE)
 		return;
 	start = group_open(w, 0, GY_AVP_GRANTED_SERVICE_UNIT);
+	if (service->switch_s != 0) /* Time counts from 1900 (RFC 6733 4.3.1) */
+		avp_u32(w, 0, GY_AVP_TARIFF_TIME_CHANGE, service->switch_s + NTP_EPOCH_S);
 	switch (service->unit) {
 	case GY_UNIT_OCTETS:
 		avp_u64(w, 0, GY_AVP_CC_TOTAL_OCTETS, (uint64_t)service->granted);
@@ -179,26 +184,34 @@ static void put_granted(struct writer *w, const struct gy_service_answer *servic
 	group_close(w, start);
 }
 
-/* Final-Unit-Indication: TERMINATE holds nothing else (G-60), REDIRECT its server (G-61). */
+static void put_redirect_server(struct writer *w, enum gy_redirect_type type, const char *address)
+{
+	size_t server = group_open(w, 0, GY_AVP_REDIRECT_SERVER);
+
+	avp_u32(w, 0, GY_AVP_REDIRECT_ADDRESS_TYPE, (uint32_t)type);
+	avp_text(w, 0, GY_AVP_REDIRECT_SERVER_ADDRESS, address);
+	group_close(w, server);
+}
+
+/* Final-Unit-Indication: TERMINATE holds nothing else (G-60), REDIRECT its server (G-61): a dynamic
+ * rule's, or the policy's. */
 static void put_final_unit(struct writer *w, const struct gy_service_answer *service)
 {
 	const struct gy_policy *policy = service->policy;
-	size_t start, server;
+	size_t start;
 
 	if (service->final_unit == GY_FINAL_NONE)
 		return;
 	start = group_open(w, 0, GY_AVP_FINAL_UNIT_INDICATION);
 	avp_u32(w, 0, GY_AVP_FINAL_UNIT_ACTION, (uint32_t)service->final_unit);
-	if (service->final_unit != GY_FINAL_TERMINATE && policy != NULL) {
+	if (service->final_unit != GY_FINAL_TERMINATE && policy != NULL)
 		for (unsigned i = 0; i < policy->n_filter_ids; i++)
 			avp_text(w, 0, GY_AVP_FILTER_ID, policy->filter_ids[i]);
-		if (service->final_unit == GY_FINAL_REDIRECT && policy->redirect_address != NULL) {
-			server = group_open(w, 0, GY_AVP_REDIRECT_SERVER);
-			avp_u32(w, 0, GY_AVP_REDIRECT_ADDRESS_TYPE,
-				(uint32_t)policy->redirect_type);
-			avp_text(w, 0, GY_AVP_REDIRECT_SERVER_ADDRESS, policy->redirect_address);
-			group_close(w, server);
-		}
+	if (service->final_unit == GY_FINAL_REDIRECT) {
+		if (service->redirect_address != NULL)
+			put_redirect_server(w, service->redirect_type, service->redirect_address);
+		else if (policy != NULL && policy->redirect_address != NULL)
+			put_redirect_server(w, policy->redirect_type, policy->redirect_address);
 	}
 	group_close(w, start);
 }
