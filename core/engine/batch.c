@@ -428,6 +428,19 @@ static enum gy_rc make_room(struct batch *b, struct work *w, const struct gy_his
 	return rc;
 }
 
+/* Has this batch already changed the session of w? Its records cannot be read before the commit. */
+static bool changed_in_batch(const struct batch *b, const struct work *w)
+{
+	const struct gy_session_key key = w->request->ccr.session;
+
+	for (const struct work *earlier = b->work; earlier < w; earlier++)
+		if (earlier->fate == DECIDED && earlier->plan.changed &&
+		    earlier->request->ccr.session.hi == key.hi &&
+		    earlier->request->ccr.session.lo == key.lo)
+			return true;
+	return false;
+}
+
 static enum gy_rc decide_one(struct batch *b, struct work *w)
 {
 	const struct gy_engine_config *config = &b->lane->engine->config;
@@ -442,6 +455,10 @@ static enum gy_rc decide_one(struct batch *b, struct work *w)
 	if (rc != GY_OK)
 		return rc;
 	rc = gy_charge_decide(&w->request->ccr, &view, b->catalogue, b->now, &w->plan);
+	if (rc == GY_NEED_HISTORY && changed_in_batch(b, w)) {
+		w->fate = TRY_AGAIN;
+		return GY_OK;
+	}
 	if (rc == GY_NEED_HISTORY) {
 		rc = gy_store_history(b->lane->store, b->pool, &w->request->ccr, &w->history);
 		if (rc == GY_OK)
@@ -482,7 +499,7 @@ static enum gy_rc decide_all(struct batch *b)
 		if (b->work[i].fate != UNDECIDED)
 			continue;
 		rc = decide_one(b, &b->work[i]);
-		if (rc == GY_OK && b->work[i].plan.opened)
+		if (rc == GY_OK && b->work[i].fate == DECIDED && b->work[i].plan.opened)
 			note_opened(b, i);
 	}
 	return rc;
