@@ -43,6 +43,11 @@ enum gy_rc gy_store_find_identities(struct gy_store *store, struct gy_lookup *lo
 enum gy_rc gy_store_find_sessions(struct gy_store *store, struct gy_lookup *lookups,
 				  unsigned n) GY_MUST_CHECK;
 
+/* Gives each profile its attributes (S-11), each the root of its own talloc tree: the caller frees
+ * them with talloc_free. None is set unless all are. */
+enum gy_rc gy_store_attributes(struct gy_store *store, struct gy_profile *const *profiles,
+			       unsigned n) GY_MUST_CHECK;
+
 /* The gateway's number, and the greatest Origin-State-Id it told; made if it is new. */
 enum gy_rc gy_store_gateway(struct gy_store *store, struct gy_bytes origin_host,
 			    struct gy_bytes origin_realm, int64_t *gateway_id,
@@ -123,10 +128,13 @@ enum gy_rc gy_store_due_done(struct gy_store *store, const struct gy_due *due,
 
 /* LISTENs for changes of the catalogue on this connection. */
 enum gy_rc gy_store_listen(struct gy_store *store) GY_MUST_CHECK;
-enum gy_rc gy_store_catalogue_version(struct gy_store *store, int64_t *version) GY_MUST_CHECK;
-/* A new snapshot, the root of its own talloc tree: free it with talloc_free. */
-enum gy_rc gy_store_catalogue(struct gy_store *store,
-			      struct gy_catalogue **catalogue) GY_MUST_CHECK;
+/* Versions of the catalogue and of the pushed values. */
+enum gy_rc gy_store_catalogue_version(struct gy_store *store, int64_t *version,
+				      int64_t *pushed) GY_MUST_CHECK;
+/* A new snapshot, archived, and what is pushed now; the catalogue is the root of a talloc tree that
+ * holds both. GY_STORE_REFUSED: it isn't sound; gy_store_error says which rule and why. */
+enum gy_rc gy_store_catalogue(struct gy_store *store, struct gy_catalogue **catalogue,
+			      struct gy_pushed **pushed) GY_MUST_CHECK;
 
 /* Makes the partitions of gyro.record for the coming days. */
 enum gy_rc gy_store_partitions(struct gy_store *store) GY_MUST_CHECK;
