@@ -1,12 +1,12 @@
 /* RAR and ASR: see reauth.h.
  *
  * A request goes to the very peer that the engine names: libfdcore by itself would choose any peer
- * of the realm when the gateway sits behind an agent. What becomes of it is told in one of four
- * ways: the answer, its time being over, the answer or the request being dropped by the stack (it
- * drops an answer that breaks the grammar without a word to whoever asked), and no route; a fifth,
- * silence of the stack, ends at the engine's own deadline. Each is told by ticket, so what comes
- * twice or late does no harm. Nothing in an answer is trusted: of it only Result-Code is looked at,
- * and only if it has a value. */
+ * of the realm when the gateway sits behind an agent. What becomes of it is told in one of three
+ * ways: the answer (the stack's own, if there is no way any more), its time being over, the answer
+ * or the request being dropped by the stack (it drops an answer that breaks the grammar without a
+ * word to whoever asked); a fourth, silence of the stack, ends at the engine's own deadline. Each
+ * is told by ticket, so what comes twice or late does no harm. Nothing in an answer is trusted: of
+ * it only Result-Code is looked at, and only if it has a value. */
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -77,13 +77,22 @@ static uint32_t result_code_of(struct msg *answer)
 	return 0;
 }
 
+/* The stack's own: there was no way to the peer any more. */
+static bool is_ours(struct msg *answer)
+{
+	DiamId_t source = NULL;
+
+	return !fd_msg_source_get(answer, &source, NULL) && source == NULL;
+}
+
 static void on_answer(void *data, struct msg **answer)
 {
+	enum gy_pushed pushed = is_ours(*answer) ? GY_PUSHED_NOT_SENT : GY_PUSHED_ANSWERED;
 	uint32_t code = result_code_of(*answer);
 
 	fd_msg_free(*answer); /* and the request with it */
 	*answer = NULL;
-	tell((uint64_t)(uintptr_t)data, GY_PUSHED_ANSWERED, code);
+	tell((uint64_t)(uintptr_t)data, pushed, code);
 }
 
 static void on_silence(void *data, DiamId_t peer, size_t peer_len, struct msg **request)
@@ -144,7 +153,6 @@ static int on_routing(void *data, struct msg **msg, struct fd_list *candidates)
 {
 	uint64_t ticket = ticket_of(*msg);
 	struct gy_bytes peer = { NULL, 0 };
-	bool found = false;
 
 	(void)data;
 	if (ticket == 0)
@@ -157,12 +165,8 @@ static int on_routing(void *data, struct msg **msg, struct fd_list *candidates)
 		bool chosen = peer.data != NULL && is_called(candidate, peer);
 
 		candidate->score = chosen ? FD_SCORE_FINALDEST : FD_SCORE_NO_DELIVERY;
-		found |= chosen;
 	}
 	pthread_rwlock_unlock(&engine_lock);
-	/* The stack answers 3002 then, which could as well be an agent's. */
-	if (!found)
-		tell(ticket, GY_PUSHED_NOT_SENT, 0);
 	return 0;
 }
 
