@@ -207,6 +207,15 @@ static struct gy_bytes node_of(const struct gy_engine *engine)
 	return (struct gy_bytes){ (const uint8_t *)engine->node, strlen(engine->node) };
 }
 
+/* Sooner than at the next poll, if something is due before that. Below 0: nothing is. */
+static void look_again_in(struct gy_outbox *outbox, int64_t in_ms)
+{
+	int64_t at_ns = gy_engine_now_ns() + in_ms * MS;
+
+	if (in_ms >= 0 && at_ns < outbox->poll_at_ns)
+		outbox->poll_at_ns = at_ns;
+}
+
 /* A slot is kept until its outcome is written. */
 static enum gy_rc settle(struct gy_engine *engine, struct gy_store *store, bool *released)
 {
@@ -226,6 +235,9 @@ static enum gy_rc settle(struct gy_engine *engine, struct gy_store *store, bool 
 	*released = ended > 0;
 	if (engine->outbox.more)
 		engine->outbox.poll_at_ns = 0;
+	for (unsigned i = 0; i < n; i++)
+		if (told[i].told == GY_TOLD_TRY_AGAIN || told[i].told == GY_TOLD_NOT_SENT)
+			look_again_in(&engine->outbox, told[i].pause_ms);
 	return GY_OK;
 }
 
@@ -359,8 +371,10 @@ static enum gy_rc send_due(struct gy_engine *engine, struct gy_store *store)
 	if (find_ways(engine, gateways, n, ways))
 		rc = claim_and_push(engine, store, pool, gateways, n, ways);
 	for (unsigned i = 0; i < n; i++)
-		if (ways[i] != NULL && gateways[i].leave_ms > 0)
-			engine->outbox.poll_at_ns = gy_engine_now_ns() + LEAVE_MS * MS;
+		if (ways[i] != NULL)
+			look_again_in(&engine->outbox, gateways[i].leave_ms > 0
+							       ? gateways[i].leave_ms
+							       : gateways[i].due_in_ms);
 done:
 	talloc_free(pool);
 	return rc;

@@ -41,6 +41,7 @@ enum gy_rc gy_store_outbox_gateways(struct gy_store *store, void *pool,
 		struct gy_outbox_gateway *g = &(*gateways)[i];
 
 		g->gateway_id = gy_get_int8(PQgetvalue(result, i, 0));
+		g->due_in_ms = gy_get_int8(PQgetvalue(result, i, 3));
 		if (!copy_bytes(pool, result, i, 1, &g->host) ||
 		    !copy_bytes(pool, result, i, 2, &g->realm))
 			return GY_NO_MEMORY;

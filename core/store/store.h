@@ -125,6 +125,7 @@ enum gy_rc gy_store_due_done(struct gy_store *store, const struct gy_due *due,
 struct gy_outbox_gateway {
 	int64_t gateway_id;
 	struct gy_bytes host, realm; /* under pool */
+	int64_t due_in_ms;           /* its next row that is not due yet; -1: none */
 	int64_t leave_ms; /* set by the caller: a node that knows it better comes first */
 	unsigned room;    /* set by the caller: rows it may have now; 0: not reached */
 };

@@ -177,6 +177,21 @@ def shapes(site, gateway):
     gateway.charge(session, TERMINATION, 1, [service(10, rsu=None, used=0)], who=S1, more=[('CC-Sub-Session-Id', 77)])
 
 
+def another_gateway(site, gateway):
+    """The session goes on over another gateway: that one is asked (G-80: the client's last Origin-Host)."""
+    session, _ = opened(gateway, S1)
+    with site.node.client('pgw10') as other:
+        other.charge(session, UPDATE, 1, [service(10, used=MIB)], who=S1)
+        call(site, f"gyro.reauthorize_session('{uuid_of(site, session)}', NULL, 'operator')")
+        message = request(other)
+        tap.equal(message and (message['Session-Id'], message['Destination-Host']), (session, 'pgw10.spec.test'),
+                  'a session that another gateway took over: that one is asked')
+        other.reply(message, 2001)
+        settles(site, session, ('done', 'accepted', '2001'))
+        close(other, session, 2, S1)
+        other.disconnect()
+
+
 def later(site, sql, seconds=0.7):
     """Runs a cause, and keeps the nodes from sending for a while."""
     site.pg.query(f"BEGIN; {sql}; UPDATE gyro.outbox SET next_at = now() + interval '{seconds} s' WHERE state = 1; COMMIT")
@@ -312,7 +327,7 @@ def gateway_away(site):
 
 with Site(settings={'push_timeout_ms': TIMEOUT_MS}) as site:
     with site.node.client('pgw1') as gateway:
-        for part in (tc_91, waiting_for_money, profile_causes, tc_93, shapes, crossing, one_at_a_time, answers):
+        for part in (tc_91, waiting_for_money, profile_causes, tc_93, shapes, another_gateway, crossing, one_at_a_time, answers):
             part(site, gateway)
         gateway.disconnect()
     gateway_away(site)

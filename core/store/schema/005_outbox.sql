@@ -63,6 +63,8 @@ COMMENT ON COLUMN gyro.outbox.answer_code IS 'Result-Code of the last RAA or ASA
 COMMENT ON COLUMN gyro.outbox.outcome IS 'what came of it, for people';
 COMMENT ON COLUMN gyro.outbox.finished_at IS 'when it was done or failed';
 
+COMMENT ON COLUMN gyro.gateway.origin_realm IS 'Origin-Realm (RFC 6733 6.4), of the first request that each start of a node saw: Destination-Realm of requests to it';
+
 CREATE TABLE gyro.outbox_policy (
     only_row   boolean PRIMARY KEY DEFAULT true CHECK (only_row),
     on_barring smallint NOT NULL DEFAULT 2 CHECK (on_barring IN (1, 2)),
@@ -137,7 +139,8 @@ $$;
 -- Asks for a request to open sessions of an account: all, those of a subscriber, one, or only those
 -- that wait for money. Returns how many. Takes the account's lock until the end of the transaction: what
 -- is decided after that sees the cause, and the numbers seen before are exact. Whoever does this for many
--- accounts in one transaction goes by their numbers, as nodes do.
+-- accounts in one transaction goes by their numbers, as nodes do. A session that has just been opened is left
+-- alone for a moment: a request that overtakes the CCA would be answered 5002, and end it.
 CREATE FUNCTION gyro.outbox_put(wanted_kind smallint, for_account bigint, for_subscriber bigint, for_session uuid,
                                 only_rating_group bigint, only_short boolean, why text)
 RETURNS integer LANGUAGE plpgsql AS $$
@@ -150,10 +153,10 @@ BEGIN
         RETURN 0;
     END IF;
     INSERT INTO gyro.outbox AS o (group_id, account_id, gateway_id, session, opened, session_id, sub_session, kind,
-                                  rating_group, reason, number_before, give_up_at)
+                                  rating_group, reason, number_before, give_up_at, next_at)
     SELECT a.group_id, a.account_id, a.sessions[n][4], i.session, to_timestamp(a.sessions[n][6] / 1000000.0),
            i.session_id, i.sub_session, wanted_kind, only_rating_group, why, a.sessions[n][8],
-           to_timestamp(a.sessions[n][7] / 1000000.0)
+           to_timestamp(a.sessions[n][7] / 1000000.0), greatest(now(), i.opened + interval '300 milliseconds')
       FROM generate_series(1, gyro.matrix_rows(a.sessions)) n
       JOIN gyro.session_index i ON i.session = gyro.session_uuid(a.sessions[n][1], a.sessions[n][2])
      WHERE a.sessions[n][5] = 1
