@@ -30,7 +30,7 @@ struct work {
 	bool cacheable;
 	bool by_session; /* found through the session, not through identities */
 	struct gy_locked *locked;
-	bool session_known; /* CCR-I: the index has its Session-Id */
+	bool session_known; /* CCR-I, CCR-E: the index has its Session-Id */
 	struct gy_history history;
 	struct gy_plan plan;
 	unsigned first_lookup, n_lookups;
@@ -313,6 +313,12 @@ static int compare_ids(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+/* What may make a new index row. */
+static bool opens(const struct gy_ccr *ccr)
+{
+	return ccr->type == GY_INITIAL || ccr->type == GY_EVENT;
+}
+
 static enum gy_rc lock_accounts(struct batch *b)
 {
 	int64_t *ids = talloc_array(b->pool, int64_t, b->n);
@@ -327,7 +333,7 @@ static enum gy_rc lock_accounts(struct batch *b)
 		if (b->work[i].fate != UNDECIDED)
 			continue;
 		ids[n++] = b->work[i].profile.account_id;
-		if (b->work[i].request->ccr.type == GY_INITIAL)
+		if (opens(&b->work[i].request->ccr))
 			keys[n_keys++] = b->work[i].request->ccr.session;
 	}
 	qsort(ids, n, sizeof(*ids), compare_ids);
@@ -338,7 +344,7 @@ static enum gy_rc lock_accounts(struct batch *b)
 			   &b->locked, &b->n_locked, &b->now);
 	n_keys = 0;
 	for (unsigned i = 0; rc == GY_OK && i < b->n; i++)
-		if (b->work[i].fate == UNDECIDED && b->work[i].request->ccr.type == GY_INITIAL)
+		if (b->work[i].fate == UNDECIDED && opens(&b->work[i].request->ccr))
 			b->work[i].session_known = known[n_keys++];
 	return rc;
 }
@@ -418,18 +424,28 @@ static void match_locked(struct batch *b)
 static enum gy_rc make_room(struct batch *b, struct work *w, const struct gy_history *history)
 {
 	struct gy_request *r = w->request;
-	unsigned sessions, reservations, answers;
-	enum gy_rc rc;
+	enum gy_rc rc = gy_account_reserve(b->pool, &w->locked->account, gy_account_room(&r->ccr));
 
-	gy_account_room(&r->ccr, &sessions, &reservations, &answers);
-	rc = gy_account_reserve(b->pool, &w->locked->account, sessions, reservations, answers);
 	w->plan = (struct gy_plan){ .room = gy_plan_room(&r->ccr, &w->locked->account, history) };
 	/* The answer outlives the batch, the charges don't. */
 	w->plan.services = talloc_array(r->pool, struct gy_service_answer, w->plan.room);
-	w->plan.charges = talloc_array(b->pool, struct gy_charge, w->plan.room);
+	w->plan.charges = talloc_array(b->pool, struct gy_charge, GY_PARTS_MAX * w->plan.room);
 	if (w->plan.services == NULL || w->plan.charges == NULL)
 		rc = GY_NO_MEMORY;
 	return rc;
+}
+
+/* Has this batch already changed the session of w? Its records cannot be read before the commit. */
+static bool changed_in_batch(const struct batch *b, const struct work *w)
+{
+	const struct gy_session_key key = w->request->ccr.session;
+
+	for (const struct work *earlier = b->work; earlier < w; earlier++)
+		if (earlier->fate == DECIDED && earlier->plan.changed &&
+		    earlier->request->ccr.session.hi == key.hi &&
+		    earlier->request->ccr.session.lo == key.lo)
+			return true;
+	return false;
 }
 
 static enum gy_rc decide_one(struct batch *b, struct work *w)
@@ -446,6 +462,10 @@ static enum gy_rc decide_one(struct batch *b, struct work *w)
 	if (rc != GY_OK)
 		return rc;
 	rc = gy_charge_decide(&w->request->ccr, &view, b->catalogue, b->now, &w->plan);
+	if (rc == GY_NEED_HISTORY && changed_in_batch(b, w)) {
+		w->fate = TRY_AGAIN;
+		return GY_OK;
+	}
 	if (rc == GY_NEED_HISTORY) {
 		rc = gy_store_history(b->lane->store, b->pool, &w->request->ccr, &w->history);
 		if (rc == GY_OK)
@@ -486,7 +506,7 @@ static enum gy_rc decide_all(struct batch *b)
 		if (b->work[i].fate != UNDECIDED)
 			continue;
 		rc = decide_one(b, &b->work[i]);
-		if (rc == GY_OK && b->work[i].plan.opened)
+		if (rc == GY_OK && b->work[i].fate == DECIDED && b->work[i].plan.opened)
 			note_opened(b, i);
 	}
 	return rc;
