@@ -226,7 +226,7 @@ static void set_defaults(struct gy_engine_config *c)
 	c->queue_age_ms = default_to(c->queue_age_ms, 1000);
 	c->sweep_ms = default_to(c->sweep_ms, 1000);
 	c->late_window_s = default_to(c->late_window_s, 86400);
-	c->push_timeout_ms = default_to(c->push_timeout_ms, 4000);
+	c->rar_timeout_ms = default_to(c->rar_timeout_ms, 4000);
 }
 
 static struct gy_engine *engine_make(const struct gy_engine_config *config)

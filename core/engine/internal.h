@@ -85,23 +85,23 @@ const struct gy_peer *gy_peer_intern(struct gy_gateways *gateways, struct gy_byt
 
 /* --- outbox: requests of ours ---- */
 
-#define GY_PUSHES_MAX 512u
+#define GY_PROMPTS_MAX 512u
 
 /* One that is on its way. */
-struct gy_push_slot {
+struct gy_prompt_slot {
 	uint64_t ticket; /* 0: free */
 	const struct gy_peer *peer;
 	int64_t outbox_id, group_id, gateway_id;
 	unsigned attempt;
 	int64_t deadline_ns; /* whatever happens to it, it is over then */
-	bool over;           /* pushed and code say how */
-	enum gy_pushed pushed;
+	bool over;           /* end and code say how */
+	enum gy_prompt_end end;
 	uint32_t code;
 };
 
 struct gy_outbox {
 	pthread_mutex_t lock; /* of the slots: answers come on the host's threads */
-	struct gy_push_slot slots[GY_PUSHES_MAX];
+	struct gy_prompt_slot slots[GY_PROMPTS_MAX];
 	unsigned used;
 
 	/* The maintenance thread's own. */
@@ -110,7 +110,7 @@ struct gy_outbox {
 	bool more; /* rows may be left that there was no room for: look again when there is */
 };
 
-/* Writes down what came of pushes, sends what is due. news: something was put into the outbox.
+/* Writes down what came of prompts, sends what is due. news: something was put into the outbox.
  * *released: sessions are to be ended by the sweeper. On the maintenance thread. */
 enum gy_rc gy_outbox_run(struct gy_engine *engine, struct gy_store *store, bool news,
 			 bool *released) GY_MUST_CHECK;

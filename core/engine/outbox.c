@@ -2,7 +2,7 @@
  *
  * A node takes the rows whose gateway it reaches: through the peer that brought the gateway's last
  * request, or over the gateway's own connection. It claims them first and sends then, so that two
- * nodes never send the same one; a claim ends by itself if its node dies. A push is over when its
+ * nodes never send the same one; a claim ends by itself if its node dies. A prompt is over when its
  * answer came, when the host says so, or at its deadline, whatever happened to it: slots are few,
  * so a peer that never answers costs bounded memory. Nothing here matters to money. */
 #include <stdlib.h>
@@ -14,7 +14,7 @@
 #define MS      INT64_C(1000000)
 #define POLL_NS (1000 * MS)
 #define TIDY_NS (10000 * MS)
-/* Pushes on their way to one gateway: one that doesn't answer leaves slots for the others. */
+/* Prompts on their way to one gateway: one that doesn't answer leaves slots for the others. */
 #define GATEWAY_MAX 64u
 #define TRIES       3u
 /* A node that has no more than the gateway's connection lets one go first that hears it. */
@@ -36,25 +36,25 @@
 /* --- slots ---- */
 
 /* The slot is in the ticket's low bits. */
-static struct gy_push_slot *slot_of(struct gy_outbox *outbox, uint64_t ticket)
+static struct gy_prompt_slot *slot_of(struct gy_outbox *outbox, uint64_t ticket)
 {
-	struct gy_push_slot *slot = &outbox->slots[ticket % GY_PUSHES_MAX];
+	struct gy_prompt_slot *slot = &outbox->slots[ticket % GY_PROMPTS_MAX];
 
 	return ticket != 0 && slot->ticket == ticket ? slot : NULL;
 }
 
-void gy_engine_pushed(struct gy_engine *engine, uint64_t ticket, enum gy_pushed pushed,
-		      uint32_t result_code)
+void gy_engine_prompted(struct gy_engine *engine, uint64_t ticket, enum gy_prompt_end end,
+			uint32_t result_code)
 {
 	struct gy_outbox *outbox = &engine->outbox;
-	struct gy_push_slot *slot;
+	struct gy_prompt_slot *slot;
 	bool news = false;
 
 	pthread_mutex_lock(&outbox->lock);
 	slot = slot_of(outbox, ticket);
 	if (slot != NULL && !slot->over) {
 		slot->over = news = true;
-		slot->pushed = pushed;
+		slot->end = end;
 		slot->code = result_code;
 	}
 	pthread_mutex_unlock(&outbox->lock);
@@ -62,10 +62,10 @@ void gy_engine_pushed(struct gy_engine *engine, uint64_t ticket, enum gy_pushed 
 		gy_maintenance_wake(engine);
 }
 
-struct gy_bytes gy_engine_push_peer(struct gy_engine *engine, uint64_t ticket)
+struct gy_bytes gy_engine_prompt_peer(struct gy_engine *engine, uint64_t ticket)
 {
 	struct gy_bytes name = { NULL, 0 };
-	const struct gy_push_slot *slot;
+	const struct gy_prompt_slot *slot;
 
 	pthread_mutex_lock(&engine->outbox.lock);
 	slot = slot_of(&engine->outbox, ticket);
@@ -79,23 +79,23 @@ static unsigned on_their_way(struct gy_outbox *outbox, int64_t gateway_id)
 {
 	unsigned n = 0;
 
-	for (unsigned i = 0; i < GY_PUSHES_MAX; i++)
+	for (unsigned i = 0; i < GY_PROMPTS_MAX; i++)
 		n += outbox->slots[i].ticket != 0 && outbox->slots[i].gateway_id == gateway_id;
 	return n;
 }
 
 /* Only the maintenance thread takes and frees slots: a free one stays free until it is taken. */
-static struct gy_push_slot *slot_take(struct gy_outbox *outbox, const struct gy_outbox_row *row,
-				      const struct gy_peer *peer, int64_t deadline_ns)
+static struct gy_prompt_slot *slot_take(struct gy_outbox *outbox, const struct gy_outbox_row *row,
+					const struct gy_peer *peer, int64_t deadline_ns)
 {
-	for (unsigned i = 0; i < GY_PUSHES_MAX; i++) {
-		struct gy_push_slot *slot = &outbox->slots[i];
+	for (unsigned i = 0; i < GY_PROMPTS_MAX; i++) {
+		struct gy_prompt_slot *slot = &outbox->slots[i];
 
 		if (slot->ticket != 0)
 			continue;
 		pthread_mutex_lock(&outbox->lock);
-		*slot = (struct gy_push_slot){
-			.ticket = ++outbox->tickets * GY_PUSHES_MAX + i,
+		*slot = (struct gy_prompt_slot){
+			.ticket = ++outbox->tickets * GY_PROMPTS_MAX + i,
 			.peer = peer,
 			.outbox_id = row->outbox_id,
 			.group_id = row->group_id,
@@ -112,11 +112,11 @@ static struct gy_push_slot *slot_take(struct gy_outbox *outbox, const struct gy_
 
 /* --- what came of them ---- */
 
-static enum gy_told judge(enum gy_pushed pushed, uint32_t code)
+static enum gy_told judge(enum gy_prompt_end end, uint32_t code)
 {
-	if (pushed == GY_PUSHED_NOT_SENT)
+	if (end == GY_PROMPT_NOT_SENT)
 		return GY_TOLD_NOT_SENT;
-	if (pushed == GY_PUSHED_SILENCE)
+	if (end == GY_PROMPT_SILENCE)
 		return GY_TOLD_TRY_AGAIN;
 	if (CLASS_OF(code) == SUCCESSES)
 		return GY_TOLD_ACCEPTED;
@@ -133,7 +133,7 @@ static int64_t pause_of(const struct gy_engine *engine, enum gy_told told, unsig
 {
 	if (told == GY_TOLD_NOT_SENT)
 		return NOT_SENT_WAIT_MS;
-	return (int64_t)engine->config.push_timeout_ms / 2 << 2 * (attempt - 1);
+	return (int64_t)engine->config.rar_timeout_ms / 2 << 2 * (attempt - 1);
 }
 
 /* The slots that are over, their deadline's included. */
@@ -144,14 +144,14 @@ static unsigned collect(struct gy_engine *engine, struct gy_outbox_told *told, u
 	unsigned n = 0;
 
 	pthread_mutex_lock(&outbox->lock);
-	for (unsigned i = 0; i < GY_PUSHES_MAX && outbox->used > 0; i++) {
-		struct gy_push_slot *slot = &outbox->slots[i];
+	for (unsigned i = 0; i < GY_PROMPTS_MAX && outbox->used > 0; i++) {
+		struct gy_prompt_slot *slot = &outbox->slots[i];
 
 		if (slot->ticket == 0)
 			continue;
 		if (!slot->over && now_ns >= slot->deadline_ns) {
 			slot->over = true;
-			slot->pushed = GY_PUSHED_SILENCE;
+			slot->end = GY_PROMPT_SILENCE;
 		}
 		if (!slot->over)
 			continue;
@@ -160,8 +160,8 @@ static unsigned collect(struct gy_engine *engine, struct gy_outbox_told *told, u
 			.outbox_id = slot->outbox_id,
 			.group_id = slot->group_id,
 			.attempt = slot->attempt,
-			.told = judge(slot->pushed, slot->code),
-			.code = slot->pushed == GY_PUSHED_ANSWERED ? (int64_t)slot->code : -1,
+			.told = judge(slot->end, slot->code),
+			.code = slot->end == GY_PROMPT_ANSWERED ? (int64_t)slot->code : -1,
 		};
 		told[n].pause_ms = pause_of(engine, told[n].told, slot->attempt);
 		n++;
@@ -174,7 +174,7 @@ static void free_slots(struct gy_outbox *outbox, const uint64_t *tickets, unsign
 {
 	pthread_mutex_lock(&outbox->lock);
 	for (unsigned i = 0; i < n; i++) {
-		struct gy_push_slot *slot = slot_of(outbox, tickets[i]);
+		struct gy_prompt_slot *slot = slot_of(outbox, tickets[i]);
 
 		if (slot != NULL)
 			slot->ticket = 0;
@@ -219,8 +219,8 @@ static void look_again_in(struct gy_outbox *outbox, int64_t in_ms)
 /* A slot is kept until its outcome is written. */
 static enum gy_rc settle(struct gy_engine *engine, struct gy_store *store, bool *released)
 {
-	struct gy_outbox_told told[GY_PUSHES_MAX];
-	uint64_t tickets[GY_PUSHES_MAX];
+	struct gy_outbox_told told[GY_PROMPTS_MAX];
+	uint64_t tickets[GY_PROMPTS_MAX];
 	unsigned n = collect(engine, told, tickets);
 	int64_t ended = 0;
 	enum gy_rc rc;
@@ -252,11 +252,11 @@ static const struct gy_peer *way_to(struct gy_engine *engine, struct gy_bytes ho
 
 	*leave_ms = 0;
 	if (peer != NULL &&
-	    engine->config.reaches(engine->config.push_data,
+	    engine->config.reaches(engine->config.prompt_data,
 				   (struct gy_bytes){ (const uint8_t *)peer->name, peer->len }))
 		return peer;
 	*leave_ms = LEAVE_MS;
-	if (engine->config.reaches(engine->config.push_data, host))
+	if (engine->config.reaches(engine->config.prompt_data, host))
 		return gy_peer_intern(&engine->gateways, host);
 	return NULL;
 }
@@ -266,7 +266,7 @@ static bool find_ways(struct gy_engine *engine, struct gy_outbox_gateway *gatewa
 		      const struct gy_peer **ways)
 {
 	struct gy_outbox *outbox = &engine->outbox;
-	unsigned left = GY_PUSHES_MAX - outbox->used;
+	unsigned left = GY_PROMPTS_MAX - outbox->used;
 	bool any = false;
 
 	outbox->more = false;
@@ -286,22 +286,22 @@ static bool find_ways(struct gy_engine *engine, struct gy_outbox_gateway *gatewa
 	return any;
 }
 
-static void push_row(struct gy_engine *engine, const struct gy_outbox_row *row,
-		     const struct gy_outbox_gateway *gateway, const struct gy_peer *peer)
+static void prompt_row(struct gy_engine *engine, const struct gy_outbox_row *row,
+		       const struct gy_outbox_gateway *gateway, const struct gy_peer *peer)
 {
-	unsigned timeout_ms = engine->config.push_timeout_ms;
+	unsigned timeout_ms = engine->config.rar_timeout_ms;
 	int64_t deadline_ns = gy_engine_now_ns() + (timeout_ms + (int64_t)GRACE_MS) * MS;
-	struct gy_push_slot *slot = slot_take(&engine->outbox, row, peer, deadline_ns);
+	struct gy_prompt_slot *slot = slot_take(&engine->outbox, row, peer, deadline_ns);
 	char digits[24] = "";
-	struct gy_push push;
+	struct gy_prompt prompt;
 
 	if (slot == NULL) /* not with room as it was counted; the claim ends by itself */
 		return;
 	if (row->sub_session.len > 0 && row->sub_session.len < sizeof(digits))
 		memcpy(digits, row->sub_session.data, row->sub_session.len);
-	push = (struct gy_push){
+	prompt = (struct gy_prompt){
 		.ticket = slot->ticket,
-		.kind = (enum gy_push_kind)row->kind,
+		.kind = (enum gy_prompt_kind)row->kind,
 		.peer = { (const uint8_t *)peer->name, peer->len },
 		.destination_host = gateway->host,
 		.destination_realm = gateway->realm,
@@ -314,18 +314,18 @@ static void push_row(struct gy_engine *engine, const struct gy_outbox_row *row,
 	gy_engine_log(engine, GY_LOG_DEBUG,
 		      "outbox %lld, try %u: %s to %.*s through %.*s, session %.*s",
 		      (long long)row->outbox_id, row->attempt,
-		      push.kind == GY_PUSH_REAUTH ? "RAR" : "ASR", (int)gateway->host.len,
+		      prompt.kind == GY_PROMPT_REAUTH ? "RAR" : "ASR", (int)gateway->host.len,
 		      (const char *)gateway->host.data, (int)peer->len, peer->name,
 		      (int)row->session_id.len, (const char *)row->session_id.data);
-	if (!engine->config.push(engine->config.push_data, &push))
-		gy_engine_pushed(engine, push.ticket, GY_PUSHED_NOT_SENT, 0);
+	if (!engine->config.prompt(engine->config.prompt_data, &prompt))
+		gy_engine_prompted(engine, prompt.ticket, GY_PROMPT_NOT_SENT, 0);
 }
 
-static enum gy_rc claim_and_push(struct gy_engine *engine, struct gy_store *store, void *pool,
-				 struct gy_outbox_gateway *gateways, unsigned n_gateways,
-				 const struct gy_peer **ways)
+static enum gy_rc claim_and_prompt(struct gy_engine *engine, struct gy_store *store, void *pool,
+				   struct gy_outbox_gateway *gateways, unsigned n_gateways,
+				   const struct gy_peer **ways)
 {
-	int64_t claim_ms = (int64_t)engine->config.push_timeout_ms + CLAIM_LONGER_MS;
+	int64_t claim_ms = (int64_t)engine->config.rar_timeout_ms + CLAIM_LONGER_MS;
 	struct gy_outbox_row *rows = NULL;
 	unsigned n, taken;
 	enum gy_rc rc;
@@ -337,7 +337,7 @@ static enum gy_rc claim_and_push(struct gy_engine *engine, struct gy_store *stor
 	for (unsigned i = 0; i < n; i++)
 		for (unsigned k = 0; k < n_gateways; k++)
 			if (gateways[k].gateway_id == rows[i].gateway_id)
-				push_row(engine, &rows[i], &gateways[k], ways[k]);
+				prompt_row(engine, &rows[i], &gateways[k], ways[k]);
 	/* Where all room was used there may be more. */
 	for (unsigned k = 0; k < n_gateways; k++) {
 		unsigned of_gateway = 0;
@@ -369,7 +369,7 @@ static enum gy_rc send_due(struct gy_engine *engine, struct gy_store *store)
 		goto done;
 	}
 	if (find_ways(engine, gateways, n, ways))
-		rc = claim_and_push(engine, store, pool, gateways, n, ways);
+		rc = claim_and_prompt(engine, store, pool, gateways, n, ways);
 	for (unsigned i = 0; i < n; i++)
 		if (ways[i] != NULL)
 			look_again_in(&engine->outbox, gateways[i].leave_ms > 0

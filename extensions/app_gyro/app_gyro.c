@@ -362,9 +362,9 @@ static int start_engine(void)
 		.sweep_ms = config->sweep_ms,
 		.late_window_s = config->late_window_s,
 		.node = (const char *)fd_g_config->cnf_diamid,
-		.push_timeout_ms = config->push_timeout_ms,
+		.rar_timeout_ms = config->rar_timeout_ms,
 		.reaches = gyro_reauth_reaches,
-		.push = gyro_reauth_push,
+		.prompt = gyro_reauth_send,
 		.answered = on_answered,
 		.log = engine_log,
 	};

@@ -45,14 +45,14 @@ void gyro_reauth_engine(struct gy_engine *current)
 /* --- what came of it -------------------------------------------------------------------------- */
 
 /* libfdcore cancels its threads at a disconnect; not while one holds our lock. */
-static void tell(uint64_t ticket, enum gy_pushed pushed, uint32_t result_code)
+static void tell(uint64_t ticket, enum gy_prompt_end end, uint32_t result_code)
 {
 	int state;
 
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
 	pthread_rwlock_rdlock(&engine_lock);
 	if (engine != NULL)
-		gy_engine_pushed(engine, ticket, pushed, result_code);
+		gy_engine_prompted(engine, ticket, end, result_code);
 	pthread_rwlock_unlock(&engine_lock);
 	pthread_setcancelstate(state, NULL);
 }
@@ -87,12 +87,12 @@ static bool is_ours(struct msg *answer)
 
 static void on_answer(void *data, struct msg **answer)
 {
-	enum gy_pushed pushed = is_ours(*answer) ? GY_PUSHED_NOT_SENT : GY_PUSHED_ANSWERED;
+	enum gy_prompt_end end = is_ours(*answer) ? GY_PROMPT_NOT_SENT : GY_PROMPT_ANSWERED;
 	uint32_t code = result_code_of(*answer);
 
 	fd_msg_free(*answer); /* and the request with it */
 	*answer = NULL;
-	tell((uint64_t)(uintptr_t)data, pushed, code);
+	tell((uint64_t)(uintptr_t)data, end, code);
 }
 
 static void on_silence(void *data, DiamId_t peer, size_t peer_len, struct msg **request)
@@ -100,7 +100,7 @@ static void on_silence(void *data, DiamId_t peer, size_t peer_len, struct msg **
 	(void)peer, (void)peer_len;
 	fd_msg_free(*request);
 	*request = NULL;
-	tell((uint64_t)(uintptr_t)data, GY_PUSHED_SILENCE, 0);
+	tell((uint64_t)(uintptr_t)data, GY_PROMPT_SILENCE, 0);
 }
 
 /* The ticket of a request, if it is one of ours; else 0. */
@@ -129,14 +129,14 @@ static void on_dropped(enum fd_hook_type type, struct msg *msg, struct peer_hdr 
 	if (header->msg_flags & CMD_FLAG_REQUEST) {
 		ticket = ticket_of(msg);
 		if (ticket != 0)
-			tell(ticket, GY_PUSHED_NOT_SENT, 0);
+			tell(ticket, GY_PROMPT_NOT_SENT, 0);
 		return;
 	}
 	if (fd_msg_answ_getq(msg, &request))
 		return;
 	ticket = ticket_of(request);
 	if (ticket != 0)
-		tell(ticket, GY_PUSHED_ANSWERED, result_code_of(msg));
+		tell(ticket, GY_PROMPT_ANSWERED, result_code_of(msg));
 }
 
 /* --- routing ------------------------------------------------------------------------------------
@@ -159,7 +159,7 @@ static int on_routing(void *data, struct msg **msg, struct fd_list *candidates)
 		return 0;
 	pthread_rwlock_rdlock(&engine_lock);
 	if (engine != NULL)
-		peer = gy_engine_push_peer(engine, ticket);
+		peer = gy_engine_prompt_peer(engine, ticket);
 	for (struct fd_list *li = candidates->next; li != candidates; li = li->next) {
 		struct rtd_candidate *candidate = (struct rtd_candidate *)li;
 		bool chosen = peer.data != NULL && is_called(candidate, peer);
@@ -233,45 +233,45 @@ static struct gy_bytes own(DiamId_t name, size_t len)
 }
 
 /* In the order of RFC 8506 §3.3 (RAR) and RFC 6733 §8.5.1 (ASR). */
-static bool fill(struct msg *msg, const struct gy_push *push)
+static bool fill(struct msg *msg, const struct gy_prompt *prompt)
 {
-	bool is_re_auth = push->kind == GY_PUSH_REAUTH;
+	bool is_re_auth = prompt->kind == GY_PROMPT_REAUTH;
 
-	return add_bytes(msg, dict.session_id, push->session_id) &&
+	return add_bytes(msg, dict.session_id, prompt->session_id) &&
 	       add_bytes(msg, dict.origin_host,
 			 own(fd_g_config->cnf_diamid, fd_g_config->cnf_diamid_len)) &&
 	       add_bytes(msg, dict.origin_realm,
 			 own(fd_g_config->cnf_diamrlm, fd_g_config->cnf_diamrlm_len)) &&
-	       add_bytes(msg, dict.destination_realm, push->destination_realm) &&
-	       add_bytes(msg, dict.destination_host, push->destination_host) &&
+	       add_bytes(msg, dict.destination_realm, prompt->destination_realm) &&
+	       add_bytes(msg, dict.destination_host, prompt->destination_host) &&
 	       add_u32(msg, dict.auth_application_id, GY_APP_CREDIT_CONTROL) &&
 	       (!is_re_auth || add_u32(msg, dict.re_auth_request_type, AUTHORIZE_ONLY)) &&
-	       (!push->has_sub_session ||
-		add_u64(msg, dict.cc_sub_session_id, push->sub_session)) &&
-	       (!is_re_auth || push->rating_group < 0 ||
-		add_u32(msg, dict.rating_group, (uint32_t)push->rating_group));
+	       (!prompt->has_sub_session ||
+		add_u64(msg, dict.cc_sub_session_id, prompt->sub_session)) &&
+	       (!is_re_auth || prompt->rating_group < 0 ||
+		add_u32(msg, dict.rating_group, (uint32_t)prompt->rating_group));
 }
 
-bool gyro_reauth_push(void *data, const struct gy_push *push)
+bool gyro_reauth_send(void *data, const struct gy_prompt *prompt)
 {
 	struct msg *msg = NULL;
 	struct msg_hdr *header;
 	struct timespec until;
 
 	(void)data;
-	if (fd_msg_new(push->kind == GY_PUSH_REAUTH ? dict.re_auth : dict.abort, MSGFL_ALLOC_ETEID,
-		       &msg))
+	if (fd_msg_new(prompt->kind == GY_PROMPT_REAUTH ? dict.re_auth : dict.abort,
+		       MSGFL_ALLOC_ETEID, &msg))
 		return false;
-	if (fd_msg_hdr(msg, &header) || !fill(msg, push))
+	if (fd_msg_hdr(msg, &header) || !fill(msg, prompt))
 		goto failed;
 	/* The commands are the base protocol's, the application is not (RFC 6733 §8.3). */
 	header->msg_appl = GY_APP_CREDIT_CONTROL;
 	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += push->timeout_ms / 1000;
-	until.tv_nsec += (long)(push->timeout_ms % 1000) * 1000000;
+	until.tv_sec += prompt->timeout_ms / 1000;
+	until.tv_nsec += (long)(prompt->timeout_ms % 1000) * 1000000;
 	until.tv_sec += until.tv_nsec / 1000000000;
 	until.tv_nsec %= 1000000000;
-	if (!fd_msg_send_timeout(&msg, on_answer, (void *)(uintptr_t)push->ticket, on_silence,
+	if (!fd_msg_send_timeout(&msg, on_answer, (void *)(uintptr_t)prompt->ticket, on_silence,
 				 &until))
 		return true;
 failed:

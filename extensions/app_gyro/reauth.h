@@ -8,11 +8,11 @@
 
 /* Looks up the dictionary, registers with routing. 0 or an errno; before the engine starts. */
 int gyro_reauth_start(void);
-/* The engine that is told what came of a push; NULL: nobody any more. */
+/* The engine that is told what came of a prompt; NULL: nobody any more. */
 void gyro_reauth_engine(struct gy_engine *engine);
 
-/* gy_reaches_fn and gy_push_fn of the engine. */
+/* gy_reaches_fn and gy_prompt_fn of the engine. */
 bool gyro_reauth_reaches(void *data, struct gy_bytes peer);
-bool gyro_reauth_push(void *data, const struct gy_push *push);
+bool gyro_reauth_send(void *data, const struct gy_prompt *prompt);
 
 #endif

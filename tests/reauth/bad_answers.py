@@ -214,7 +214,7 @@ def random_damage(site, gateway):
     tap.ok(stuck, 'no row is stuck', outbox(site, "state_name NOT IN ('done', 'failed')")[:3])
 
 
-with Site(settings={'push_timeout_ms': TIMEOUT_MS}) as site:
+with Site(settings={'rar_timeout_ms': TIMEOUT_MS}) as site:
     gateway = Gateway(site.node)
     one_by_one(site, gateway)
     random_damage(site, gateway)

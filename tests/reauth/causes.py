@@ -325,7 +325,7 @@ def gateway_away(site):
     other.close()
 
 
-with Site(settings={'push_timeout_ms': TIMEOUT_MS}) as site:
+with Site(settings={'rar_timeout_ms': TIMEOUT_MS}) as site:
     with site.node.client('pgw1') as gateway:
         for part in (tc_91, waiting_for_money, profile_causes, tc_93, shapes, another_gateway, crossing, one_at_a_time, answers):
             part(site, gateway)

@@ -11,7 +11,7 @@ from node import Site
 from tap import Tap
 
 S1 = '460001000000001'
-CLAIM_S = 1 + 2  # push_timeout_ms and CLAIM_LONGER_MS
+CLAIM_S = 1 + 2  # rar_timeout_ms and CLAIM_LONGER_MS
 DONE = ('done', 'accepted', '2001')
 tap = Tap()
 
@@ -220,7 +220,7 @@ def stopping(site):
     gateway.disconnect()
 
 
-with Site(nodes=2, settings={'push_timeout_ms': 1000}, agents=['dra1.spec.test', 'dra2.spec.test']) as site:
+with Site(nodes=2, settings={'rar_timeout_ms': 1000}, agents=['dra1.spec.test', 'dra2.spec.test']) as site:
     for part in (only_one_reaches, exactly_once, behind_agents, killed_with_a_claim, lost_connection, database_away, stopping):
         part(site)
     site.check(tap)
