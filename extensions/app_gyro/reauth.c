@@ -232,11 +232,19 @@ static struct gy_bytes own(DiamId_t name, size_t len)
 	return (struct gy_bytes){ (const uint8_t *)name, len };
 }
 
+/* What only a RAR says: which part of the session (RFC 8506 §3.3). */
+static bool fill_re_auth(struct msg *msg, const struct gy_prompt *prompt)
+{
+	return add_u32(msg, dict.re_auth_request_type, AUTHORIZE_ONLY) &&
+	       (!prompt->has_sub_session ||
+		add_u64(msg, dict.cc_sub_session_id, prompt->sub_session)) &&
+	       (prompt->rating_group < 0 ||
+		add_u32(msg, dict.rating_group, (uint32_t)prompt->rating_group));
+}
+
 /* In the order of RFC 8506 §3.3 (RAR) and RFC 6733 §8.5.1 (ASR). */
 static bool fill(struct msg *msg, const struct gy_prompt *prompt)
 {
-	bool is_re_auth = prompt->kind == GY_PROMPT_REAUTH;
-
 	return add_bytes(msg, dict.session_id, prompt->session_id) &&
 	       add_bytes(msg, dict.origin_host,
 			 own(fd_g_config->cnf_diamid, fd_g_config->cnf_diamid_len)) &&
@@ -245,11 +253,7 @@ static bool fill(struct msg *msg, const struct gy_prompt *prompt)
 	       add_bytes(msg, dict.destination_realm, prompt->destination_realm) &&
 	       add_bytes(msg, dict.destination_host, prompt->destination_host) &&
 	       add_u32(msg, dict.auth_application_id, GY_APP_CREDIT_CONTROL) &&
-	       (!is_re_auth || add_u32(msg, dict.re_auth_request_type, AUTHORIZE_ONLY)) &&
-	       (!prompt->has_sub_session ||
-		add_u64(msg, dict.cc_sub_session_id, prompt->sub_session)) &&
-	       (!is_re_auth || prompt->rating_group < 0 ||
-		add_u32(msg, dict.rating_group, (uint32_t)prompt->rating_group));
+	       (prompt->kind != GY_PROMPT_REAUTH || fill_re_auth(msg, prompt));
 }
 
 bool gyro_reauth_send(void *data, const struct gy_prompt *prompt)

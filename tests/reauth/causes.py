@@ -174,6 +174,11 @@ def shapes(site, gateway):
     tap.equal(message.raw.hex(), expected(message, 'RAR', want).hex(), 'CC-Sub-Session-Id and Rating-Group in a RAR')
     gateway.reply(message, 2001)
     settles(site, session, ('done', 'accepted', '2001'))
+    call(site, f"gyro.abort_session('{uuid_of(site, session)}', 'operator')")
+    message = request(gateway)
+    tap.equal(message.raw.hex(), expected(message, 'ASR', head(session)).hex(), 'neither in an ASR: it ends the whole session')
+    gateway.reply(message, 2001)
+    settles(site, session, ('done', 'accepted', '2001'))
     gateway.charge(session, TERMINATION, 1, [service(10, rsu=None, used=0)], who=S1, more=[('CC-Sub-Session-Id', 77)])
 
 
