@@ -351,6 +351,7 @@ static void use_session(const struct gy_ccr *ccr, struct gy_view *view,
 	const char *why = NULL;
 	int64_t debit;
 
+	s->gateway_id = ccr->gateway_id; /* requests of ours go to whoever spoke last (G-80) */
 	c.session = (int)session;
 	c.may_grant = ccr->type == GY_UPDATE;
 	c.denied = denied(view, now, &why);

@@ -331,6 +331,7 @@ static enum gy_rc find_gateways(struct batch *b)
 		}
 		if (g != NULL) {
 			ccr->gateway_id = g->gateway_id;
+			gy_gateway_heard(gateways, g, w->request->ingress);
 			if (ccr->has_origin_state)
 				rc = gateway_told_state(b, w, g);
 		}

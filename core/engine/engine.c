@@ -228,6 +228,7 @@ static void set_defaults(struct gy_engine_config *c)
 	c->queue_age_ms = default_to(c->queue_age_ms, 1000);
 	c->sweep_ms = default_to(c->sweep_ms, 1000);
 	c->late_window_s = default_to(c->late_window_s, 86400);
+	c->rar_timeout_ms = default_to(c->rar_timeout_ms, 4000);
 }
 
 static struct gy_engine *engine_make(const struct gy_engine_config *config)
@@ -244,14 +245,18 @@ static struct gy_engine *engine_make(const struct gy_engine_config *config)
 	pthread_mutex_init(&engine->snapshot_lock, NULL);
 	pthread_mutex_init(&engine->gateways.lock, NULL);
 	pthread_mutex_init(&engine->parked_lock, NULL);
+	pthread_mutex_init(&engine->outbox.lock, NULL);
 	engine->wake_pipe[0] = engine->wake_pipe[1] = -1;
 	engine->database = strdup(config->database);
+	engine->node = strdup(config->node != NULL ? config->node : "");
 	engine->lanes = calloc(engine->config.lanes, sizeof(*engine->lanes));
-	if (engine->database == NULL || engine->lanes == NULL || pipe(engine->wake_pipe) != 0) {
+	if (engine->database == NULL || engine->node == NULL || engine->lanes == NULL ||
+	    pipe(engine->wake_pipe) != 0) {
 		gy_engine_stop(engine);
 		return NULL;
 	}
 	engine->config.database = engine->database;
+	engine->config.node = engine->node;
 	return engine;
 }
 
@@ -383,7 +388,9 @@ void gy_engine_stop(struct gy_engine *engine)
 			close(engine->wake_pipe[i]);
 	pthread_mutex_destroy(&engine->snapshot_lock);
 	pthread_mutex_destroy(&engine->parked_lock);
+	pthread_mutex_destroy(&engine->outbox.lock);
 	free(engine->lanes);
 	free(engine->database);
+	free(engine->node);
 	free(engine);
 }

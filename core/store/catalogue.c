@@ -14,6 +14,7 @@ enum gy_rc gy_store_listen(struct gy_store *store)
 {
 	gy_round_begin(store);
 	gy_round_add_command(store, "LISTEN gyro_catalogue");
+	gy_round_add_command(store, "LISTEN gyro_outbox");
 	return gy_round_end(store);
 }
 

@@ -327,6 +327,30 @@ CREATE TRIGGER subscriber_part_changed AFTER INSERT OR UPDATE OR DELETE ON gyro.
 CREATE TRIGGER subscriber_part_changed AFTER INSERT OR UPDATE OR DELETE ON gyro.subscriber_dynamic_code
     FOR EACH ROW EXECUTE FUNCTION gyro.subscriber_part_changed();
 
+-- Open sessions ask again at once where the attribute's type says so (on_change 1), and whenever the dynamic
+-- codes themselves change (G-80).
+CREATE FUNCTION gyro.attribute_reauthorizes() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    changed gyro.subscriber_attribute := CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END;
+BEGIN
+    PERFORM gyro.reauthorize_subscriber(changed.subscriber_id, 'attribute ' || t.name)
+       FROM gyro.attribute_type t WHERE t.attribute_id = changed.attribute_id AND t.on_change = 1;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER attribute_reauthorizes AFTER INSERT OR UPDATE OR DELETE ON gyro.subscriber_attribute
+    FOR EACH ROW EXECUTE FUNCTION gyro.attribute_reauthorizes();
+
+CREATE FUNCTION gyro.code_reauthorizes() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    changed gyro.subscriber_dynamic_code := CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END;
+BEGIN
+    PERFORM gyro.reauthorize_subscriber(changed.subscriber_id, 'dynamic code ' || c.code)
+       FROM gyro.dynamic_code c WHERE c.code_id = changed.code_id;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER code_reauthorizes AFTER INSERT OR UPDATE OR DELETE ON gyro.subscriber_dynamic_code
+    FOR EACH ROW EXECUTE FUNCTION gyro.code_reauthorizes();
+
 CREATE TRIGGER catalogue_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON gyro.time_zone
     FOR EACH STATEMENT EXECUTE FUNCTION gyro.catalogue_changed();
 CREATE TRIGGER catalogue_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON gyro.calendar
