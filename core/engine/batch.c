@@ -30,7 +30,7 @@ struct work {
 	bool cacheable;
 	bool by_session; /* found through the session, not through identities */
 	struct gy_locked *locked;
-	bool session_known; /* CCR-I: the index has its Session-Id */
+	bool session_known; /* CCR-I, CCR-E: the index has its Session-Id */
 	struct gy_history history;
 	struct gy_plan plan;
 	unsigned first_lookup, n_lookups;
@@ -312,6 +312,12 @@ static int compare_ids(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+/* What may make a new index row. */
+static bool opens(const struct gy_ccr *ccr)
+{
+	return ccr->type == GY_INITIAL || ccr->type == GY_EVENT;
+}
+
 static enum gy_rc lock_accounts(struct batch *b)
 {
 	int64_t *ids = talloc_array(b->pool, int64_t, b->n);
@@ -326,7 +332,7 @@ static enum gy_rc lock_accounts(struct batch *b)
 		if (b->work[i].fate != UNDECIDED)
 			continue;
 		ids[n++] = b->work[i].profile.account_id;
-		if (b->work[i].request->ccr.type == GY_INITIAL)
+		if (opens(&b->work[i].request->ccr))
 			keys[n_keys++] = b->work[i].request->ccr.session;
 	}
 	qsort(ids, n, sizeof(*ids), compare_ids);
@@ -337,7 +343,7 @@ static enum gy_rc lock_accounts(struct batch *b)
 			   &b->locked, &b->n_locked, &b->now);
 	n_keys = 0;
 	for (unsigned i = 0; rc == GY_OK && i < b->n; i++)
-		if (b->work[i].fate == UNDECIDED && b->work[i].request->ccr.type == GY_INITIAL)
+		if (b->work[i].fate == UNDECIDED && opens(&b->work[i].request->ccr))
 			b->work[i].session_known = known[n_keys++];
 	return rc;
 }
