@@ -251,6 +251,8 @@ static void say_trace(struct out *o, const struct gy_trace *trace)
 
 		say(o, "%s%s %" PRId64 ": %s", i == 0 ? "" : "; ", gy_stage_name(e->stage),
 		    e->rule_id, gy_verdict_text(e->verdict));
+		if (e->rule_id == 0)
+			say(o, " code %d", e->code_id);
 		if (e->other_rule_id != 0)
 			say(o, " (%" PRId64 ")", e->other_rule_id);
 		if (e->rate.block != 0)

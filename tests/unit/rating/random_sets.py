@@ -300,8 +300,24 @@ class Generator:
             gone |= set(EFFECTS) if gone & set(EFFECTS) else set()
             lines[where] = ' '.join(w for w in lines[where].split() if w.split('=')[0] not in gone) + bad
 
+    def make_big(self):
+        """One code, some hundred rules whose ranges lie over each other, questions all over them."""
+        lines = ['snapshot big', 'zone 1', 'attribute 1 default=-1', 'code 11 attribute=1', 'specific 1 rate=100000/1048576']
+        for identity in range(101, 101 + self.rng.randint(60, 250)):
+            low = self.rng.randrange(-10, 300)
+            when = self.rng.choice((f'{low}', f'[{low},{low + self.rng.randint(1, 9)})', f'{{{low},{low + 1},{low + 30}}}'))
+            effect = self.rng.choice((f'multiply={self.rng.choice((800000, 900000, 1100000, 1500000))}',
+                                      f'add={self.rng.randrange(1, 9)}000/1048576', f'quota={self.rng.randrange(1, 10 ** 6)}',
+                                      f'validity={self.rng.randrange(1, 10 ** 6)}', f'floor={self.rng.randrange(10 ** 6)}/1048576'))
+            lines.append(f'rule {identity} code=11 when={when} {effect} prec={self.rng.randint(0, 3)}')
+        lines.append('rule 100 code=11 when=[,250) cap=300000/1048576')
+        lines.append('rule 99 when=any quota=999999')
+        return lines, [f'rate horizon=0 codes=11 attr=1:{self.rng.randrange(-12, 310)} used=1000000' for _ in range(12)]
+
     def make(self):
         """Lines of a snapshot, lines of questions."""
+        if self.some(0.01):
+            return self.make_big()
         self.around = self.instant()
         lines = ['snapshot random']
         for number, name in enumerate(ZONES, 1):
