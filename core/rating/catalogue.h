@@ -36,7 +36,7 @@ struct gy_policy {
 	uint32_t quota_holding_s; /* 0 = none */
 	enum gy_final_unit_action final_unit;
 	enum gy_redirect_type redirect_type;
-	const char *redirect_address;  /* NULL unless REDIRECT */
+	const char *redirect_address; /* NULL unless REDIRECT */
 	unsigned n_filter_ids;
 	const char *const *filter_ids; /* Filter-Id of RESTRICT_ACCESS and REDIRECT */
 };
@@ -61,7 +61,7 @@ struct gy_specific_rule {
 	enum gy_unit unit;
 	enum gy_rule_kind kind;
 	struct gy_rate rate;
-	gy_time_us valid_from_us;  /* [from, until) */
+	gy_time_us valid_from_us; /* [from, until) */
 	gy_time_us valid_until_us;
 };
 
@@ -71,6 +71,8 @@ struct gy_service_context {
 	int64_t default_rating_group; /* for requests that name none (G-44); -1 = none */
 };
 
+struct gy_dynamic;
+
 struct gy_catalogue {
 	int64_t version;
 	unsigned n_policies;
@@ -79,12 +81,14 @@ struct gy_catalogue {
 	const struct gy_specific_rule *rules; /* by tariff_id, rating_group, unit, valid_from_us */
 	unsigned n_contexts;
 	const struct gy_service_context *contexts;
+	const struct gy_dynamic *dynamic; /* dynamic tariffs, compiled (dynamic.h); NULL: none */
 };
 
 /* The policy of a Rating-Group, NULL if it has none. */
 const struct gy_policy *gy_policy_find(const struct gy_catalogue *catalogue, uint32_t rating_group);
 
-/* The context of a Service-Context-Id: equal to the suffix, or ending in "." + suffix (G-30). NULL if none. */
+/* The context of a Service-Context-Id: equal to the suffix, or ending in "." + suffix (G-30). NULL
+ * if none. */
 const struct gy_service_context *gy_context_find(const struct gy_catalogue *catalogue,
 						 struct gy_bytes service_context_id);
 

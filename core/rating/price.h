@@ -12,11 +12,13 @@
 
 /* Price of used units, rounded down; *carry (0 <= carry < block) goes in and comes out.
  * False, and nothing changed, if the price exceeds GY_AMOUNT_MAX. */
-bool gy_price_debit(struct gy_rate rate, int64_t units, int64_t *carry, int64_t *micros) GY_MUST_CHECK;
+bool gy_price_debit(struct gy_rate rate, int64_t units, int64_t *carry,
+		    int64_t *micros) GY_MUST_CHECK;
 
 /* What must be held so that a debit of up to these units is covered: rounded up.
  * False if it exceeds GY_AMOUNT_MAX. */
-bool gy_price_reserve(struct gy_rate rate, int64_t units, int64_t carry, int64_t *micros) GY_MUST_CHECK;
+bool gy_price_reserve(struct gy_rate rate, int64_t units, int64_t carry,
+		      int64_t *micros) GY_MUST_CHECK;
 
 /* The most units whose reserve fits into micros; at most GY_AMOUNT_MAX, 0 if micros <= 0
  * (a price of zero affords everything as long as micros >= 0). */
