@@ -199,7 +199,7 @@ static bool may_open(const struct gy_ccr *ccr, const struct gy_view *view,
 	} else if (gy_context_find(catalogue, ccr->service_context) == NULL) {
 		gy_answer_refuse(&plan->answer, GY_RATING_FAILED,
 				 "Service-Context-Id is not charged here");
-		name_failed(&plan->answer, SERVICE_CONTEXT_ID, (struct gy_bytes){ NULL, 0 });
+		name_failed(&plan->answer, SERVICE_CONTEXT_ID, ccr->service_context_avp);
 	} else if (open >= GY_ACCOUNT_SESSIONS_MAX) {
 		gy_answer_refuse(&plan->answer, GY_UNABLE_TO_COMPLY,
 				 "too many open sessions on this account");

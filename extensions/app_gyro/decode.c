@@ -304,6 +304,7 @@ static bool take_single(struct ccr_decoder *d, const struct gy_avp *avp,
 		return true;
 		SINGLE(IETF(SERVICE_CONTEXT_ID), SERVICE_CONTEXT)
 		ccr->service_context = avp->data;
+		ccr->service_context_avp = avp->whole;
 		return true;
 		SINGLE(IETF(CC_REQUEST_TYPE), REQUEST_TYPE)
 		ccr->type = (enum gy_request_type)ranged(d, avp, GY_INITIAL, GY_EVENT,
@@ -311,6 +312,7 @@ static bool take_single(struct ccr_decoder *d, const struct gy_avp *avp,
 		return true;
 		SINGLE(IETF(CC_REQUEST_NUMBER), REQUEST_NUMBER)
 		ccr->number = gy_get32(avp->data.data);
+		ccr->number_avp = avp->whole;
 		return true;
 		SINGLE(IETF(USER_NAME), USER_NAME)
 		identity_add(d, FROM_USER_NAME, GY_IDENTITY_USER_NAME, avp->data, avp);
