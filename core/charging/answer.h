@@ -18,6 +18,7 @@ struct gy_service_answer {
 	/* Granted-Service-Unit: absent when unit is GY_UNIT_NONE. */
 	enum gy_unit unit;
 	int64_t granted;
+	uint32_t switch_s; /* Tariff-Time-Change in it, seconds since 1970; 0 = absent */
 
 	uint32_t validity_s;      /* Validity-Time; 0 = absent */
 	uint32_t threshold;       /* Volume-, Time- or Unit-Quota-Threshold by unit; 0 = absent */
@@ -26,6 +27,9 @@ struct gy_service_answer {
 	/* Final-Unit-Indication; policy gives redirect server and filters, NULL if unknown. */
 	enum gy_final_unit_action final_unit;
 	const struct gy_policy *policy;
+	uint32_t redirect_rule; /* a dynamic rule that redirects, instead of the policy; 0: none */
+	enum gy_redirect_type redirect_type;
+	const char *redirect_address; /* of that rule */
 };
 
 /* What Failed-AVP names (RFC 6733 §7.5): whole AVPs of the request, header included, or, if

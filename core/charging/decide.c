@@ -31,12 +31,15 @@ unsigned gy_plan_room(const struct gy_ccr *ccr, const struct gy_account *account
 	return room;
 }
 
-void gy_account_room(const struct gy_ccr *ccr, unsigned *sessions, unsigned *reservations,
-		     unsigned *answers)
+struct gy_room gy_account_room(const struct gy_ccr *ccr)
 {
-	*sessions = 1;
-	*reservations = ccr->n_services + 1;
-	*answers = ccr->n_services + 1;
+	return (struct gy_room){
+		.sessions = 1,
+		.reservations = ccr->n_services + 1,
+		.answers = ccr->n_services + 1,
+		.slices = 4 * ccr->n_services,   /* two phases of free units and money */
+		.counters = 3 * ccr->n_services, /* of the group, of all, of free units */
+	};
 }
 
 void gy_answer_refuse(struct gy_answer *answer, enum gy_rc rc, const char *message)
@@ -110,7 +113,8 @@ static void release_all(struct gy_account *account, unsigned session)
 /* --- what every charged request has in common --------------------------------------------------
  */
 
-/* All services in order, into plan->services and plan->charges. Returns the sum debited. */
+/* All services in order, into plan->services and plan->record's charges. Returns the sum debited.
+ */
 static int64_t charge_services(const struct gy_charging *c, struct gy_plan *plan)
 {
 	int64_t before = c->account->balance;
@@ -122,19 +126,28 @@ static int64_t charge_services(const struct gy_charging *c, struct gy_plan *plan
 		.n_services = c->ccr->n_services,
 		.services = plan->services,
 	};
+	plan->record.n_charges = 0;
 	for (unsigned i = 0; i < c->ccr->n_services; i++) {
 		const struct gy_service *service = &c->ccr->services[i];
+		unsigned n;
 
-		gy_service_charge(c, service, &plan->services[i], &plan->charges[i]);
+		gy_service_charge(c, service, &plan->services[i],
+				  &plan->charges[plan->record.n_charges], &n);
+		plan->record.n_charges += n;
 		if (plan->services[i].rc == GY_RATING_FAILED && plan->answer.n_failed == 0)
 			gy_answer_name_rating_group(&plan->answer, service);
 	}
 	return before - c->account->balance;
 }
 
+/* Of a charge's flags, those that a record shows too. */
+#define RECORD_FLAGS (unsigned)(GY_CHARGE_OVERRUN | GY_CHARGE_UNRATED | GY_CHARGE_LATE)
+
 static void fill_record(const struct gy_charging *c, gy_time_us opened_us, int64_t debit,
 			struct gy_plan *plan)
 {
+	unsigned n = plan->record.n_charges;
+
 	plan->record = (struct gy_record){
 		.at_us = c->now,
 		.account_id = c->account->account_id,
@@ -151,11 +164,11 @@ static void fill_record(const struct gy_charging *c, gy_time_us opened_us, int64
 		.balance = c->account->balance,
 		.reserved = c->account->reserved,
 		.rc = plan->answer.rc,
-		.n_charges = c->ccr->n_services,
+		.n_charges = n,
 		.charges = plan->charges,
 	};
-	for (unsigned i = 0; i < c->ccr->n_services; i++)
-		plan->record.flags |= plan->charges[i].flags & ~(unsigned)GY_CHARGE_NO_RATING_GROUP;
+	for (unsigned i = 0; i < n; i++)
+		plan->record.flags |= plan->charges[i].flags & RECORD_FLAGS;
 	plan->changed = true;
 }
 
@@ -163,6 +176,9 @@ static struct gy_charging charging(const struct gy_ccr *ccr, const struct gy_vie
 				   const struct gy_catalogue *catalogue, gy_time_us now)
 {
 	const struct gy_service_context *context = gy_context_find(catalogue, ccr->service_context);
+
+	const struct gy_peer_profile *peer = gy_peer_profile_find(catalogue, ccr->origin_host);
+	const struct gy_attributes *attributes = view->profile->attributes;
 
 	return (struct gy_charging){
 		.ccr = ccr,
@@ -172,6 +188,15 @@ static struct gy_charging charging(const struct gy_ccr *ccr, const struct gy_vie
 		.session = -1,
 		.now = now,
 		.default_group = context != NULL ? context->default_rating_group : -1,
+		.tariff_time_change = peer == NULL || peer->tariff_time_change,
+		.network = { .apn = ccr->conditions.apn,
+			     .serving_mcc_mnc = ccr->conditions.serving_mcc_mnc,
+			     .rat_type = ccr->conditions.rat_type,
+			     .location = ccr->conditions.location },
+		.pushed = view->pushed,
+		.counting = { .dynamic = catalogue->dynamic,
+			      .subscriber_id = view->profile->subscriber_id,
+			      .zone_id = attributes != NULL ? attributes->zone_id : 0 },
 	};
 }
 
@@ -246,7 +271,7 @@ static void open_session(const struct gy_ccr *ccr, struct gy_view *view,
 	plan->check_at_us = a->sessions[c.session].deadline_us;
 	plan->opened = true;
 	fill_record(&c, now, debit, plan);
-	gy_answer_keep(a, (unsigned)c.session, ccr, &plan->answer, plan->charges);
+	gy_answer_keep(a, (unsigned)c.session, ccr, &plan->answer);
 	if (replaces >= 0)
 		gy_session_remove(a, (unsigned)replaces);
 	gy_tombstones_trim(a, now);
@@ -338,7 +363,7 @@ static void use_session(const struct gy_ccr *ccr, struct gy_view *view,
 		plan->answer.message = gy_rc_text(plan->answer.rc);
 	}
 	fill_record(&c, s->opened_us, debit, plan);
-	gy_answer_keep(a, session, ccr, &plan->answer, plan->charges);
+	gy_answer_keep(a, session, ccr, &plan->answer);
 	gy_tombstones_trim(a, now);
 }
 
@@ -353,7 +378,7 @@ static void charge_late(const struct gy_ccr *ccr, struct gy_view *view,
 
 	c.session = session;
 	debit = charge_services(&c, plan);
-	for (unsigned i = 0; i < ccr->n_services; i++)
+	for (unsigned i = 0; i < plan->record.n_charges; i++)
 		plan->charges[i].flags |= GY_CHARGE_LATE;
 	gy_answer_refuse(&plan->answer, GY_UNKNOWN_SESSION_ID, "session has ended");
 	fill_record(&c, opened_us, debit, plan);
@@ -362,7 +387,7 @@ static void charge_late(const struct gy_ccr *ccr, struct gy_view *view,
 		return;
 	if (ccr->type == GY_UPDATE)
 		gy_number_note(&view->account->sessions[session], ccr->number);
-	gy_answer_keep(view->account, (unsigned)session, ccr, &plan->answer, plan->charges);
+	gy_answer_keep(view->account, (unsigned)session, ccr, &plan->answer);
 }
 
 /* The account row does not know the session: it never was, was another's, or is long gone. */
@@ -465,7 +490,7 @@ void gy_charge_end(struct gy_account *account, struct gy_session_key key,
 
 		if (row->session != (unsigned)found || row->granted == 0)
 			continue;
-		gy_assert(n < plan->room);
+		gy_assert(n < GY_PARTS_MAX * plan->room);
 		plan->charges[n++] = (struct gy_charge){
 			.rating_group = row->rating_group,
 			.service_key = row->service_key,
@@ -504,23 +529,29 @@ void gy_charge_end(struct gy_account *account, struct gy_session_key key,
 void gy_plan_check(const struct gy_account *account, const struct gy_plan *plan)
 {
 	int64_t debit = 0;
+	unsigned service = 0;
 
 	gy_account_check(account);
 	for (unsigned i = 0; i < plan->record.n_charges; i++) {
 		const struct gy_charge *charge = &plan->record.charges[i];
 		int64_t due = 0;
 
-		if (charge->granted > 0)
+		debit += charge->debit;
+		if (charge->flags & GY_CHARGE_PART)
+			continue;
+		if (charge->granted > 0 && !(charge->flags & GY_CHARGE_SLICED)) {
 			gy_assert(gy_price_reserve(charge->rate, charge->granted, charge->carry,
 						   &due));
-		gy_assert(charge->reserved == due); /* I4 */
-		debit += charge->debit;
+			gy_assert(charge->reserved == due); /* I4 */
+		}
+		if (plan->record.type != 0 && plan->answer.rc == GY_OK) {
+			gy_assert(service < plan->answer.n_services);
+			if (plan->answer.services[service].unit != GY_UNIT_NONE)
+				gy_assert(plan->answer.services[service].granted ==
+					  charge->granted);
+			service++;
+		}
 	}
 	gy_assert(debit == plan->record.debit); /* I1 */
 	gy_assert(plan->record.balance == account->balance);
-	if (plan->record.type == 0 || plan->answer.rc != GY_OK)
-		return;
-	for (unsigned i = 0; i < plan->answer.n_services; i++)
-		if (plan->answer.services[i].unit != GY_UNIT_NONE)
-			gy_assert(plan->answer.services[i].granted == plan->charges[i].granted);
 }

@@ -2,6 +2,7 @@
 #include "core/charging/duplicate.h"
 
 #include "core/base/assert.h"
+#include "core/rating/dynamic.h"
 
 static bool is_row_of(const struct gy_kept_answer *row, unsigned session, const struct gy_ccr *ccr)
 {
@@ -50,7 +51,7 @@ void gy_number_note(struct gy_session *session, uint32_t number)
 }
 
 void gy_answer_keep(struct gy_account *account, unsigned session, const struct gy_ccr *ccr,
-		    const struct gy_answer *answer, const struct gy_charge *charges)
+		    const struct gy_answer *answer)
 {
 	unsigned rows = answer->n_services > 0 ? answer->n_services : 1;
 
@@ -76,14 +77,29 @@ void gy_answer_keep(struct gy_account *account, unsigned session, const struct g
 			row.quota_holding_s = service->quota_holding_s;
 			row.rating_group =
 				service->has_rating_group ? (int64_t)service->rating_group : -1;
-			row.service_key = charges[i].service_key;
+			row.service_key = ccr->services[i].service_key;
 			row.granted = service->granted;
 			row.validity_s = service->validity_s;
 			row.threshold = service->threshold;
+			row.switch_s = service->switch_s;
+			row.redirect_rule = service->redirect_rule;
 		}
 		account->answers[account->n_answers++] = row;
 	}
 	gy_kept_answers_trim(account, session);
+}
+
+/* Where a dynamic rule redirected to. A rule that is gone leaves the policy's address. */
+static void find_redirect(const struct gy_catalogue *catalogue, struct gy_service_answer *service)
+{
+	const struct gy_dynamic *dynamic = catalogue->dynamic;
+
+	for (unsigned i = 0; dynamic != NULL && i < dynamic->n_rules; i++)
+		if (dynamic->rules[i].rule_id == (int64_t)service->redirect_rule &&
+		    dynamic->rules[i].effect.kind == GY_EFFECT_REDIRECT) {
+			service->redirect_type = dynamic->rules[i].effect.redirect_type;
+			service->redirect_address = dynamic->rules[i].effect.address;
+		}
 }
 
 /* Fills the answer from its kept rows. The Service-Identifiers to echo are the request's own: equal
@@ -117,6 +133,8 @@ static void replay_rows(const struct gy_kept_answer *rows, unsigned n, const str
 			.threshold = row->threshold,
 			.quota_holding_s = row->quota_holding_s,
 			.final_unit = row->final_unit,
+			.switch_s = row->switch_s,
+			.redirect_rule = row->redirect_rule,
 		};
 		if (i < ccr->n_services && ccr->services[i].service_key == row->service_key) {
 			service->n_service_ids = ccr->services[i].n_service_ids;
@@ -126,6 +144,8 @@ static void replay_rows(const struct gy_kept_answer *rows, unsigned n, const str
 		}
 		if (service->has_rating_group)
 			service->policy = gy_policy_find(catalogue, service->rating_group);
+		if (service->redirect_rule != 0)
+			find_redirect(catalogue, service);
 		answer->n_services++;
 	}
 }

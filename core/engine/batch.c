@@ -417,15 +417,12 @@ static void match_locked(struct batch *b)
 static enum gy_rc make_room(struct batch *b, struct work *w, const struct gy_history *history)
 {
 	struct gy_request *r = w->request;
-	unsigned sessions, reservations, answers;
-	enum gy_rc rc;
+	enum gy_rc rc = gy_account_reserve(b->pool, &w->locked->account, gy_account_room(&r->ccr));
 
-	gy_account_room(&r->ccr, &sessions, &reservations, &answers);
-	rc = gy_account_reserve(b->pool, &w->locked->account, sessions, reservations, answers);
 	w->plan = (struct gy_plan){ .room = gy_plan_room(&r->ccr, &w->locked->account, history) };
 	/* The answer outlives the batch, the charges don't. */
 	w->plan.services = talloc_array(r->pool, struct gy_service_answer, w->plan.room);
-	w->plan.charges = talloc_array(b->pool, struct gy_charge, w->plan.room);
+	w->plan.charges = talloc_array(b->pool, struct gy_charge, GY_PARTS_MAX * w->plan.room);
 	if (w->plan.services == NULL || w->plan.charges == NULL)
 		rc = GY_NO_MEMORY;
 	return rc;

@@ -78,7 +78,7 @@ static enum gy_rc look_at(struct gy_engine *engine, void *pool, struct gy_due *d
 	if (plan == NULL)
 		return GY_NO_MEMORY;
 	plan->room = locked->account.n_reservations + 1;
-	plan->charges = talloc_array(pool, struct gy_charge, plan->room);
+	plan->charges = talloc_array(pool, struct gy_charge, GY_PARTS_MAX * plan->room);
 	if (plan->charges == NULL)
 		return GY_NO_MEMORY;
 	gy_charge_end(&locked->account, due->session,

@@ -51,9 +51,9 @@ enum gy_derivation {
 	GY_DERIVE_SERVING_NETWORK = 2, /* text: MCC and MNC, digits (3GPP-SGSN-MCC-MNC) */
 	GY_DERIVE_SERVING_COUNTRY = 3, /* text: MCC */
 	GY_DERIVE_RAT = 4,             /* integer: 3GPP-RAT-Type (TS 29.061) */
-	GY_DERIVE_CELL = 5,            /* text: of 3GPP-User-Location-Info, see gy_location_cell */
-	GY_DERIVE_AREA = 6,            /* text: of 3GPP-User-Location-Info, see gy_location_area */
-	GY_DERIVE_APN = 7,             /* text: Called-Station-Id in lower case */
+	GY_DERIVE_CELL = 5,            /* text: of 3GPP-User-Location-Info, see network.h */
+	GY_DERIVE_AREA = 6,            /* text: of 3GPP-User-Location-Info, see network.h */
+	GY_DERIVE_APN = 7, /* text: Called-Station-Id in lower case, without operator identifier */
 
 	/* clock, local time of the subscriber's zone; integers but for the holiday */
 	GY_DERIVE_HOUR = 20,          /* 0..23 */
@@ -171,13 +171,5 @@ int gy_value_compare(const struct gy_value *a, const struct gy_value *b);
 
 /* Longest cell or area text, without an end mark. */
 #define GY_LOCATION_MAX 24
-
-/* The cell of a 3GPP-User-Location-Info (TS 29.061 §16.4.7.2, TS 29.274 §8.21) as text: MCC and MNC
- * digits, then lower-case hex with leading zeros: "46001-1a2b-3c4d" (CGI: LAC, CI; SAI: LAC, SAC),
- * "46001-0012d68" (ECGI, 7 digits; NCGI: 9). Returns its length, 0 if there is none. */
-size_t gy_location_cell(struct gy_bytes location, char text[GY_LOCATION_MAX]);
-
-/* Its area: "46001-1a2b" (LAC or TAC), six digits for a 5GS TAI. Returns the length, 0 if none. */
-size_t gy_location_area(struct gy_bytes location, char text[GY_LOCATION_MAX]);
 
 #endif

@@ -48,7 +48,8 @@ int64_t gy_clock_value(const struct gy_zone *zone, const struct gy_calendar *cal
 		       enum gy_derivation derivation, gy_time_us at);
 
 /* The first instant after `at` at which a clock attribute's value is outside of [low, high), which
- * holds its value at `at`; INT64_MAX if it stays there for ever (or for longer than four years). */
+ * holds its value at `at`; INT64_MAX if it stays there for ever. After 64 transitions it gives up
+ * and returns an earlier instant. */
 gy_time_us gy_clock_leaves(const struct gy_zone *zone, const struct gy_calendar *calendar,
 			   enum gy_derivation derivation, gy_time_us at, int64_t low, int64_t high);
 

@@ -38,6 +38,7 @@ struct gy_acquired_code {
 	const struct gy_attribute_type *attribute; /* NULL: GY_ORIGIN_NONE */
 	struct gy_value value;
 	enum gy_origin origin;
+	uint32_t slot; /* of the index */
 };
 
 struct gy_acquired {
@@ -45,18 +46,17 @@ struct gy_acquired {
 	struct gy_acquired_code codes[GY_DYNAMIC_CODES_MAX + GY_COMMON_MAX + 1];
 	const struct gy_zone *zone;
 	gy_time_us until_us; /* an assignment or a stored or pushed value begins or ends then */
-	char cell[GY_LOCATION_MAX], area[GY_LOCATION_MAX],
-		apn[GY_TEXT_MAX]; /* what values point to */
+	char cell[GY_LOCATION_MAX], area[GY_LOCATION_MAX], apn[GY_TEXT_MAX]; /* values point here */
 };
 
 struct gy_determined {
 	unsigned n;
-	uint32_t rules[(GY_DYNAMIC_CODES_MAX + GY_COMMON_MAX + 1) *
-		       GY_SLOT_RULES_MAX]; /* into dynamic->rules */
-	int32_t denied_code;               /* its attribute is missing and it says deny; 0: none */
+	/* In order of generation; numbers of the index, see gy_determined_rule. */
+	uint32_t rules[(GY_DYNAMIC_CODES_MAX + GY_COMMON_MAX + 1) * GY_SLOT_RULES_MAX];
+	unsigned effects; /* 1 << enum gy_effect_kind, of all rules that may match another time */
+	int32_t denied_code;   /* its attribute is missing and it says deny; 0: none */
 	gy_time_us until_us;   /* a rule begins or ends, or the clock leaves a rule's range, then */
-	int64_t counter_units; /* units after which a counter leaves a rule's range; INT64_MAX:
-				  never */
+	int64_t counter_units; /* units until a counter leaves a rule's range; INT64_MAX: never */
 	int64_t counter_micros; /* money likewise */
 };
 
@@ -129,6 +129,11 @@ enum gy_rc gy_tariff_acquire(const struct gy_dynamic *dynamic, const struct gy_r
 void gy_tariff_determine(const struct gy_dynamic *dynamic, const struct gy_rating_input *input,
 			 enum gy_unit unit, const struct gy_acquired *acquired,
 			 struct gy_determined *determined, struct gy_trace *trace);
+
+/* The n-th determined rule. */
+const struct gy_dynamic_rule *gy_determined_rule(const struct gy_dynamic *dynamic,
+						 const struct gy_determined *determined,
+						 unsigned n);
 
 /* Generates the tariff result from the specific rule's result (in and out) and the determined
  * rules. Returns GY_OK, or GY_RATING_FAILED: a rate that is negative or can't be represented

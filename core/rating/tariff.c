@@ -1,7 +1,8 @@
 /* The specific rule of a Rating-Group: a binary search in the snapshot's sorted rules. */
 #include "core/rating/tariff.h"
 
-static int compare_key(const struct gy_specific_rule *rule, int32_t tariff_id, uint32_t rating_group)
+static int compare_key(const struct gy_specific_rule *rule, int32_t tariff_id,
+		       uint32_t rating_group)
 {
 	if (rule->tariff_id != tariff_id)
 		return rule->tariff_id < tariff_id ? -1 : 1;

@@ -19,12 +19,18 @@ enum account_param {
 	R_TO,
 	A_FROM,
 	A_TO,
+	L_FROM,
+	L_TO,
+	C_FROM,
+	C_TO,
 	SESSIONS,
 	RESERVATIONS,
 	ANSWERS,
+	SLICES,
+	COUNTERS,
 };
 enum record_param {
-	R_AT = 15,
+	R_AT = 21,
 	R_ACCOUNT,
 	R_GROUP,
 	R_SUBSCRIBER,
@@ -45,7 +51,7 @@ enum record_param {
 	R_CHARGES,
 };
 enum index_param {
-	X_SESSION = 34,
+	X_SESSION = 40,
 	X_SESSION_ID,
 	X_SUB_SESSION,
 	X_ACCOUNT,
@@ -69,13 +75,15 @@ static void put_slice(struct gy_params *p, unsigned from, unsigned to, unsigned 
 
 static unsigned put_accounts(struct gy_params *p, const struct gy_locked *locked, unsigned n)
 {
-	unsigned sessions = 1, reservations = 1, answers = 1, changed = 0;
+	unsigned sessions = 1, reservations = 1, answers = 1, slices = 1, counters = 1, changed = 0;
 
-	for (unsigned i = ACCOUNT_ID; i <= A_TO; i++)
+	for (unsigned i = ACCOUNT_ID; i <= C_TO; i++)
 		gy_array_begin(p, i, GY_OID_INT8, 0);
 	gy_array_begin(p, SESSIONS, GY_OID_INT8, GY_SESSION_COLUMNS);
 	gy_array_begin(p, RESERVATIONS, GY_OID_INT8, GY_RESERVATION_COLUMNS);
 	gy_array_begin(p, ANSWERS, GY_OID_INT8, GY_ANSWER_COLUMNS);
+	gy_array_begin(p, SLICES, GY_OID_INT8, GY_SLICE_COLUMNS);
+	gy_array_begin(p, COUNTERS, GY_OID_INT8, GY_COUNTER_COLUMNS);
 	for (unsigned i = 0; i < n; i++) {
 		const struct gy_account *a = &locked[i].account;
 
@@ -90,11 +98,15 @@ static unsigned put_accounts(struct gy_params *p, const struct gy_locked *locked
 		put_slice(p, S_FROM, S_TO, &sessions, a->n_sessions);
 		put_slice(p, R_FROM, R_TO, &reservations, a->n_reservations);
 		put_slice(p, A_FROM, A_TO, &answers, a->n_answers);
+		put_slice(p, L_FROM, L_TO, &slices, a->n_slices);
+		put_slice(p, C_FROM, C_TO, &counters, a->n_counters);
 		gy_sessions_put(p, SESSIONS, a);
 		gy_reservations_put(p, RESERVATIONS, a);
 		gy_answers_put(p, ANSWERS, a);
+		gy_slices_put(p, SLICES, a);
+		gy_counters_put(p, COUNTERS, a);
 	}
-	for (unsigned i = ACCOUNT_ID; i <= ANSWERS; i++)
+	for (unsigned i = ACCOUNT_ID; i <= COUNTERS; i++)
 		gy_array_end(p, i);
 	return changed;
 }

@@ -70,8 +70,8 @@ enum gy_rc gy_store_lock(struct gy_store *store, void *pool, const int64_t *acco
 			 unsigned *n_locked, gy_time_us *now) GY_MUST_CHECK;
 
 /* Grows an account's arrays so that a request of this need fits (gy_account_room). */
-enum gy_rc gy_account_reserve(void *pool, struct gy_account *account, unsigned sessions,
-			      unsigned reservations, unsigned answers) GY_MUST_CHECK;
+enum gy_rc gy_account_reserve(void *pool, struct gy_account *account,
+			      struct gy_room room) GY_MUST_CHECK;
 
 /* What the account row has forgotten of a session; inside the transaction. Rows under pool. */
 enum gy_rc gy_store_history(struct gy_store *store, void *pool, const struct gy_ccr *ccr,

@@ -41,9 +41,9 @@ static bool digits(const char **text, int64_t *number)
 	if (!isdigit((unsigned char)*p))
 		return false;
 	for (; isdigit((unsigned char)*p); p++) {
-		*number = *number * 10 + (*p - '0');
-		if (*number > GY_AMOUNT_MAX)
+		if (*number > (GY_AMOUNT_MAX - (*p - '0')) / 10)
 			return false;
+		*number = *number * 10 + (*p - '0');
 	}
 	*text = p;
 	return true;

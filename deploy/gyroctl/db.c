@@ -1,6 +1,7 @@
 /* See db.h. */
 #include "deploy/gyroctl/db.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <talloc.h>
@@ -19,16 +20,35 @@ static const struct {
 	{ "53300", "the server has no connection left: try again, or raise max_connections" },
 };
 
+/* Line ends, tabs and runs of blanks become one blank. */
 static char *one_line(void *pool, const char *text)
 {
-	char *line = talloc_strdup(pool, text ? text : "");
+	char *line = talloc_strdup(pool, text ? text : ""), *to = line;
 
-	for (char *p = line; *p; p++)
-		if (*p == '\n' || *p == '\t')
-			*p = ' ';
-	for (size_t n = strlen(line); n > 0 && line[n - 1] == ' '; n--)
-		line[n - 1] = '\0';
+	for (const char *p = line; *p; p++) {
+		bool blank = *p == ' ' || *p == '\n' || *p == '\t';
+
+		if (!blank)
+			*to++ = *p;
+		else if (to > line && to[-1] != ' ')
+			*to++ = ' ';
+	}
+	if (to > line && to[-1] == ' ')
+		to--;
+	*to = '\0';
 	return line;
+}
+
+/* Warnings matter, e.g. a commit that no standby confirmed. That the server stops (57P) is left to
+ * the error that follows. */
+static void notice(void *data, const PGresult *result)
+{
+	struct gy_ctl *ctl = data;
+	const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+
+	if (sqlstate && strncmp(sqlstate, "57P", 3) == 0)
+		return;
+	fprintf(stderr, "gyroctl: %s: warning: %s\n", ctl->doing, gy_db_reason(ctl, result));
 }
 
 bool gy_db_connect(struct gy_ctl *ctl)
@@ -44,6 +64,7 @@ bool gy_db_connect(struct gy_ctl *ctl)
 			one_line(ctl->pool, PQerrorMessage(ctl->db)));
 		return false;
 	}
+	PQsetNoticeReceiver(ctl->db, notice, ctl);
 	return gy_db_do(
 		ctl, "SET TimeZone = 'UTC'; SET DateStyle = 'ISO'; SET IntervalStyle = 'postgres';"
 		     "SET client_encoding = 'UTF8'; SET client_min_messages = 'warning';"

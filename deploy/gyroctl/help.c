@@ -41,18 +41,31 @@ void gy_help_all(const struct gy_command *const *families, size_t n)
 	     "  4  the audit found something");
 }
 
-bool gy_help_family(const struct gy_command *const *families, size_t n, const char *word)
+/* Calls show, unless it is NULL, for each command of a family; how many there are. */
+static int each(const struct gy_command *const *families, size_t n, const char *word,
+		void (*show)(const struct gy_command *))
 {
 	size_t length = strlen(word);
-	bool found = false;
+	int found = 0;
 
 	for (size_t i = 0; i < n; i++)
 		for (const struct gy_command *c = families[i]; c->name; c++)
 			if (strncmp(c->name, word, length) == 0 && c->name[length] == ' ') {
-				summary(c);
-				found = true;
+				if (show)
+					show(c);
+				found++;
 			}
 	return found;
+}
+
+bool gy_help_family(const struct gy_command *const *families, size_t n, const char *word)
+{
+	return each(families, n, word, summary) > 0;
+}
+
+bool gy_help_is_family(const struct gy_command *const *families, size_t n, const char *word)
+{
+	return each(families, n, word, NULL) > 0;
 }
 
 void gy_help_command(const struct gy_command *command)

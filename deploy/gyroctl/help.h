@@ -8,6 +8,8 @@
 #include "deploy/gyroctl/ctl.h"
 
 void gy_help_all(const struct gy_command *const *families, size_t n);
+/* Whether there are commands of two words that begin with this one. */
+bool gy_help_is_family(const struct gy_command *const *families, size_t n, const char *word);
 /* The commands whose names begin with a word; false if there are none. */
 bool gy_help_family(const struct gy_command *const *families, size_t n, const char *word);
 void gy_help_command(const struct gy_command *command);

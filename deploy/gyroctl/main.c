@@ -220,6 +220,8 @@ static enum gy_exit dispatch(struct gy_ctl *ctl, int argc, char **argv)
 	args.command = find(first, second, &words);
 	if (!args.command && second && (strcmp(second, "--help") == 0 || strcmp(second, "-h") == 0))
 		return help(ctl, first, NULL);
+	if (!args.command && !second && gy_help_is_family(families, FAMILIES, first))
+		return gy_fail(ctl, GY_EXIT_USAGE, "%s what? gyroctl %s --help", first, first);
 	if (!args.command)
 		return gy_fail(ctl, GY_EXIT_USAGE,
 			       "%s%s%s is no command: gyroctl --help lists them", first,

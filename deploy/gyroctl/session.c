@@ -25,7 +25,7 @@ static const struct gy_column session_columns[] = {
 	{ .key = "reserved", .kind = GY_MONEY },
 	{ .key = "gateway" },
 	{ .key = "session_id", .title = "Session-Id" },
-	{ .key = "sub_session" },
+	{ .key = "sub_session", .detail = true },
 	{ .key = "session", .title = "key", .detail = true },
 	GY_COLUMNS_END,
 };

@@ -238,9 +238,8 @@ static void draw(struct gy_ctl *ctl, const struct gy_grid *grid)
 	for (int i = 0; i < grid->n_columns; i++)
 		if (!grid->columns[i].detail)
 			scols_table_new_column(table, title_of(pool, &grid->columns[i]), 0,
-					       right_aligned(grid->columns[i].kind)
-						       ? SCOLS_FL_RIGHT
-						       : SCOLS_FL_NOEXTREMES);
+					       right_aligned(grid->columns[i].kind) ? SCOLS_FL_RIGHT
+										    : 0);
 	scols_table_set_column_separator(table, "  ");
 	for (int row = 0; row < grid->n_rows; row++) {
 		struct libscols_line *line = scols_table_new_line(table, NULL);

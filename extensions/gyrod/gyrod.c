@@ -26,6 +26,8 @@
 #define DRAIN_MS 5000
 #define FLUSH_MS 1000
 #define STOP_S   13
+/* For the threads that listen. */
+#define LISTEN_MS 10000
 
 #ifdef __SANITIZE_ADDRESS__
 /* Every freeDiameter extension exports fd_ext_depends and fd_ext_init: no accident. */
@@ -107,6 +109,22 @@ static void *stopper(void *unused)
 	_exit(0);
 }
 
+static bool await_listening(void)
+{
+	unsigned wanted = 0;
+
+	for (struct fd_list *li = fd_g_config->cnf_endpoints.next;
+	     li != &fd_g_config->cnf_endpoints; li = li->next)
+		if (((struct fd_endpoint *)li)->flags & EP_FL_CONF)
+			wanted++;
+	for (int ms = 0; gyrod_listening() < wanted; ms++) {
+		if (ms >= LISTEN_MS)
+			return false;
+		usleep(1000);
+	}
+	return true;
+}
+
 static void say_ready(void)
 {
 	for (struct fd_list *li = fd_g_config->cnf_endpoints.next;
@@ -136,7 +154,7 @@ static int run(const char *file)
 			  file);
 		return 1; /* at once: libfdcore's own clean-up here waits for what never started */
 	}
-	if (fd_core_start()) {
+	if (fd_core_start() || !await_listening()) {
 		gyrod_say("gyro: the network side can't start; the lines above say why");
 		return 1;
 	}

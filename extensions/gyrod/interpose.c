@@ -16,6 +16,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -25,6 +26,8 @@
 
 #include <freeDiameter/freeDiameter-host.h>
 #include <freeDiameter/libfdcore.h>
+
+#include "extensions/gyrod/gyrod.h"
 
 #define QUEUE_LENGTH  1000 /* between freeDiameter's threads */
 #define GLOBAL_STOCK  20   /* the least that 1.2.1 asks for there */
@@ -58,6 +61,8 @@ static int (*real_fifo_new)(struct fifo **, int);
 static int (*real_peer_alloc)(struct fd_peer **);
 static int (*real_cnx_receive)(struct cnxctx *, struct timespec *, unsigned char **, size_t *);
 static int (*real_listen)(int, int);
+
+static _Atomic unsigned listening;
 
 static _Thread_local bool in_peer_alloc;
 
@@ -234,5 +239,14 @@ int fd_cnx_receive(struct cnxctx *connection, struct timespec *until, unsigned c
 
 VISIBLE int listen(int socket_fd, int backlog)
 {
-	return real_listen(socket_fd, backlog > BACKLOG ? backlog : BACKLOG);
+	int rc = real_listen(socket_fd, backlog > BACKLOG ? backlog : BACKLOG);
+
+	if (rc == 0)
+		atomic_fetch_add(&listening, 1);
+	return rc;
+}
+
+unsigned gyrod_listening(void)
+{
+	return atomic_load(&listening);
 }

@@ -33,6 +33,8 @@ CREATE TABLE gyro.account (
     sessions        bigint[] NOT NULL DEFAULT '{}',
     reservations    bigint[] NOT NULL DEFAULT '{}',
     answers         bigint[] NOT NULL DEFAULT '{}',
+    slices          bigint[] NOT NULL DEFAULT '{}',
+    counters        bigint[] NOT NULL DEFAULT '{}',
     PRIMARY KEY (account_id, group_id)
 ) WITH (fillfactor = 75);
 COMMENT ON TABLE gyro.account IS 'a purse and its open sessions: one lock, one update per request';
@@ -49,6 +51,8 @@ COMMENT ON COLUMN gyro.account.currency IS 'ISO 4217 number';
 COMMENT ON COLUMN gyro.account.sessions IS 'one row per session, see view gyro.session';
 COMMENT ON COLUMN gyro.account.reservations IS 'one row per session and Rating-Group, see view gyro.reservation';
 COMMENT ON COLUMN gyro.account.answers IS 'last answers of each session, see view gyro.kept_answer';
+COMMENT ON COLUMN gyro.account.slices IS 'parts of grants that are more than money at one price, see view gyro.slice';
+COMMENT ON COLUMN gyro.account.counters IS 'used and paid today and this month, see view gyro.counter';
 
 CREATE TABLE gyro.subscriber (
     subscriber_id bigint PRIMARY KEY,
