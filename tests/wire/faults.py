@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""What stops freeDiameter 1.2.1, and must not stop a node (spec reliability F1 to F13): each one by itself, then a fuzzer.
+"""What stops freeDiameter 1.2.1, and must not stop a node (spec reliability F1 to F11, extensions/README.md F12 to F14): each one by itself, then a fuzzer.
 
 faults.py [--seed N] [--messages N] [--long]. A death is a process that is gone, or one that serves no more: a good client
 charges before, during and after each fault. --messages: of the fuzzer, 20,000 if not said, a million with --long.
@@ -7,6 +7,8 @@ charges before, during and after each fault. --messages: of the fuzzer, 20,000 i
 import collections
 import itertools
 import random
+import resource
+import socket
 import struct
 import threading
 import time
@@ -230,6 +232,22 @@ def strange_applications(w):
         w.after(f'F12 a CER with {name} in {VSAI}')
 
 
+def no_descriptors(w):
+    """F14: more connections than the process may have descriptors; stock ends when accept fails."""
+    limit = w.node.descriptors() + 12
+    before = resource.prlimit(w.node.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(w.node.pid, resource.RLIMIT_NOFILE, (limit, before[1]))
+    crowd = [quietly(socket.create_connection, ('127.0.0.1', w.node.port), 2) for _ in range(100)]
+    seen = w.witness.count()
+    served = until(lambda: w.witness.count() > seen + 10, 5)
+    w.tap.ok(served and w.node.pid == w.pid, 'F14 a hundred connections, descriptors for ten: the good client is served', w.node.tail())
+    for c in crowd:
+        if c:
+            c.close()
+    resource.prlimit(w.node.pid, resource.RLIMIT_NOFILE, before)
+    w.after('F14 no descriptor left')
+
+
 def good_messages(peer, imsis):
     """What the mutator starts from: one of each kind that a node receives, rich in AVPs."""
     session = peer.session()
@@ -349,7 +367,8 @@ def main():
         threads, descriptors = site.node.status('Threads'), site.node.descriptors()
         bad_answers(w)
         resets(w, 60 if args.long else 20)
-        for part in (nul_in_session, idle_connections, sessions_expire, nameless_peer, errors_about_errors, strange_applications):
+        for part in (nul_in_session, idle_connections, sessions_expire, nameless_peer, errors_about_errors, strange_applications,
+                     no_descriptors):
             part(w)
         fuzz(w, args.seed, messages, people)
         w.witness.check(tap, 'the good client was answered all the time', slowest=3)

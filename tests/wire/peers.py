@@ -188,7 +188,7 @@ def silent_strangers(tap, node, imsi, count):
             s.sendall(b'GET / HTTP/1.1\r\n\r\n')
         quiet.append(s)
     slowest = 0.0
-    for n in range(5):
+    for n in range(10):
         begin = time.monotonic()
         with node.client(f'late{n}') as gateway:
             slowest = max(slowest, time.monotonic() - begin)
@@ -196,6 +196,7 @@ def silent_strangers(tap, node, imsi, count):
             gateway.disconnect()
         if not good:
             break
+        time.sleep(0.1)
     tap.ok(good and slowest <= 1, f'F4 beside {count} silent connections a good CER takes less than a second',
            f'{gateway.cea} after {slowest:.3f} s')
     witness.check(tap, 'F4 and a peer that is connected doesn\'t notice them')

@@ -240,6 +240,9 @@ def values(b):
     for data in (b'\xed\xa0\x80', b'\xc0\xaf', b'\xf4\x90\x80\x80', b'\x80', b'\xe2\x82'):
         b.ask(f'G-11 a Subscription-Id-Data of {data.hex()}', b.good(who=[(
             'Subscription-Id', [('Subscription-Id-Type', 1), ('Subscription-Id-Data', data)])]), 5004, False)
+    for who in ([('User-Name', 'a\0b')], [('Subscription-Id', [('Subscription-Id-Type', 1), ('Subscription-Id-Data', '4600\0')])],
+                [('Subscription-Id-Extension', [('Subscription-Id-NAI', '\0')])]):
+        b.ask(f'G-11 a NUL octet in {who[0][0]}', b.good(who=who), 5004, AVP(*who[0]))
     bad = AVP('Tariff-Change-Usage', 3)
     answer = b.ask('G-11 Tariff-Change-Usage 3', b.good(services=[service(10, used=[('CC-Total-Octets', 1), bad])]), 5004, False)
     b.tap.ok(bad in answer.all('Failed-AVP')[0].raw, 'G-11 its bytes are in Failed-AVP', answer)
