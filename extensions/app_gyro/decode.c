@@ -90,10 +90,8 @@ static void identity_add(struct ccr_decoder *d, unsigned from, enum gy_identity_
 	if (value.len == 0)
 		return;
 	/* The database takes no such text, and would refuse the whole batch. */
-	if (memchr(value.data, 0, value.len) != NULL) {
+	if (memchr(value.data, 0, value.len) != NULL)
 		gy_fault(&d->base, GY_INVALID_AVP_VALUE, avp, "holds a NUL octet");
-		return;
-	}
 	for (i = 0; i < d->n_identities; i++)
 		if (d->identities[i].kind == kind && same_bytes(d->identities[i].value, value))
 			return; /* said twice: Service-Information repeats what stands above */
