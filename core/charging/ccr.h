@@ -94,6 +94,7 @@ struct gy_service {
 	bool requested; /* a Requested-Service-Unit is there (possibly empty) */
 	bool requested_present[GY_UNIT_COUNT];
 	int64_t requested_count[GY_UNIT_COUNT];
+	int requested_currency; /* Currency-Code of a requested CC-Money; 0: absent */
 
 	unsigned n_used;
 	const struct gy_used *used;

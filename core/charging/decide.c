@@ -7,6 +7,7 @@
 
 #include "core/base/assert.h"
 #include "core/charging/duplicate.h"
+#include "core/charging/event.h"
 #include "core/charging/service.h"
 #include "core/rating/price.h"
 
@@ -456,6 +457,76 @@ static enum gy_rc decide_further(const struct gy_ccr *ccr, struct gy_view *view,
 	return GY_OK;
 }
 
+/* --- CCR-E ---------------------------------------------------------------------------------------
+ */
+
+/* An event that changed something is remembered as a session that has ended: its copies find their
+ * answer in the account row and, later, in the record (G-84, G-89). */
+static void remember_event(const struct gy_charging *c, const struct gy_view *view, int found,
+			   gy_time_us opened_us, int64_t debit, struct gy_plan *plan)
+{
+	struct gy_account *a = c->account;
+
+	if (found < 0) {
+		gy_assert(a->n_sessions < a->sessions_room);
+		found = (int)a->n_sessions++;
+		a->sessions[found] = (struct gy_session){
+			.key = c->ccr->session,
+			.subscriber_id = c->profile->subscriber_id,
+			.gateway_id = c->ccr->gateway_id,
+			.state = GY_SESSION_TERMINATED,
+			.opened_us = opened_us,
+			.highest = -1,
+			.initial_number = -1,
+		};
+		plan->opened = !view->session_indexed;
+		plan->check_at_us = c->now + view->late_window_us;
+	}
+	a->sessions[found].deadline_us = c->now + view->late_window_us;
+	fill_record(c, a->sessions[found].opened_us, debit, plan);
+	gy_answer_keep(a, (unsigned)found, c->ccr, &plan->answer);
+	gy_tombstones_trim(a, c->now);
+}
+
+static void new_event(const struct gy_ccr *ccr, struct gy_view *view,
+		      const struct gy_catalogue *catalogue, gy_time_us now, int found,
+		      struct gy_plan *plan)
+{
+	struct gy_charging c = charging(ccr, view, catalogue, now);
+	bool indexed = view->history != NULL && view->history->known;
+	int64_t debit;
+
+	if (!may_open(ccr, view, catalogue, now, plan))
+		return;
+	if (gy_event_charge(&c, plan, &debit))
+		remember_event(&c, view, found, indexed ? view->history->opened_us : now, debit,
+			       plan);
+}
+
+static enum gy_rc decide_event(const struct gy_ccr *ccr, struct gy_view *view,
+			       const struct gy_catalogue *catalogue, gy_time_us now,
+			       struct gy_plan *plan)
+{
+	struct gy_account *a = view->account;
+	int found = gy_session_find(a, ccr->session);
+	const struct gy_history *h = view->history;
+
+	if (found >= 0 && gy_request_seen(a, (unsigned)found, ccr) == GY_SEEN_KEPT)
+		gy_answer_replay(a, (unsigned)found, ccr, catalogue, plan);
+	else if (found >= 0 && a->sessions[found].state == GY_SESSION_OPEN)
+		gy_answer_refuse(&plan->answer, GY_UNABLE_TO_COMPLY, "session already open");
+	else if (h == NULL && (found >= 0 || view->session_indexed))
+		return GY_NEED_HISTORY;
+	else if (h != NULL && h->known && h->account_id != a->account_id)
+		gy_answer_refuse(&plan->answer, GY_UNABLE_TO_COMPLY,
+				 "Session-Id is in use for another account");
+	else if (h != NULL && h->found)
+		gy_history_replay(h, ccr, catalogue, plan);
+	else
+		new_event(ccr, view, catalogue, now, found, plan);
+	return GY_OK;
+}
+
 enum gy_rc gy_charge_decide(const struct gy_ccr *ccr, struct gy_view *view,
 			    const struct gy_catalogue *catalogue, gy_time_us now,
 			    struct gy_plan *plan)
@@ -470,8 +541,7 @@ enum gy_rc gy_charge_decide(const struct gy_ccr *ccr, struct gy_view *view,
 	case GY_EVENT:
 		break;
 	}
-	gy_answer_refuse(&plan->answer, GY_RATING_FAILED, "events are not charged here");
-	return GY_OK;
+	return decide_event(ccr, view, catalogue, now, plan);
 }
 
 /* --- the end without a request
@@ -548,7 +618,8 @@ void gy_plan_check(const struct gy_account *account, const struct gy_plan *plan)
 		debit += charge->debit;
 		if (charge->flags & GY_CHARGE_PART)
 			continue;
-		if (charge->granted > 0 && !(charge->flags & GY_CHARGE_SLICED)) {
+		if (charge->granted > 0 &&
+		    !(charge->flags & (GY_CHARGE_SLICED | GY_CHARGE_EVENT))) {
 			gy_assert(gy_price_reserve(charge->rate, charge->granted, charge->carry,
 						   &due));
 			gy_assert(charge->reserved == due); /* I4 */

@@ -43,6 +43,7 @@ enum gy_charge_flag {
 	GY_CHARGE_LATE = 4,            /* usage of an ended session (G-24, G-28) */
 	GY_CHARGE_NO_RATING_GROUP = 8, /* the request named none (G-44) */
 	GY_CHARGE_PART = 16,           /* more of the usage of the service before it */
+	GY_CHARGE_EVENT = 64,          /* granted is paid already, nothing is held (RFC 8506 §6) */
 	GY_CHARGE_SLICED = 32, /* the grant has slices: reserved is not rate times granted */
 };
 

@@ -27,6 +27,8 @@ enum gy_seen gy_request_seen(const struct gy_account *account, unsigned session,
 		return GY_SEEN_KEPT;
 	if (ccr->type == GY_INITIAL)
 		return s->initial_number == (int64_t)ccr->number ? GY_SEEN_EARLIER : GY_SEEN_NEVER;
+	if (ccr->type == GY_EVENT)
+		return GY_SEEN_EARLIER;
 	if (ccr->type == GY_TERMINATION)
 		return s->state == GY_SESSION_OPEN ? GY_SEEN_NEVER : GY_SEEN_EARLIER;
 	below = s->highest - (int64_t)ccr->number;

@@ -117,7 +117,7 @@ static bool awaits_topup(const struct gy_servicing *s)
 	return gy_price_affordable(s->row->rate, available, s->row->carry) == 0;
 }
 
-static enum gy_rc kind_rc(const struct gy_servicing *s)
+enum gy_rc gy_servicing_rc(const struct gy_servicing *s)
 {
 	if (s->tariff_rc != GY_OK || s->policy == NULL)
 		return GY_RATING_FAILED;
@@ -142,7 +142,7 @@ static void charge_and_grant(struct gy_servicing *s)
 	if (asks(s) && s->tariff_rc == GY_OK && s->c->counting.dynamic != NULL &&
 	    s->c->counting.dynamic->counts && s->service->n_used > 0)
 		s->tariff_rc = resolve(s);
-	answer->rc = kind_rc(s);
+	answer->rc = gy_servicing_rc(s);
 	if (paid_by_row && !asks(s))
 		answer->rc = GY_OK; /* the grant's own price was enough to settle it */
 	if (!is_open(s->c) || answer->rc != GY_OK)
@@ -185,13 +185,14 @@ static void fill_charge(const struct gy_servicing *s)
 	charge->rule_id = s->row->rule_id;
 }
 
-void gy_service_charge(const struct gy_charging *c, const struct gy_service *service,
-		       struct gy_service_answer *answer, struct gy_charge *charges,
-		       unsigned *n_charges)
+void gy_servicing_begin(struct gy_servicing *s, const struct gy_charging *c,
+			const struct gy_service *service, struct gy_service_answer *answer,
+			struct gy_charge *charges)
 {
 	int64_t group =
 		service->has_rating_group ? (int64_t)service->rating_group : c->default_group;
-	struct gy_servicing s = {
+
+	*s = (struct gy_servicing){
 		.c = c,
 		.service = service,
 		.rating_group = group >= 0 ? (uint32_t)group : 0,
@@ -200,7 +201,6 @@ void gy_service_charge(const struct gy_charging *c, const struct gy_service *ser
 		.charges = charges,
 		.n_charges = 1,
 	};
-
 	*answer = (struct gy_service_answer){
 		.has_rating_group = service->has_rating_group,
 		.rating_group = service->rating_group,
@@ -209,20 +209,30 @@ void gy_service_charge(const struct gy_charging *c, const struct gy_service *ser
 		.final_unit = GY_FINAL_NONE,
 	};
 	charges[0] = (struct gy_charge){
-		.rating_group = s.rating_group,
+		.rating_group = s->rating_group,
 		.service_key = service->service_key,
+		.final_unit = GY_FINAL_NONE,
 		.flags = service->has_rating_group ? 0 : GY_CHARGE_NO_RATING_GROUP,
 		.rate.block = 1,
 	};
 	if (group >= 0) {
-		s.policy = gy_policy_find(c->catalogue, s.rating_group);
+		s->policy = gy_policy_find(c->catalogue, s->rating_group);
 		if (c->session >= 0)
-			s.row = gy_reservation_find(c->account, (unsigned)c->session,
-						    s.rating_group, service->service_key);
-		s.tariff_rc = resolve(&s);
+			s->row = gy_reservation_find(c->account, (unsigned)c->session,
+						     s->rating_group, service->service_key);
+		s->tariff_rc = resolve(s);
 	}
+	answer->policy = s->policy;
+}
+
+void gy_service_charge(const struct gy_charging *c, const struct gy_service *service,
+		       struct gy_service_answer *answer, struct gy_charge *charges,
+		       unsigned *n_charges)
+{
+	struct gy_servicing s;
+
+	gy_servicing_begin(&s, c, service, answer, charges);
 	charge_and_grant(&s);
-	answer->policy = s.policy;
 	fill_charge(&s);
 	*n_charges = s.n_charges;
 }

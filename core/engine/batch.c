@@ -30,7 +30,7 @@ struct work {
 	bool cacheable;
 	bool by_session; /* found through the session, not through identities */
 	struct gy_locked *locked;
-	bool session_known; /* CCR-I: the index has its Session-Id */
+	bool session_known; /* CCR-I, CCR-E: the index has its Session-Id */
 	struct gy_history history;
 	struct gy_plan plan;
 	unsigned first_lookup, n_lookups;
@@ -312,6 +312,12 @@ static int compare_ids(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+/* What may make a new index row. */
+static bool opens(const struct gy_ccr *ccr)
+{
+	return ccr->type == GY_INITIAL || ccr->type == GY_EVENT;
+}
+
 static enum gy_rc lock_accounts(struct batch *b)
 {
 	int64_t *ids = talloc_array(b->pool, int64_t, b->n);
@@ -326,7 +332,7 @@ static enum gy_rc lock_accounts(struct batch *b)
 		if (b->work[i].fate != UNDECIDED)
 			continue;
 		ids[n++] = b->work[i].profile.account_id;
-		if (b->work[i].request->ccr.type == GY_INITIAL)
+		if (opens(&b->work[i].request->ccr))
 			keys[n_keys++] = b->work[i].request->ccr.session;
 	}
 	qsort(ids, n, sizeof(*ids), compare_ids);
@@ -337,7 +343,7 @@ static enum gy_rc lock_accounts(struct batch *b)
 			   &b->locked, &b->n_locked, &b->now);
 	n_keys = 0;
 	for (unsigned i = 0; rc == GY_OK && i < b->n; i++)
-		if (b->work[i].fate == UNDECIDED && b->work[i].request->ccr.type == GY_INITIAL)
+		if (b->work[i].fate == UNDECIDED && opens(&b->work[i].request->ccr))
 			b->work[i].session_known = known[n_keys++];
 	return rc;
 }
@@ -428,6 +434,19 @@ static enum gy_rc make_room(struct batch *b, struct work *w, const struct gy_his
 	return rc;
 }
 
+/* Has this batch already changed the session of w? Its records cannot be read before the commit. */
+static bool changed_in_batch(const struct batch *b, const struct work *w)
+{
+	const struct gy_session_key key = w->request->ccr.session;
+
+	for (const struct work *earlier = b->work; earlier < w; earlier++)
+		if (earlier->fate == DECIDED && earlier->plan.changed &&
+		    earlier->request->ccr.session.hi == key.hi &&
+		    earlier->request->ccr.session.lo == key.lo)
+			return true;
+	return false;
+}
+
 static enum gy_rc decide_one(struct batch *b, struct work *w)
 {
 	const struct gy_engine_config *config = &b->lane->engine->config;
@@ -442,6 +461,10 @@ static enum gy_rc decide_one(struct batch *b, struct work *w)
 	if (rc != GY_OK)
 		return rc;
 	rc = gy_charge_decide(&w->request->ccr, &view, b->catalogue, b->now, &w->plan);
+	if (rc == GY_NEED_HISTORY && changed_in_batch(b, w)) {
+		w->fate = TRY_AGAIN;
+		return GY_OK;
+	}
 	if (rc == GY_NEED_HISTORY) {
 		rc = gy_store_history(b->lane->store, b->pool, &w->request->ccr, &w->history);
 		if (rc == GY_OK)
@@ -482,7 +505,7 @@ static enum gy_rc decide_all(struct batch *b)
 		if (b->work[i].fate != UNDECIDED)
 			continue;
 		rc = decide_one(b, &b->work[i]);
-		if (rc == GY_OK && b->work[i].plan.opened)
+		if (rc == GY_OK && b->work[i].fate == DECIDED && b->work[i].plan.opened)
 			note_opened(b, i);
 	}
 	return rc;

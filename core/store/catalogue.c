@@ -52,6 +52,24 @@ static enum gy_rc read_contexts(struct gy_catalogue *c, const PGresult *result)
 	return GY_OK;
 }
 
+static enum gy_rc read_peers(struct gy_catalogue *c, const PGresult *result)
+{
+	unsigned n = (unsigned)PQntuples(result);
+	struct gy_peer_profile *peers = talloc_array(c, struct gy_peer_profile, n);
+
+	if (peers == NULL)
+		return GY_NO_MEMORY;
+	for (unsigned i = 0; i < n; i++) {
+		peers[i].peer = text_of(peers, result, (int)i, 0);
+		peers[i].tariff_time_change = *PQgetvalue(result, (int)i, 1) != 0;
+		if (peers[i].peer == NULL)
+			return GY_NO_MEMORY;
+	}
+	c->peers = peers;
+	c->n_peers = n;
+	return GY_OK;
+}
+
 /* Filter-Ids, a line each. */
 static enum gy_rc split_filters(void *pool, struct gy_bytes lines, struct gy_policy *policy)
 {
@@ -133,7 +151,7 @@ static enum gy_rc read_rules(struct gy_catalogue *c, const PGresult *result)
 enum gy_rc gy_store_catalogue(struct gy_store *store, struct gy_catalogue **out)
 {
 	struct gy_catalogue *c = talloc_zero(NULL, struct gy_catalogue);
-	unsigned version, contexts, policies, rules;
+	unsigned version, contexts, peers, policies, rules;
 	enum gy_rc rc;
 
 	*out = NULL;
@@ -143,6 +161,7 @@ enum gy_rc gy_store_catalogue(struct gy_store *store, struct gy_catalogue **out)
 	gy_round_add_command(store, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
 	version = gy_round_add(store, GY_SQL_CATALOGUE_VERSION, NULL);
 	contexts = gy_round_add(store, GY_SQL_CATALOGUE_CONTEXTS, NULL);
+	peers = gy_round_add(store, GY_SQL_CATALOGUE_PEERS, NULL);
 	policies = gy_round_add(store, GY_SQL_CATALOGUE_POLICIES, NULL);
 	rules = gy_round_add(store, GY_SQL_CATALOGUE_RULES, NULL);
 	gy_round_add_command(store, "COMMIT");
@@ -150,6 +169,8 @@ enum gy_rc gy_store_catalogue(struct gy_store *store, struct gy_catalogue **out)
 	if (rc == GY_OK) {
 		c->version = gy_get_int8(PQgetvalue(store->result[version], 0, 0));
 		rc = read_contexts(c, store->result[contexts]);
+		if (rc == GY_OK)
+			rc = read_peers(c, store->result[peers]);
 		if (rc == GY_OK)
 			rc = read_policies(c, store->result[policies]);
 		if (rc == GY_OK)

@@ -35,6 +35,7 @@ enum {
 	REQUESTED_UNIT,
 	SERVICE_ID,
 	SERVICE_INFORMATION,
+	VENDOR_APPLICATION, /* Auth-Application-Id inside Vendor-Specific-Application-Id */
 };
 
 /* Where an identity stood: the order of G-16, above the kind. */
@@ -381,6 +382,11 @@ static void take(struct ccr_decoder *d, const struct gy_avp *avp, const struct g
 			gy_fault(&d->base, GY_AVP_OCCURS_TOO_MANY_TIMES, avp,
 				 "occurs too many times");
 		break;
+	case IETF(VENDOR_SPECIFIC_APPLICATION_ID):
+		if (gy_avp_count(avp->data, 0, GY_AVP_AUTH_APPLICATION_ID) > 0)
+			d->seen |= 1u << VENDOR_APPLICATION;
+		gy_decoder_skip(&d->base, avp, def);
+		break;
 	case IETF(USED_SERVICE_UNIT):
 		if (d->max_services > 0)
 			gy_decoder_skip(&d->base, avp, def); /* the MSCCs count */
@@ -407,14 +413,15 @@ static void require(struct ccr_decoder *d)
 		{ ORIGIN_HOST, GY_AVP_ORIGIN_HOST },
 		{ ORIGIN_REALM, GY_AVP_ORIGIN_REALM },
 		{ DESTINATION_REALM, GY_AVP_DESTINATION_REALM },
-		/* Auth-Application-Id may be missing: some clients have it only inside
-		 * Vendor-Specific-Application-Id, and the header says it anyway. */
 		{ SERVICE_CONTEXT, GY_AVP_SERVICE_CONTEXT_ID },
 		{ REQUEST_TYPE, GY_AVP_CC_REQUEST_TYPE },
 		{ REQUEST_NUMBER, GY_AVP_CC_REQUEST_NUMBER },
 	};
 	enum gy_request_type type = d->ccr->type;
 
+	/* Some clients have it inside Vendor-Specific-Application-Id only (spec/clients.md). */
+	if (!(d->seen & (1u << AUTH_APPLICATION | 1u << VENDOR_APPLICATION)))
+		gy_fault_missing(&d->base, 0, GY_AVP_AUTH_APPLICATION_ID);
 	for (unsigned i = 0; i < sizeof(required) / sizeof(required[0]); i++)
 		if (!(d->seen >> required[i].bit & 1))
 			gy_fault_missing(&d->base, 0, required[i].code);

@@ -30,6 +30,14 @@ COMMENT ON TABLE gyro.service_context IS 'service contexts that are charged (RFC
 COMMENT ON COLUMN gyro.service_context.suffix IS 'a Service-Context-Id matches if it is this, or ends in a dot and this';
 COMMENT ON COLUMN gyro.service_context.default_rating_group IS 'for services without Rating-Group (G-44); NULL: refused with 5031';
 
+CREATE TABLE gyro.peer_profile (
+    peer               text PRIMARY KEY CHECK (peer <> ''),
+    tariff_time_change boolean NOT NULL DEFAULT true
+);
+COMMENT ON TABLE gyro.peer_profile IS 'what differs for some gateways; others have all defaults';
+COMMENT ON COLUMN gyro.peer_profile.peer IS 'Origin-Host, or *.realm for every host below it; the longest that fits counts';
+COMMENT ON COLUMN gyro.peer_profile.tariff_time_change IS 'it reports usage before and after a Tariff-Time-Change apart (G-70); false: Validity-Time ends there instead';
+
 CREATE TABLE gyro.rating_group (
     rating_group     bigint PRIMARY KEY CHECK (rating_group BETWEEN 0 AND 4294967295),
     name             text NOT NULL,
@@ -120,6 +128,8 @@ BEGIN
     RETURN NULL;
 END $$;
 CREATE TRIGGER catalogue_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON gyro.service_context
+    FOR EACH STATEMENT EXECUTE FUNCTION gyro.catalogue_changed();
+CREATE TRIGGER catalogue_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON gyro.peer_profile
     FOR EACH STATEMENT EXECUTE FUNCTION gyro.catalogue_changed();
 CREATE TRIGGER catalogue_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON gyro.rating_group
     FOR EACH STATEMENT EXECUTE FUNCTION gyro.catalogue_changed();
