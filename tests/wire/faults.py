@@ -48,7 +48,7 @@ class Watch:
     def after(self, name):
         """The same process, the good client was answered meanwhile, and a new one is."""
         seen = self.witness.count()
-        served = until(lambda: self.witness.count() > seen + 1 or self.witness.failure, 5)
+        served = until(lambda: self.witness.count() > seen + 1 or self.witness.failure, 10)
         problem = self.witness.failure if served else 'the good client waits'
         if not problem and self.node.pid == self.pid:
             try:
@@ -342,10 +342,10 @@ def fuzz(w, seed, messages, people):
     print(f'# {sent} messages over {connections} connections in {seconds:.1f} s, {answered} answers, '
           f'resident {samples[0][1]} to {samples[-1][1]} KiB')
     w.tap.equal([t.problem for t in threads], [None] * 4, 'the fuzzer itself ran to its end')
-    good = w.after(f'F7 {messages} mutated messages')
-    if not good:
+    w.after(f'F7 {messages} mutated messages')
+    if w.node.pid != w.pid:
         for thread in threads:
-            print('\n'.join(f'# last of {thread.number}: {m.hex()}' for m in thread.last))
+            print('\n'.join(f'# last of {thread.number}: {m.hex()[:3000]}' for m in thread.last))
     w.tap.ok(answered > sent / 20 and connections > 20, 'F7 they got past the first check: many were answered', f'{answered}')
     # The first fifth is for pools and caches to fill.
     early = max((rss for n, rss in samples if n <= sent / 5), default=samples[0][1])
@@ -371,7 +371,7 @@ def main():
                      no_descriptors):
             part(w)
         fuzz(w, args.seed, messages, people)
-        w.witness.check(tap, 'the good client was answered all the time', slowest=3)
+        w.witness.check(tap, 'the good client was charged all the time', slowest=8)
         tap.ok(until(lambda: site.node.descriptors() <= descriptors + 5, 20), 'no descriptor is left over',
                f'{descriptors} before, {site.node.descriptors()} after')
         print(f'# threads {threads} before, {site.node.status("Threads")} after')
