@@ -229,7 +229,7 @@ static bool may_open(const struct gy_ccr *ccr, const struct gy_view *view,
 	} else if (gy_context_find(catalogue, ccr->service_context) == NULL) {
 		gy_answer_refuse(&plan->answer, GY_RATING_FAILED,
 				 "Service-Context-Id is not charged here");
-		name_failed(&plan->answer, SERVICE_CONTEXT_ID, (struct gy_bytes){ NULL, 0 });
+		name_failed(&plan->answer, SERVICE_CONTEXT_ID, ccr->service_context_avp);
 	} else if (open >= GY_ACCOUNT_SESSIONS_MAX) {
 		gy_answer_refuse(&plan->answer, GY_UNABLE_TO_COMPLY,
 				 "too many open sessions on this account");
@@ -237,6 +237,15 @@ static bool may_open(const struct gy_ccr *ccr, const struct gy_view *view,
 		return true;
 	}
 	return false;
+}
+
+/* Two sessions of one Session-Id are told apart by this time, also when one transaction holds the
+ * end of the first and the beginning of the second. */
+static gy_time_us opening_time(const struct gy_account *a, int replaces, gy_time_us now)
+{
+	if (replaces >= 0 && a->sessions[replaces].opened_us >= now)
+		return a->sessions[replaces].opened_us + 1;
+	return now;
 }
 
 /* replaces: the ended session of the same Session-Id, -1: none. */
@@ -258,7 +267,7 @@ static void open_session(const struct gy_ccr *ccr, struct gy_view *view,
 		.subscriber_id = view->profile->subscriber_id,
 		.gateway_id = ccr->gateway_id,
 		.state = GY_SESSION_OPEN,
-		.opened_us = now,
+		.opened_us = opening_time(a, replaces, now),
 		.highest = -1,
 		.initial_number = ccr->number,
 		.initial_end_to_end = ccr->end_to_end,
@@ -275,7 +284,7 @@ static void open_session(const struct gy_ccr *ccr, struct gy_view *view,
 	a->sessions[c.session].deadline_us = supervised_until(a, (unsigned)c.session, now);
 	plan->check_at_us = a->sessions[c.session].deadline_us;
 	plan->opened = true;
-	fill_record(&c, now, debit, plan);
+	fill_record(&c, a->sessions[c.session].opened_us, debit, plan);
 	gy_answer_keep(a, (unsigned)c.session, ccr, &plan->answer);
 	if (replaces >= 0)
 		gy_session_remove(a, (unsigned)replaces);

@@ -596,21 +596,39 @@ static enum gy_rc apply(struct batch *b)
 			      n_opened);
 }
 
+static bool reports_usage(const struct gy_ccr *ccr)
+{
+	for (unsigned k = 0; k < ccr->n_services; k++)
+		if (ccr->services[k].n_used > 0)
+			return true;
+	return false;
+}
+
+static int compare_sessions(const void *a, const void *b)
+{
+	const struct gy_session_key *x = &(*(const struct gy_ccr *const *)a)->session;
+	const struct gy_session_key *y = &(*(const struct gy_ccr *const *)b)->session;
+
+	if (x->hi != y->hi)
+		return x->hi < y->hi ? -1 : 1;
+	return (x->lo > y->lo) - (x->lo < y->lo);
+}
+
 /* Usage of unknown sessions is kept before it is answered: the operator can count on it (G-24). */
 static enum gy_rc keep_unmatched(struct batch *b)
 {
-	enum gy_rc rc = GY_OK;
+	const struct gy_ccr **ccrs = talloc_array(b->pool, const struct gy_ccr *, b->n);
+	unsigned n = 0;
 
-	for (unsigned i = 0; rc == GY_OK && i < b->n; i++) {
-		const struct gy_ccr *ccr = &b->work[i].request->ccr;
-		bool usage = false;
-
-		for (unsigned k = 0; k < ccr->n_services; k++)
-			usage |= ccr->services[k].n_used > 0;
-		if (b->work[i].plan.unmatched && usage)
-			rc = gy_store_keep_unmatched(b->lane->store, ccr);
-	}
-	return rc;
+	if (ccrs == NULL)
+		return GY_NO_MEMORY;
+	for (unsigned i = 0; i < b->n; i++)
+		if (b->work[i].plan.unmatched && reports_usage(&b->work[i].request->ccr))
+			ccrs[n++] = &b->work[i].request->ccr;
+	if (n == 0)
+		return GY_OK;
+	qsort(ccrs, n, sizeof(*ccrs), compare_sessions);
+	return gy_store_keep_unmatched(b->lane->store, ccrs, n);
 }
 
 /* --- 6. answer

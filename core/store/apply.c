@@ -239,10 +239,10 @@ enum gy_rc gy_store_apply(struct gy_store *store, const struct gy_locked *locked
 	return commit_outcome(store, gy_round_end(store));
 }
 
-enum gy_rc gy_store_keep_unmatched(struct gy_store *store, const struct gy_ccr *ccr)
+/* Adds one request to the round. */
+static enum gy_rc add_unmatched(struct gy_store *store, const struct gy_ccr *ccr)
 {
 	struct gy_params *p = &store->find;
-	enum gy_rc rc;
 
 	gy_params_begin(p, 7);
 	gy_value_uuid(p, 1, ccr->session);
@@ -267,8 +267,30 @@ enum gy_rc gy_store_keep_unmatched(struct gy_store *store, const struct gy_ccr *
 	gy_array_end(p, 7);
 	if (p->out_of_memory)
 		return GY_NO_MEMORY;
-	gy_round_begin(store);
 	gy_round_add(store, GY_SQL_UNMATCHED_KEEP, p);
-	rc = gy_round_end(store);
+	return GY_OK;
+}
+
+enum gy_rc gy_store_keep_unmatched(struct gy_store *store, const struct gy_ccr *const *ccrs,
+				   unsigned n)
+{
+	enum gy_rc rc = GY_OK;
+
+	gy_round_begin(store);
+	gy_round_add_command(store, "BEGIN");
+	for (unsigned i = 0; rc == GY_OK && i < n; i++) {
+		if (store->n_round == GY_ROUND_MAX - 1) { /* room for the COMMIT */
+			rc = gy_round_end(store);
+			gy_round_begin(store);
+		}
+		if (rc == GY_OK)
+			rc = add_unmatched(store, ccrs[i]);
+	}
+	if (rc == GY_OK) {
+		gy_round_add_command(store, "COMMIT");
+		rc = gy_round_end(store);
+	}
+	if (rc != GY_OK)
+		gy_store_rollback(store);
 	return rc;
 }

@@ -98,8 +98,10 @@ enum gy_rc gy_store_apply(struct gy_store *store, const struct gy_locked *locked
 /* Ends the transaction without a trace. */
 void gy_store_rollback(struct gy_store *store);
 
-/* Usage of an unknown session; on its own, outside of the batch (G-24). */
-enum gy_rc gy_store_keep_unmatched(struct gy_store *store, const struct gy_ccr *ccr) GY_MUST_CHECK;
+/* Usage of unknown sessions; in a transaction of its own, outside of the batch (G-24). In the order
+ * of their session keys, so that two nodes don't wait for each other in a circle. */
+enum gy_rc gy_store_keep_unmatched(struct gy_store *store, const struct gy_ccr *const *ccrs,
+				   unsigned n) GY_MUST_CHECK;
 
 /* --- supervision: one transaction with gy_store_lock and gy_store_apply in it ---- */
 
