@@ -40,6 +40,9 @@ struct gy_failed_avp {
 	struct gy_bytes avp;
 };
 
+/* Check-Balance-Result (RFC 8506 §8.6), shifted by one. */
+enum gy_check_balance { GY_CHECK_ABSENT, GY_CHECK_ENOUGH, GY_CHECK_NO_CREDIT };
+
 struct gy_answer {
 	enum gy_rc rc;
 	/* For people, in Error-Message on failures: stable text, no secrets (G-14). */
@@ -51,6 +54,12 @@ struct gy_answer {
 				*/
 	unsigned n_services;
 	struct gy_service_answer *services;
+
+	enum gy_check_balance check_balance;
+	/* Cost-Information; has_cost false: absent. */
+	bool has_cost;
+	int64_t cost_micros;
+	int currency; /* ISO 4217 number of money in the answer; 0: none */
 
 	bool replayed; /* a duplicate's answer, read from the store */
 };

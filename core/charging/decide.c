@@ -7,6 +7,7 @@
 
 #include "core/base/assert.h"
 #include "core/charging/duplicate.h"
+#include "core/charging/event.h"
 #include "core/charging/service.h"
 #include "core/rating/price.h"
 
@@ -164,8 +165,10 @@ static void fill_record(const struct gy_charging *c, gy_time_us opened_us, int64
 		.balance = c->account->balance,
 		.reserved = c->account->reserved,
 		.rc = plan->answer.rc,
+		.catalogue = c->catalogue->version,
 		.n_charges = n,
 		.charges = plan->charges,
+		.inputs = plan->inputs,
 	};
 	for (unsigned i = 0; i < n; i++)
 		plan->record.flags |= plan->charges[i].flags & RECORD_FLAGS;
@@ -173,7 +176,8 @@ static void fill_record(const struct gy_charging *c, gy_time_us opened_us, int64
 }
 
 static struct gy_charging charging(const struct gy_ccr *ccr, const struct gy_view *view,
-				   const struct gy_catalogue *catalogue, gy_time_us now)
+				   const struct gy_catalogue *catalogue, gy_time_us now,
+				   struct gy_plan *plan)
 {
 	const struct gy_service_context *context = gy_context_find(catalogue, ccr->service_context);
 
@@ -197,6 +201,7 @@ static struct gy_charging charging(const struct gy_ccr *ccr, const struct gy_vie
 		.counting = { .dynamic = catalogue->dynamic,
 			      .subscriber_id = view->profile->subscriber_id,
 			      .zone_id = attributes != NULL ? attributes->zone_id : 0 },
+		.inputs = &plan->inputs,
 	};
 }
 
@@ -224,7 +229,7 @@ static bool may_open(const struct gy_ccr *ccr, const struct gy_view *view,
 	} else if (gy_context_find(catalogue, ccr->service_context) == NULL) {
 		gy_answer_refuse(&plan->answer, GY_RATING_FAILED,
 				 "Service-Context-Id is not charged here");
-		name_failed(&plan->answer, SERVICE_CONTEXT_ID, (struct gy_bytes){ NULL, 0 });
+		name_failed(&plan->answer, SERVICE_CONTEXT_ID, ccr->service_context_avp);
 	} else if (open >= GY_ACCOUNT_SESSIONS_MAX) {
 		gy_answer_refuse(&plan->answer, GY_UNABLE_TO_COMPLY,
 				 "too many open sessions on this account");
@@ -234,13 +239,22 @@ static bool may_open(const struct gy_ccr *ccr, const struct gy_view *view,
 	return false;
 }
 
+/* Two sessions of one Session-Id are told apart by this time, also when one transaction holds the
+ * end of the first and the beginning of the second. */
+static gy_time_us opening_time(const struct gy_account *a, int replaces, gy_time_us now)
+{
+	if (replaces >= 0 && a->sessions[replaces].opened_us >= now)
+		return a->sessions[replaces].opened_us + 1;
+	return now;
+}
+
 /* replaces: the ended session of the same Session-Id, -1: none. */
 static void open_session(const struct gy_ccr *ccr, struct gy_view *view,
 			 const struct gy_catalogue *catalogue, gy_time_us now, int replaces,
 			 struct gy_plan *plan)
 {
 	struct gy_account *a = view->account;
-	struct gy_charging c = charging(ccr, view, catalogue, now);
+	struct gy_charging c = charging(ccr, view, catalogue, now, plan);
 	int64_t debit;
 
 	if (!may_open(ccr, view, catalogue, now, plan))
@@ -253,7 +267,7 @@ static void open_session(const struct gy_ccr *ccr, struct gy_view *view,
 		.subscriber_id = view->profile->subscriber_id,
 		.gateway_id = ccr->gateway_id,
 		.state = GY_SESSION_OPEN,
-		.opened_us = now,
+		.opened_us = opening_time(a, replaces, now),
 		.highest = -1,
 		.initial_number = ccr->number,
 		.initial_end_to_end = ccr->end_to_end,
@@ -270,7 +284,7 @@ static void open_session(const struct gy_ccr *ccr, struct gy_view *view,
 	a->sessions[c.session].deadline_us = supervised_until(a, (unsigned)c.session, now);
 	plan->check_at_us = a->sessions[c.session].deadline_us;
 	plan->opened = true;
-	fill_record(&c, now, debit, plan);
+	fill_record(&c, a->sessions[c.session].opened_us, debit, plan);
 	gy_answer_keep(a, (unsigned)c.session, ccr, &plan->answer);
 	if (replaces >= 0)
 		gy_session_remove(a, (unsigned)replaces);
@@ -342,10 +356,11 @@ static void use_session(const struct gy_ccr *ccr, struct gy_view *view,
 {
 	struct gy_account *a = view->account;
 	struct gy_session *s = &a->sessions[session];
-	struct gy_charging c = charging(ccr, view, catalogue, now);
+	struct gy_charging c = charging(ccr, view, catalogue, now, plan);
 	const char *why = NULL;
 	int64_t debit;
 
+	s->gateway_id = ccr->gateway_id; /* requests of ours go to whoever spoke last (G-80) */
 	c.session = (int)session;
 	c.may_grant = ccr->type == GY_UPDATE;
 	c.denied = denied(view, now, &why);
@@ -373,7 +388,7 @@ static void charge_late(const struct gy_ccr *ccr, struct gy_view *view,
 			const struct gy_catalogue *catalogue, gy_time_us now, int session,
 			gy_time_us opened_us, struct gy_plan *plan)
 {
-	struct gy_charging c = charging(ccr, view, catalogue, now);
+	struct gy_charging c = charging(ccr, view, catalogue, now, plan);
 	int64_t debit;
 
 	c.session = session;
@@ -447,11 +462,82 @@ static enum gy_rc decide_further(const struct gy_ccr *ccr, struct gy_view *view,
 	return GY_OK;
 }
 
+/* --- CCR-E ---------------------------------------------------------------------------------------
+ */
+
+/* An event that changed something is remembered as a session that has ended: its copies find their
+ * answer in the account row and, later, in the record (G-84, G-89). */
+static void remember_event(const struct gy_charging *c, const struct gy_view *view, int found,
+			   gy_time_us opened_us, int64_t debit, struct gy_plan *plan)
+{
+	struct gy_account *a = c->account;
+
+	if (found < 0) {
+		gy_assert(a->n_sessions < a->sessions_room);
+		found = (int)a->n_sessions++;
+		a->sessions[found] = (struct gy_session){
+			.key = c->ccr->session,
+			.subscriber_id = c->profile->subscriber_id,
+			.gateway_id = c->ccr->gateway_id,
+			.state = GY_SESSION_TERMINATED,
+			.opened_us = opened_us,
+			.highest = -1,
+			.initial_number = -1,
+		};
+		plan->opened = !view->session_indexed;
+		plan->check_at_us = c->now + view->late_window_us;
+	}
+	a->sessions[found].deadline_us = c->now + view->late_window_us;
+	fill_record(c, a->sessions[found].opened_us, debit, plan);
+	gy_answer_keep(a, (unsigned)found, c->ccr, &plan->answer);
+	gy_tombstones_trim(a, c->now);
+}
+
+static void new_event(const struct gy_ccr *ccr, struct gy_view *view,
+		      const struct gy_catalogue *catalogue, gy_time_us now, int found,
+		      struct gy_plan *plan)
+{
+	struct gy_charging c = charging(ccr, view, catalogue, now, plan);
+	bool indexed = view->history != NULL && view->history->known;
+	int64_t debit;
+
+	if (!may_open(ccr, view, catalogue, now, plan))
+		return;
+	if (gy_event_charge(&c, plan, &debit))
+		remember_event(&c, view, found, indexed ? view->history->opened_us : now, debit,
+			       plan);
+}
+
+static enum gy_rc decide_event(const struct gy_ccr *ccr, struct gy_view *view,
+			       const struct gy_catalogue *catalogue, gy_time_us now,
+			       struct gy_plan *plan)
+{
+	struct gy_account *a = view->account;
+	int found = gy_session_find(a, ccr->session);
+	const struct gy_history *h = view->history;
+
+	if (found >= 0 && gy_request_seen(a, (unsigned)found, ccr) == GY_SEEN_KEPT)
+		gy_answer_replay(a, (unsigned)found, ccr, catalogue, plan);
+	else if (found >= 0 && a->sessions[found].state == GY_SESSION_OPEN)
+		gy_answer_refuse(&plan->answer, GY_UNABLE_TO_COMPLY, "session already open");
+	else if (h == NULL && (found >= 0 || view->session_indexed))
+		return GY_NEED_HISTORY;
+	else if (h != NULL && h->known && h->account_id != a->account_id)
+		gy_answer_refuse(&plan->answer, GY_UNABLE_TO_COMPLY,
+				 "Session-Id is in use for another account");
+	else if (h != NULL && h->found)
+		gy_history_replay(h, ccr, catalogue, plan);
+	else
+		new_event(ccr, view, catalogue, now, found, plan);
+	return GY_OK;
+}
+
 enum gy_rc gy_charge_decide(const struct gy_ccr *ccr, struct gy_view *view,
 			    const struct gy_catalogue *catalogue, gy_time_us now,
 			    struct gy_plan *plan)
 {
 	plan->changed = plan->opened = plan->unmatched = false;
+	plan->inputs.len = 0;
 	switch (ccr->type) {
 	case GY_INITIAL:
 		return decide_initial(ccr, view, catalogue, now, plan);
@@ -461,8 +547,7 @@ enum gy_rc gy_charge_decide(const struct gy_ccr *ccr, struct gy_view *view,
 	case GY_EVENT:
 		break;
 	}
-	gy_answer_refuse(&plan->answer, GY_RATING_FAILED, "events are not charged here");
-	return GY_OK;
+	return decide_event(ccr, view, catalogue, now, plan);
 }
 
 /* --- the end without a request
@@ -539,7 +624,8 @@ void gy_plan_check(const struct gy_account *account, const struct gy_plan *plan)
 		debit += charge->debit;
 		if (charge->flags & GY_CHARGE_PART)
 			continue;
-		if (charge->granted > 0 && !(charge->flags & GY_CHARGE_SLICED)) {
+		if (charge->granted > 0 &&
+		    !(charge->flags & (GY_CHARGE_SLICED | GY_CHARGE_EVENT))) {
 			gy_assert(gy_price_reserve(charge->rate, charge->granted, charge->carry,
 						   &due));
 			gy_assert(charge->reserved == due); /* I4 */

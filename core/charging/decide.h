@@ -43,6 +43,7 @@ enum gy_charge_flag {
 	GY_CHARGE_LATE = 4,            /* usage of an ended session (G-24, G-28) */
 	GY_CHARGE_NO_RATING_GROUP = 8, /* the request named none (G-44) */
 	GY_CHARGE_PART = 16,           /* more of the usage of the service before it */
+	GY_CHARGE_EVENT = 64,          /* granted is paid already, nothing is held (RFC 8506 §6) */
 	GY_CHARGE_SLICED = 32, /* the grant has slices: reserved is not rate times granted */
 };
 
@@ -77,6 +78,12 @@ struct gy_charge {
 	uint32_t redirect_rule;
 };
 
+/* Text that the decision writes into the caller's memory; room 0: it is not wanted. */
+struct gy_inputs {
+	char *text;
+	size_t room, len;
+};
+
 /* One row of gyro.record. */
 struct gy_record {
 	gy_time_us at_us;
@@ -90,8 +97,10 @@ struct gy_record {
 	int64_t debit, balance, reserved;
 	enum gy_rc rc;
 	unsigned flags;
+	int64_t catalogue; /* version that priced it */
 	unsigned n_charges;
 	struct gy_charge *charges;
+	struct gy_inputs inputs; /* what dynamic rules looked at, see inputs.h */
 };
 
 struct gy_plan {
@@ -100,6 +109,7 @@ struct gy_plan {
 	unsigned room;
 	struct gy_service_answer *services;
 	struct gy_charge *charges;
+	struct gy_inputs inputs;
 
 	struct gy_answer answer;
 	bool changed; /* account differs: it and the record must be written */

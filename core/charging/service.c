@@ -2,6 +2,7 @@
 #include "core/charging/service.h"
 
 #include "core/base/assert.h"
+#include "core/charging/inputs.h"
 #include "core/rating/price.h"
 
 static bool names_units(const struct gy_service *service)
@@ -18,30 +19,58 @@ static bool asks(const struct gy_servicing *s)
 	       !(s->service->reasons & 1U << GY_REASON_FINAL);
 }
 
-/* The results of one unit of counting, now and, as far as a grant could reach, next. */
-static enum gy_rc rate_in(struct gy_servicing *s, enum gy_unit unit)
+/* What the price of a unit follows, as of now. */
+struct asked {
+	struct gy_rating_input input;
+	struct gy_counters counters;
+	struct gy_free_used free[GY_FREE_USED_MAX];
+};
+
+static void ask(const struct gy_servicing *s, enum gy_unit unit, struct asked *a)
 {
 	const struct gy_charging *c = s->c;
-	struct gy_free_used free[GY_FREE_USED_MAX];
-	struct gy_counters counters;
-	struct gy_rating_input input = {
+
+	gy_counters_read(c->account, &c->counting, s->rating_group, unit, c->now, a->free,
+			 &a->counters);
+	a->input = (struct gy_rating_input){
 		.tariff_id = c->profile->tariff_id,
 		.rating_group = s->rating_group,
 		.unit = unit,
 		.now = c->now,
 		.attributes = c->profile->attributes,
 		.network = &c->network,
-		.counters = &counters,
+		.counters = &a->counters,
 		.pushed = c->pushed,
 	};
+}
+
+/* The results of one unit of counting, now and, as far as a grant could reach, next. */
+static enum gy_rc rate_in(struct gy_servicing *s, enum gy_unit unit)
+{
+	struct asked a;
 
 	s->has_next = false;
-	gy_counters_read(c->account, &c->counting, s->rating_group, unit, c->now, free, &counters);
+	ask(s, unit, &a);
 	if (!asks(s) || s->policy == NULL)
-		return gy_tariff_rate(c->catalogue, &input, &s->tariff, NULL);
-	return gy_tariff_window(c->catalogue, &input,
-				c->now + (int64_t)s->policy->validity_s * GY_SECOND_US, &s->tariff,
-				&s->next, &s->has_next);
+		return gy_tariff_rate(s->c->catalogue, &a.input, &s->tariff, NULL);
+	return gy_tariff_window(s->c->catalogue, &a.input,
+				s->c->now + (int64_t)s->policy->validity_s * GY_SECOND_US,
+				&s->tariff, &s->next, &s->has_next);
+}
+
+/* What the price that was found rests on, for `gyroctl explain`. */
+static void note_inputs(const struct gy_servicing *s, unsigned service)
+{
+	const struct gy_dynamic *dynamic = s->c->catalogue->dynamic;
+	struct gy_acquired acquired;
+	struct asked a;
+
+	if (s->c->inputs == NULL || s->c->inputs->room == 0 || s->tariff_rc != GY_OK ||
+	    dynamic == NULL || !s->tariff.dynamic)
+		return;
+	ask(s, s->tariff.unit, &a);
+	if (gy_tariff_acquire(dynamic, &a.input, &acquired) == GY_OK)
+		gy_inputs_note(s->c->inputs, service, &acquired);
 }
 
 /* The first unit that has a price; counters are kept by unit, so it has to be known before them. */
@@ -117,7 +146,7 @@ static bool awaits_topup(const struct gy_servicing *s)
 	return gy_price_affordable(s->row->rate, available, s->row->carry) == 0;
 }
 
-static enum gy_rc kind_rc(const struct gy_servicing *s)
+enum gy_rc gy_servicing_rc(const struct gy_servicing *s)
 {
 	if (s->tariff_rc != GY_OK || s->policy == NULL)
 		return GY_RATING_FAILED;
@@ -142,7 +171,7 @@ static void charge_and_grant(struct gy_servicing *s)
 	if (asks(s) && s->tariff_rc == GY_OK && s->c->counting.dynamic != NULL &&
 	    s->c->counting.dynamic->counts && s->service->n_used > 0)
 		s->tariff_rc = resolve(s);
-	answer->rc = kind_rc(s);
+	answer->rc = gy_servicing_rc(s);
 	if (paid_by_row && !asks(s))
 		answer->rc = GY_OK; /* the grant's own price was enough to settle it */
 	if (!is_open(s->c) || answer->rc != GY_OK)
@@ -185,13 +214,14 @@ static void fill_charge(const struct gy_servicing *s)
 	charge->rule_id = s->row->rule_id;
 }
 
-void gy_service_charge(const struct gy_charging *c, const struct gy_service *service,
-		       struct gy_service_answer *answer, struct gy_charge *charges,
-		       unsigned *n_charges)
+void gy_servicing_begin(struct gy_servicing *s, const struct gy_charging *c,
+			const struct gy_service *service, struct gy_service_answer *answer,
+			struct gy_charge *charges)
 {
 	int64_t group =
 		service->has_rating_group ? (int64_t)service->rating_group : c->default_group;
-	struct gy_servicing s = {
+
+	*s = (struct gy_servicing){
 		.c = c,
 		.service = service,
 		.rating_group = group >= 0 ? (uint32_t)group : 0,
@@ -200,7 +230,6 @@ void gy_service_charge(const struct gy_charging *c, const struct gy_service *ser
 		.charges = charges,
 		.n_charges = 1,
 	};
-
 	*answer = (struct gy_service_answer){
 		.has_rating_group = service->has_rating_group,
 		.rating_group = service->rating_group,
@@ -209,20 +238,31 @@ void gy_service_charge(const struct gy_charging *c, const struct gy_service *ser
 		.final_unit = GY_FINAL_NONE,
 	};
 	charges[0] = (struct gy_charge){
-		.rating_group = s.rating_group,
+		.rating_group = s->rating_group,
 		.service_key = service->service_key,
+		.final_unit = GY_FINAL_NONE,
 		.flags = service->has_rating_group ? 0 : GY_CHARGE_NO_RATING_GROUP,
 		.rate.block = 1,
 	};
 	if (group >= 0) {
-		s.policy = gy_policy_find(c->catalogue, s.rating_group);
+		s->policy = gy_policy_find(c->catalogue, s->rating_group);
 		if (c->session >= 0)
-			s.row = gy_reservation_find(c->account, (unsigned)c->session,
-						    s.rating_group, service->service_key);
-		s.tariff_rc = resolve(&s);
+			s->row = gy_reservation_find(c->account, (unsigned)c->session,
+						     s->rating_group, service->service_key);
+		s->tariff_rc = resolve(s);
 	}
+	answer->policy = s->policy;
+}
+
+void gy_service_charge(const struct gy_charging *c, const struct gy_service *service,
+		       struct gy_service_answer *answer, struct gy_charge *charges,
+		       unsigned *n_charges)
+{
+	struct gy_servicing s;
+
+	gy_servicing_begin(&s, c, service, answer, charges);
 	charge_and_grant(&s);
-	answer->policy = s.policy;
 	fill_charge(&s);
+	note_inputs(&s, (unsigned)(service - c->ccr->services));
 	*n_charges = s.n_charges;
 }

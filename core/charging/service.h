@@ -22,6 +22,7 @@ struct gy_charging {
 	struct gy_network network;
 	const struct gy_pushed *pushed;
 	struct gy_counting counting;
+	struct gy_inputs *inputs; /* notes for the record; NULL: none wanted */
 };
 
 /* One service on its way through usage.c and grant.c. */
@@ -42,6 +43,15 @@ struct gy_servicing {
 	unsigned n_charges;
 };
 
+/* Which Rating-Group, policy, row and price: the start of a service's way. answer and charges are
+ * as in gy_service_charge. */
+void gy_servicing_begin(struct gy_servicing *s, const struct gy_charging *charging,
+			const struct gy_service *service, struct gy_service_answer *answer,
+			struct gy_charge *charges);
+
+/* What the tariff alone makes of the service: GY_OK if it is priced, else 4010, 4011 or 5031. */
+enum gy_rc gy_servicing_rc(const struct gy_servicing *s);
+
 /* Debits the service's usage at the price of its grant, releases what it held and, if allowed,
  * reserves anew (G-37…G-50). *answer and *n_charges of charges (room for GY_PARTS_MAX) are filled;
  * the account is changed. */
@@ -51,6 +61,12 @@ void gy_service_charge(const struct gy_charging *charging, const struct gy_servi
 
 /* usage.c: drains what was used from the grant's sources and pays for it. */
 void gy_usage_charge(struct gy_servicing *s);
+
+/* Pays for units at today's tariff, free ones first. */
+void gy_usage_pay(struct gy_servicing *s, int64_t units);
+
+/* Debits an amount of money as it is (CC-Money); negative: credits it. */
+void gy_usage_pay_money(struct gy_servicing *s, int64_t micros);
 
 /* grant.c: sizes the next grant and holds what it may cost. */
 void gy_grant(struct gy_servicing *s);

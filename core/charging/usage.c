@@ -173,9 +173,8 @@ static void charge_by_row(struct gy_servicing *s)
 	gy_reservation_release(s->c->account, s->row);
 }
 
-static void charge_by_tariff(struct gy_servicing *s)
+void gy_usage_pay(struct gy_servicing *s, int64_t units)
 {
-	int64_t units = units_used(s, s->tariff.unit).units[0];
 	int64_t free = units < s->tariff.free_units ? units : s->tariff.free_units;
 
 	s->charges[0].unit = s->tariff.unit;
@@ -187,6 +186,18 @@ static void charge_by_tariff(struct gy_servicing *s)
 	s->charges[0].carry = s->carry;
 }
 
+void gy_usage_pay_money(struct gy_servicing *s, int64_t micros)
+{
+	struct gy_charge *charge = &s->charges[0];
+
+	s->c->account->balance -= micros;
+	charge->unit = GY_UNIT_MONEY;
+	charge->used = micros > 0 ? micros : -micros;
+	charge->debit = micros;
+	charge->debit_rate = (struct gy_rate){ 1, 1 };
+	charge->from = GY_FROM_MONEY;
+}
+
 void gy_usage_charge(struct gy_servicing *s)
 {
 	struct gy_charge *own = &s->charges[0];
@@ -194,7 +205,7 @@ void gy_usage_charge(struct gy_servicing *s)
 	if (s->row != NULL) {
 		charge_by_row(s);
 	} else if (s->tariff_rc == GY_OK && s->tariff.kind != GY_RULE_FORBIDDEN) {
-		charge_by_tariff(s);
+		gy_usage_pay(s, units_used(s, s->tariff.unit).units[0]);
 	} else {
 		own->unit = unit_reported(s->service);
 		own->used = units_used(s, own->unit).units[0];

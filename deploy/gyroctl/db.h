@@ -14,7 +14,8 @@ struct gy_rows {
 	int affected; /* rows changed, of INSERT, UPDATE, DELETE */
 };
 
-/* Connects; sets UTC, ISO dates and a lock timeout, so that nothing waits forever. */
+/* Connects; sets UTC, ISO dates, a lock timeout, so that nothing waits forever, and no JIT, which
+ * takes seconds for plans that run for milliseconds. */
 bool gy_db_connect(struct gy_ctl *ctl);
 
 /* The version of the schema in the database, 0 if there is none; -1 on failure. */

@@ -98,37 +98,42 @@ static bool show_identities(struct gy_ctl *ctl, const char *id)
 	return rows != NULL;
 }
 
-static enum gy_exit show(struct gy_ctl *ctl, const struct gy_args *args)
+/* The subscriber's own fields; its account's number, or NULL after an error. */
+static const char *show_subscriber(struct gy_ctl *ctl, const char *id)
 {
-	struct gy_rows *rows;
-	const char *id;
-
-	if (!gy_pick_subscriber(ctl, args, 0, false, &id))
-		return ctl->status;
-	rows = gy_db_query(
+	struct gy_rows *rows = gy_db_query(
 		ctl,
 		"SELECT s.subscriber_id, s.state, t.code AS tariff, s.created, s.account_id,"
 		" a.state AS account_state, a.currency, a.balance, a.reserved, a.credit_limit,"
-		" a.balance + a.credit_limit - a.reserved AS available, a.valid_until AS "
-		"account_valid_until"
+		" a.balance + a.credit_limit - a.reserved AS available,"
+		" a.valid_until AS account_valid_until"
 		" FROM gyro.subscriber s JOIN gyro.account a USING (account_id, group_id)"
 		" JOIN gyro.specific_tariff t USING (tariff_id) WHERE s.subscriber_id = $1",
 		id);
+
 	if (!rows)
-		return ctl->status;
-	if (rows->n == 0)
-		return gy_fail(ctl, GY_EXIT_FAILED, "subscriber %s is gone", id);
+		return NULL;
+	if (rows->n == 0) {
+		gy_fail(ctl, GY_EXIT_FAILED, "subscriber %s is gone", id);
+		return NULL;
+	}
 	gy_out_fields(ctl, NULL, subscriber_columns, rows, 0);
+	return gy_rows_get(rows, 0, "account_id");
+}
+
+static enum gy_exit show(struct gy_ctl *ctl, const struct gy_args *args)
+{
+	const char *id, *account;
+
+	if (!gy_pick_subscriber(ctl, args, 0, false, &id) || !(account = show_subscriber(ctl, id)))
+		return ctl->status;
 	if (!show_identities(ctl, id) ||
 	    !gy_show_sessions(
 		    ctl, "sessions",
-		    &(struct gy_session_filter){ .account = gy_rows_get(rows, 0, "account_id"),
-						 .subscriber = id }) ||
-	    !gy_show_records(
-		    ctl, "records",
-		    &(struct gy_record_filter){ .account = gy_rows_get(rows, 0, "account_id"),
-						.subscriber = id,
-						.limit = "10" }))
+		    &(struct gy_session_filter){ .account = account, .subscriber = id }) ||
+	    !gy_show_records(ctl, "records",
+			     &(struct gy_record_filter){
+				     .account = account, .subscriber = id, .limit = "10" }))
 		return ctl->status;
 	return GY_EXIT_OK;
 }
@@ -185,6 +190,31 @@ static enum gy_exit add(struct gy_ctl *ctl, const struct gy_args *args)
 	gy_out_say(ctl, "subscriber %s added with %d identit%s", id, n, n == 1 ? "y" : "ies");
 	gy_out_member(ctl, "subscriber_id", json_integer(strtoll(id, NULL, 10)));
 	return GY_EXIT_OK;
+}
+
+static enum gy_exit change(struct gy_ctl *ctl, const struct gy_args *args)
+{
+	const char *account = gy_args_flag(args, "account"), *tariff = gy_args_flag(args, "tariff"),
+		   *id;
+	struct gy_rows *rows;
+
+	if (!account && !tariff)
+		return gy_fail(ctl, GY_EXIT_USAGE, "change what? --account or --tariff");
+	if (account && !(account = gy_pick_number(ctl, "account", account)))
+		return ctl->status;
+	if (!gy_pick_subscriber(ctl, args, 0, false, &id))
+		return ctl->status;
+	rows = gy_db_query(
+		ctl,
+		"SELECT gyro.subscriber_put(s.subscriber_id, coalesce($2, s.account_id),"
+		" coalesce($3, t.code), NULL) FROM gyro.subscriber s"
+		" JOIN gyro.specific_tariff t USING (tariff_id) WHERE s.subscriber_id = $1",
+		id, account, tariff);
+	if (!rows)
+		return ctl->status;
+	if (rows->n != 1)
+		return gy_fail(ctl, GY_EXIT_FAILED, "subscriber %s is gone", id);
+	return show_subscriber(ctl, id) ? GY_EXIT_OK : ctl->status;
 }
 
 static enum gy_exit set_state(struct gy_ctl *ctl, const struct gy_args *args, int state)
@@ -276,6 +306,13 @@ static const struct gy_flag add_flags[] = {
 	GY_FLAGS_END,
 };
 
+static const struct gy_flag change_flags[] = {
+	{ "account", "ACCOUNT", "the account that pays from now on" },
+	{ "tariff", "CODE", "the specific tariff code from now on" },
+	GY_IDENTITY_FLAGS,
+	GY_FLAGS_END,
+};
+
 const struct gy_command gy_subscriber_commands[] = {
 	{ "subscriber list", "", 0, 0, "Lists subscribers with their balances", NULL,
 	  "  gyroctl subscriber list\n  gyroctl subscriber list --state barred --limit 0 --json",
@@ -287,6 +324,10 @@ const struct gy_command gy_subscriber_commands[] = {
 	{ "subscriber add", "SUBSCRIBER", 1, 1, "Adds a subscriber to an account", NULL,
 	  "  gyroctl subscriber add 12 --account 5 --tariff standard --imsi 460001000000012",
 	  GY_NEEDS_SCHEMA, add_flags, add },
+	{ "subscriber change", "[SUBSCRIBER]", 0, 1, "Gives a subscriber another tariff or account",
+	  "Grants that are out keep their price. A subscriber with open sessions keeps its "
+	  "account.",
+	  "  gyroctl subscriber change 12 --tariff gold", GY_NEEDS_SCHEMA, change_flags, change },
 	{ "subscriber bar", "[SUBSCRIBER]", 0, 1, "Bars a subscriber: further requests are refused",
 	  NULL, "  gyroctl subscriber bar 12", GY_NEEDS_SCHEMA, identity_flags, bar },
 	{ "subscriber unbar", "[SUBSCRIBER]", 0, 1,

@@ -3,10 +3,12 @@
 Everything lives in one temporary directory and listens on free ports of loopback; leaving the Lab
 stops all of it, by process id.
 """
+import collections
 import contextlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -128,6 +130,24 @@ class Lab:
             raise Failure(str(error)) from error
         self.conninfo = self.postgres.conninfo()
 
+    def postgres_errors(self):
+        """How often which error stands in the server's log."""
+        texts = re.findall(r'(?:ERROR|FATAL|PANIC):  (.*)', pathlib.Path(self.postgres.log).read_text(errors='replace'))
+        return dict(collections.Counter(texts))
+
+    @staticmethod
+    def wait_for_quiet(seconds):
+        """Until less than a tenth of a core is busy for a second, or so long."""
+        def busy():
+            fields = [int(f) for f in pathlib.Path('/proc/stat').read_text().split('\n', 1)[0].split()[1:9]]
+            return (sum(fields) - fields[3] - fields[4]) / os.sysconf('SC_CLK_TCK')
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            before = busy()
+            time.sleep(1)
+            if busy() - before < 0.1:
+                return
+
     @staticmethod
     def memory_mb():
         return os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') // 1048576
@@ -140,17 +160,9 @@ class Lab:
             raise Failure(f'{text[:200]}: {error}') from error
 
     def migrate(self):
-        gyroctl = self.build / 'bin' / 'gyroctl'
-        if gyroctl.exists():
-            run([gyroctl, '--database', self.conninfo, 'migrate'])
-            run([gyroctl, '--database', self.conninfo, 'apply', '-f', HERE / 'catalogue.yaml'])
-            return
-        files = sorted((ROOT / 'core/store/schema').glob('[0-9]*.sql'))
-        for file in [*files, HERE / 'catalogue.sql']:
-            self.sql(f'BEGIN;\n{file.read_text()}\nCOMMIT;')
-        for file in files:
-            number, name = file.stem.split('_', 1)
-            self.sql(f"INSERT INTO gyro.schema_version (version, name) VALUES ({int(number)}, '{name}')")
+        gyroctl = [self.binary('gyroctl'), '--database', self.conninfo]
+        run([*gyroctl, 'migrate'])
+        run([*gyroctl, 'apply', '-f', HERE / 'catalogue.yaml'])
 
     def seed(self, accounts, sessions):
         run([self.binary('gyro-bench-seed'), '--database', self.conninfo, '--accounts', accounts,
@@ -202,7 +214,7 @@ class Lab:
     # --- load ---
 
     def load(self, port, *options, pids=(), allow_wrong=False, progress=False):
-        command = [self.binary('gyro-load'), '--connect', f'127.0.0.1:{port}', '--realm', REALM, '--json', *options]
+        command = [self.binary('gyro-sim'), 'load', '--connect', f'127.0.0.1:{port}', '--realm', REALM, '--json', *options]
         if pids:
             command += ['--pid', ','.join(f'{name}={pid}' for name, pid in pids)]
         if progress:
@@ -210,7 +222,7 @@ class Lab:
         done = subprocess.run([str(c) for c in command], text=True, stdout=subprocess.PIPE,
                               stderr=None if progress else subprocess.PIPE)
         if done.returncode == 2 or (done.returncode != 0 and not allow_wrong):
-            raise Failure(f'gyro-load: exit {done.returncode}\n{done.stderr or ""}{done.stdout}')
+            raise Failure(f'gyro-sim load: exit {done.returncode}\n{done.stderr or ""}{done.stdout}')
         return json.loads(done.stdout)
 
     def audit(self):

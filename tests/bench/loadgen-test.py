@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """The load generator against a server that does one thing wrong at a time: each must be noticed, and nothing else.
 
-loadgen-test.py GYRO-LOAD
+loadgen-test.py GYRO-SIM
 """
 import json
 import pathlib
@@ -12,13 +12,13 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / 'lib'))
 from peer import Peer  # noqa: E402
 from tap import Tap  # noqa: E402
 
-LOAD = sys.argv[1]
+SIM = sys.argv[1]
 tap = Tap()
 
 
 def load(peer, *options, seconds=60):
     """(exit status, result or None, standard error)"""
-    command = [LOAD, '--connect', f'127.0.0.1:{peer.port}', '--json', '--warmup', '0', '--sessions', '40', '--window', '8',
+    command = [SIM, 'load', '--connect', f'127.0.0.1:{peer.port}', '--json', '--warmup', '0', '--sessions', '40', '--window', '8',
                '--mode', 'full', *options]
     done = subprocess.run(command, capture_output=True, text=True, timeout=seconds)
     return done.returncode, json.loads(done.stdout) if done.stdout.startswith('{') else None, done.stderr
@@ -156,6 +156,15 @@ def test_open_loop():
     tap.ok(status == 0 and 850 <= result['answered'] <= 1150, 'random gaps give the same rate', result['answered'])
 
 
+def test_in_turn():
+    with Peer() as peer:
+        status, result, _ = load(peer, '--mode', 'update', '--in-turn', '--requests', '40', '--leave-open')
+    counts = {}
+    for request in peer.requests:
+        counts[request.session] = counts.get(request.session, 0) + 1
+    tap.ok(status == 0 and set(counts.values()) == {2} and len(counts) == 40, 'in turn: each session opened, and used once', counts)
+
+
 def test_refusals():
     with Peer(cea=3010) as peer:
         status, _, err = load(peer)
@@ -166,9 +175,10 @@ def test_refusals():
                           ('a number that is none', ['--rate', 'fast']), ('a mode that is none', ['--mode', 'some'])):
         with Peer() as peer:
             status, _, err = load(peer, *options)
-        tap.ok(status == 2 and err.startswith(('load: ', LOAD)), f'refused: {name}', f'{status} {err}')
+        tap.ok(status == 2 and err.startswith(('load: ', SIM)), f'refused: {name}', f'{status} {err}')
 
 
-for test in (test_right, test_faults, test_codes, test_silence, test_reset, test_duplicates, test_open_loop, test_refusals):
+for test in (test_right, test_faults, test_codes, test_silence, test_reset, test_duplicates, test_open_loop,
+             test_in_turn, test_refusals):
     test()
 tap.done()

@@ -281,6 +281,14 @@ static bool service_conforms(struct look *l, struct avp *asked, struct avp *give
 	return grant_conforms(l, given, group);
 }
 
+/* Events that only ask are answered as a whole (G-76, G-77). */
+static bool is_question(struct look *l)
+{
+	return count(l->reply, IETF, GY_AVP_CHECK_BALANCE_RESULT) > 0 ||
+	       (count(l->reply, IETF, GY_AVP_COST_INFORMATION) > 0 &&
+		!next_service(gy_avp_first(l->reply)));
+}
+
 static bool services_conform(struct look *l)
 {
 	struct avp *given = next_service(gy_avp_first(l->reply));
@@ -290,6 +298,8 @@ static bool services_conform(struct look *l)
 		return given ? fault(l, "services in an answer that says %lld (G-32)",
 				     (long long)l->code)
 			     : true;
+	if (is_question(l))
+		return true;
 	while (asked && given) {
 		if (!service_conforms(l, asked, given))
 			return false;

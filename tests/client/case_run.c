@@ -8,7 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <talloc.h>
+#include <unistd.h>
 
 #include "tests/client/case_store.h"
 #include "tests/client/commands.h"
@@ -281,9 +283,28 @@ static void sweep_step(struct runner *r)
 		     (long long)(SWEEP_LIMIT_US / 1000000));
 }
 
+/* Goodbyes of the node are answered meanwhile: it waits for that. */
+static int run_command(struct runner *r, const char *command)
+{
+	int status = -1;
+	pid_t child;
+
+	fflush(stdout);
+	child = fork();
+	if (child == 0) {
+		execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+		_exit(127);
+	}
+	if (child < 0)
+		return -1;
+	while (waitpid(child, &status, WNOHANG) == 0)
+		wait_us(r, 20000);
+	return status;
+}
+
 static void restart_step(struct runner *r)
 {
-	int status = system(r->restart);
+	int status = run_command(r, r->restart);
 
 	if (status != 0) {
 		fail(r, "'%s' ended with status %d", r->restart, status);

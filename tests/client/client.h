@@ -112,7 +112,10 @@ const struct gy_client_counts *gy_client_counts(const struct gy_client *client);
 /* The last fault that made malformed or different grow; "" if there was none. */
 const char *gy_client_fault(const struct gy_client *client);
 
-/* Tells the outcome of all that is open (unknown), parts from all nodes, frees everything. */
+/* What is still open becomes unknown, and is told; nothing is pending afterwards. */
+void gy_client_give_up(struct gy_client *client);
+
+/* The same, then parts from all nodes and frees everything. */
 void gy_client_close(struct gy_client *client);
 
 /* A small generator of numbers for all that happens at random here: seeded, repeatable. */

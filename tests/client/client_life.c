@@ -228,7 +228,7 @@ static bool all_closed(const struct gy_client *client)
 	return true;
 }
 
-void gy_client_close(struct gy_client *client)
+void gy_client_give_up(struct gy_client *client)
 {
 	client->closing = true;
 	while (client->first) {
@@ -237,6 +237,12 @@ void gy_client_close(struct gy_client *client)
 		gy_exchange_free(client, client->first);
 	}
 	memset(client->slots, 0, SLOTS * sizeof(*client->slots));
+	client->awaited = 0;
+}
+
+void gy_client_close(struct gy_client *client)
+{
+	gy_client_give_up(client);
 	for (unsigned i = 0; i < client->n_nodes; i++)
 		gy_connection_part(client->nodes[i].connection);
 	while (!all_closed(client)) /* each gives up by itself, after seconds */

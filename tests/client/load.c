@@ -127,6 +127,8 @@ static void begin_sending(struct load *load)
 
 static void enter(struct load *load, enum load_phase phase, int64_t now)
 {
+	bool sending = load->phase == LOAD_PHASE_WARMUP;
+
 	load->phase = phase;
 	switch (phase) {
 	case LOAD_PHASE_OPENING:
@@ -144,6 +146,10 @@ static void enter(struct load *load, enum load_phase phase, int64_t now)
 		load_cpu_read(&load->options, &load->cpu_start);
 		load->start_ns = load_now_ns();
 		load->phase_end_ns = load->start_ns + (int64_t)(load->options.seconds * 1e9);
+		if (sending)
+			break;
+		load->next_due_ns = load->start_ns;
+		begin_sending(load);
 		break;
 	case LOAD_PHASE_DRAIN:
 		load->end_ns = load_now_ns();
@@ -181,6 +187,7 @@ static void step_phase(struct load *load, int64_t now)
 {
 	const struct load_options *options = &load->options;
 	bool over = now >= load->phase_end_ns, idle = load_in_flight(load) == 0;
+	enum load_phase loaded = options->warmup > 0 ? LOAD_PHASE_WARMUP : LOAD_PHASE_MEASURE;
 
 	switch (load->phase) {
 	case LOAD_PHASE_CONNECT:
@@ -188,12 +195,12 @@ static void step_phase(struct load *load, int64_t now)
 			enter(load,
 			      options->mode == LOAD_UPDATE && !options->preloaded
 				      ? LOAD_PHASE_OPENING
-				      : LOAD_PHASE_WARMUP,
+				      : loaded,
 			      now);
 		break;
 	case LOAD_PHASE_OPENING:
 		if (over || (idle && cursors_at_end(load)))
-			enter(load, LOAD_PHASE_WARMUP, now);
+			enter(load, loaded, now);
 		break;
 	case LOAD_PHASE_WARMUP:
 		if (over)
@@ -319,8 +326,6 @@ int gyro_sim_load(int argc, char **argv)
 		return 2;
 	if (help)
 		return 0;
-	if (!load_dictionary(load.options.dictionary))
-		return 2;
 	if (!start(&load)) {
 		fprintf(stderr, "load: can't start: out of memory or descriptors\n");
 		return 2;

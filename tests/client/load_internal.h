@@ -36,6 +36,7 @@ struct load_options {
 	uint64_t subscribers, subscriber_step;
 	enum load_mode mode;
 	bool preloaded;   /* the sessions are open in the database already */
+	bool in_turn;     /* each session once before any again */
 	bool leave_open;  /* don't close own sessions at the end */
 	unsigned updates; /* CCR-U per session in LOAD_FULL */
 	uint32_t number_first;
@@ -43,8 +44,7 @@ struct load_options {
 	uint64_t requests; /* stop after so many; 0: by time */
 	double duplicates; /* percent */
 	uint64_t use_octets;
-	const char *origin_host; /* '#' stands for the connection's number */
-	const char *dictionary;
+	const char *origin_host;       /* '#' stands for the connection's number */
 	struct load_identity identity; /* but for origin_host */
 	struct load_pid pids[LOAD_PIDS_MAX];
 	unsigned n_pids;
@@ -143,7 +143,7 @@ struct load_peer {
 	uint32_t *free_slots;
 	unsigned n_slots, n_free, slot_bits;
 	uint32_t sequence;
-	uint64_t cursor; /* opening and closing: next session to look at */
+	uint64_t cursor; /* opening, closing, in turn: next session to look at */
 };
 
 enum load_phase {

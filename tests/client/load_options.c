@@ -37,6 +37,7 @@ static const char usage_text[] =
 	"  --session-first K         the first one's number (0)\n"
 	"  --preloaded               they are open in the database already (tests/bench/seed)\n"
 	"  --number-first N          CC-Request-Number to go on with, of preloaded sessions (1)\n"
+	"  --in-turn                 each session once before any again, instead of at random\n"
 	"  --leave-open              don't end own sessions with CCR-T when all is done\n"
 	"  --updates N               mode full: CCR-Us per session (8)\n"
 	"  --subscribers N           sessions belong to N subscribers (--session-first + "
@@ -57,7 +58,6 @@ static const char usage_text[] =
 	"  --pid [NAME=]PID[,...]    CPU time per request of these processes and their children\n"
 	"  --progress                a line each second\n"
 	"  --json                    the result as JSON\n"
-	"  --dictionary FILE         dict_gyro.fdx (../lib beside this program)\n"
 	"  --seed N                  repeats the random choices\n"
 	"\n"
 	"Exit status: 0 all answers right, 1 some wrong or missing, 2 could not run.\n"
@@ -81,6 +81,7 @@ enum {
 	OPT_SESSION_FIRST,
 	OPT_PRELOADED,
 	OPT_NUMBER_FIRST,
+	OPT_IN_TURN,
 	OPT_LEAVE_OPEN,
 	OPT_UPDATES,
 	OPT_SUBSCRIBERS,
@@ -95,7 +96,6 @@ enum {
 	OPT_PID,
 	OPT_PROGRESS,
 	OPT_JSON,
-	OPT_DICTIONARY,
 	OPT_SEED,
 	OPT_HELP,
 };
@@ -118,6 +118,7 @@ static const struct option long_options[] = {
 	{ "session-first", required_argument, NULL, OPT_SESSION_FIRST },
 	{ "preloaded", no_argument, NULL, OPT_PRELOADED },
 	{ "number-first", required_argument, NULL, OPT_NUMBER_FIRST },
+	{ "in-turn", no_argument, NULL, OPT_IN_TURN },
 	{ "leave-open", no_argument, NULL, OPT_LEAVE_OPEN },
 	{ "updates", required_argument, NULL, OPT_UPDATES },
 	{ "subscribers", required_argument, NULL, OPT_SUBSCRIBERS },
@@ -132,7 +133,6 @@ static const struct option long_options[] = {
 	{ "pid", required_argument, NULL, OPT_PID },
 	{ "progress", no_argument, NULL, OPT_PROGRESS },
 	{ "json", no_argument, NULL, OPT_JSON },
-	{ "dictionary", required_argument, NULL, OPT_DICTIONARY },
 	{ "seed", required_argument, NULL, OPT_SEED },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ NULL, 0, NULL, 0 },
@@ -237,6 +237,9 @@ static bool read_content(struct load_options *options, int option, char *text)
 	case OPT_PRELOADED:
 		options->preloaded = true;
 		break;
+	case OPT_IN_TURN:
+		options->in_turn = true;
+		break;
 	case OPT_LEAVE_OPEN:
 		options->leave_open = true;
 		break;
@@ -266,9 +269,6 @@ static bool read_content(struct load_options *options, int option, char *text)
 		break;
 	case OPT_JSON:
 		options->json = true;
-		break;
-	case OPT_DICTIONARY:
-		options->dictionary = text;
 		break;
 	default:
 		return false;

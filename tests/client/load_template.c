@@ -1,66 +1,18 @@
 /* See load_template.h. */
 #include "tests/client/load_template.h"
 
-#include <dlfcn.h>
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <freeDiameter/freeDiameter-host.h>
 #include <freeDiameter/libfdcore.h>
 
 #include "dict/gy_avp_table.h"
 #include "extensions/app_gyro/wire.h"
+#include "tests/client/dictionary.h"
 #include "tests/client/load_names.h"
-
-/* --- the dictionary ------------------------------------------------------------------------ */
-
-static bool beside_program(char *path, size_t size)
-{
-	char program[PATH_MAX];
-	ssize_t n = readlink("/proc/self/exe", program, sizeof(program) - 1);
-	char *slash;
-
-	if (n <= 0)
-		return false;
-	program[n] = '\0';
-	slash = strrchr(program, '/');
-	if (slash == NULL)
-		return false;
-	*slash = '\0';
-	return (size_t)snprintf(path, size, "%s/../lib/dict_gyro.fdx", program) < size;
-}
-
-bool load_dictionary(const char *dictionary)
-{
-	char path[PATH_MAX + 32];
-	int (*init)(int, int, char *);
-	void *handle;
-
-	if (dictionary == NULL && !beside_program(path, sizeof(path)))
-		return false;
-	if (dictionary != NULL)
-		snprintf(path, sizeof(path), "%s", dictionary);
-	fd_g_debug_lvl = FD_LOG_ERROR;
-	if (fd_core_initialize() != 0) {
-		fprintf(stderr, "load: libfdcore does not initialise\n");
-		return false;
-	}
-	handle = dlopen(path, RTLD_NOW | RTLD_GLOBAL);
-	if (handle == NULL) {
-		fprintf(stderr, "load: %s\n", dlerror());
-		return false;
-	}
-	*(void **)&init = dlsym(handle, "fd_ext_init");
-	if (init == NULL || init(FD_PROJECT_VERSION_MAJOR, FD_PROJECT_VERSION_MINOR, NULL) != 0) {
-		fprintf(stderr, "load: %s is no dictionary for this libfdproto\n", path);
-		return false;
-	}
-	return true;
-}
 
 /* --- building messages: any failure is a fault of this file or of the dictionary ------------- */
 
@@ -74,13 +26,10 @@ static void check(int rc, const char *what, uint32_t code)
 
 static struct avp *add(msg_or_avp *parent, uint32_t vendor, uint32_t code)
 {
-	struct dict_avp_request what = { vendor, code, NULL };
-	struct dict_object *model = NULL;
+	struct dict_object *model = gy_dictionary_avp(vendor, code);
 	struct avp *avp = NULL;
 
-	check(fd_dict_search(fd_g_config->cnf_dict, DICT_AVP, AVP_BY_CODE_AND_VENDOR, &what, &model,
-			     ENOENT),
-	      "no AVP", code);
+	check(model ? 0 : ENOENT, "no AVP", code);
 	check(fd_msg_avp_new(model, 0, &avp), "AVP", code);
 	check(fd_msg_avp_add(parent, MSG_BRW_LAST_CHILD, avp), "AVP", code);
 	return avp;
@@ -126,8 +75,7 @@ static struct msg *message(const char *command, uint32_t application)
 	struct msg_hdr *header = NULL;
 	struct msg *msg = NULL;
 
-	check(fd_dict_search(fd_g_config->cnf_dict, DICT_COMMAND, CMD_BY_NAME, command, &model,
-			     ENOENT),
+	check(fd_dict_search(gy_dictionary(), DICT_COMMAND, CMD_BY_NAME, command, &model, ENOENT),
 	      command, 0);
 	check(fd_msg_new(model, 0, &msg), command, 0);
 	check(fd_msg_hdr(msg, &header), command, 0);

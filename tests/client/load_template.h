@@ -1,4 +1,5 @@
-/* The messages a load sends: encoded once by libfdproto, then copied and patched.
+/* The messages a load sends: encoded once by libfdproto (gy_dictionary_load comes first), then
+ * copied and patched.
  *
  * Only what differs from request to request is patched, and all of it has a fixed size. */
 #ifndef GYRO_LOAD_TEMPLATE_H
@@ -39,10 +40,6 @@ struct load_fill {
 	uint64_t session, subscriber, used_octets;
 	bool retransmitted;
 };
-
-/* Makes libfdproto and the dictionary ready; once per process. dictionary is the path of
- * dict_gyro.fdx, NULL: beside this program (../lib). False after saying why on standard error. */
-bool load_dictionary(const char *dictionary);
 
 /* Encodes all messages for a connection; what libfdproto refuses ends the program. */
 void load_templates_make(struct load_templates *templates, const struct load_identity *identity);

@@ -20,6 +20,8 @@
 #define PROBES       64 /* sessions looked at before giving up on finding an idle one */
 #define ATTEMPTS_MAX 4
 
+#define SCATTER 1000003u /* a prime, and no divisor of any likely number of sessions */
+
 /* --- slots ----------------------------------------------------------------------------------- */
 
 static struct load_slot *take_slot(struct load_peer *peer)
@@ -186,10 +188,12 @@ static bool pick_next(struct load *load, struct load_peer *peer, uint64_t *index
 	return false;
 }
 
-static bool pick_random(struct load *load, struct load_peer *peer, uint64_t *index)
+/* An idle session, at random or each once in scattered order. */
+static bool pick_idle(struct load *load, struct load_peer *peer, uint64_t *index)
 {
-	uint64_t n = sessions_of(load, peer), k = load_random(load) % n;
+	uint64_t n = sessions_of(load, peer), k;
 
+	k = (load->options.in_turn ? peer->cursor++ * SCATTER : load_random(load)) % n;
 	for (unsigned probe = 0; probe < PROBES; probe++, k = k + 1 < n ? k + 1 : 0) {
 		*index = k * load->options.connections + peer->index;
 		if (!load->sessions[*index].in_flight && !load->sessions[*index].dead)
@@ -214,7 +218,7 @@ void load_refill(struct load *load, struct load_peer *peer)
 	if (!ordered && !closed_loop)
 		return;
 	while (in_flight(peer) < load->options.window && !enough(load)) {
-		if (ordered ? !pick_next(load, peer, &index) : !pick_random(load, peer, &index))
+		if (ordered ? !pick_next(load, peer, &index) : !pick_idle(load, peer, &index))
 			return;
 		if (!send_request(load, peer, index, load_now_ns()))
 			return;
@@ -232,7 +236,7 @@ bool load_send_one(struct load *load, int64_t intended_ns)
 	for (unsigned i = 0; i < n; i++) {
 		struct load_peer *peer = &load->peers[(first + i) % n];
 
-		if (peer->state == LOAD_OPEN && pick_random(load, peer, &index) &&
+		if (peer->state == LOAD_OPEN && pick_idle(load, peer, &index) &&
 		    send_request(load, peer, index, intended_ns))
 			return true;
 	}

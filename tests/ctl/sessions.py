@@ -10,7 +10,7 @@ import sys
 import time
 
 from ctl import FIXTURE, Ctl, refused
-from postgres import Postgres
+from postgres import Postgres, binary
 from tap import Tap
 
 DRIVE = sys.argv[3]
@@ -113,6 +113,7 @@ def people(tap, ctl):
     shown = ctl.json('account', 'show', 1)
     tap.equal((shown['open_sessions'], len(shown['sessions']), len(shown['records'])), (1, 2, 4), 'account show')
     refused(tap, ctl.run('subscriber', 'delete', 1), 1, ['open sessions', 'release them first'], 'not deleted while it has sessions')
+    refused(tap, ctl.run('subscriber', 'change', 1, '--account', 3), 1, ['open sessions', 'release them first'], 'nor moved')
 
 
 def status(tap, pg, ctl):
@@ -167,7 +168,7 @@ def audit(tap, pg, ctl):
 
 def lost(tap, pg, ctl):
     """The server goes down while a command waits in it."""
-    blocker = subprocess.Popen(['psql', '-qX', pg.conninfo(), '-c', 'BEGIN', '-c', 'LOCK gyro.account', '-c', 'SELECT pg_sleep(60)'],
+    blocker = subprocess.Popen([binary('psql'), '-qX', pg.conninfo(), '-c', 'BEGIN', '-c', 'LOCK gyro.account', '-c', 'SELECT pg_sleep(60)'],
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         end = time.monotonic() + 20
