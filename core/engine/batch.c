@@ -34,7 +34,8 @@ struct work {
 	bool fresh;      /* read in this batch, not from the cache */
 	bool by_session; /* found through the session, not through identities */
 	struct gy_locked *locked;
-	bool session_known; /* CCR-I, CCR-E: the index has its Session-Id */
+	bool indexed;       /* CCR-I, CCR-E: the index has its Session-Id */
+	bool session_known; /* and so it has, or will have by an earlier request of this batch */
 	struct gy_history history;
 	struct gy_plan plan;
 	unsigned first_lookup, n_lookups;
@@ -381,7 +382,7 @@ static enum gy_rc lock_accounts(struct batch *b)
 	n_keys = 0;
 	for (unsigned i = 0; rc == GY_OK && i < b->n; i++)
 		if (b->work[i].fate == UNDECIDED && opens(&b->work[i].request->ccr))
-			b->work[i].session_known = known[n_keys++];
+			b->work[i].indexed = b->work[i].session_known = known[n_keys++];
 	return rc;
 }
 
@@ -596,7 +597,7 @@ static enum gy_rc apply(struct batch *b)
 		records[n_records++] = &w->plan.record;
 		if (w->plan.opened && !opened_again(b, i))
 			opened[n_opened++] = (struct gy_opened){ &w->request->ccr, &w->plan.record,
-								 w->plan.check_at_us };
+								 w->plan.check_at_us, w->indexed };
 	}
 	return gy_store_apply(b->lane->store, b->locked, b->n_locked, records, n_records, opened,
 			      n_opened);
