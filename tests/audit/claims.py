@@ -19,7 +19,8 @@ class Asked:
 
     def __init__(self, key):
         self.key = key
-        self.contents = {}        # what was sent: services as text: services
+        self.contents = {}        # what was sent, of whom, as text: services
+        self.content_of = {}      # transmission: that text
         self.end_to_end = set()
         self.answers = {}         # transmission: (code, services)
         self.sent = set()         # transmissions: (log, request, attempt)
@@ -61,7 +62,9 @@ def take(asked, log, line):
     if line['event'] == 'sent':
         request.sent.add(transmission)
         request.end_to_end.add(line['end_to_end'])
-        request.contents[json.dumps(line['services'])] = line['services']
+        content = json.dumps([line['services'], line['identities']])
+        request.contents[content] = line['services']
+        request.content_of[transmission] = content
     elif line['event'] == 'answer':
         request.answers[transmission] = (line['code'], line['services'])
     else:
@@ -107,7 +110,7 @@ class Claims:
         self.checked['answers'] += len(request.answers)
         self.checked['copies answered alike'] += max(0, len(said) - 1)
         if len(request.contents) > 1:
-            self.checked['reused numbers, left out'] += 1
+            self.reused(key, request, records)
             return
         services = next(iter(request.contents.values()), [])
         if any(answer != said[0] for answer in said[1:]):
@@ -123,6 +126,14 @@ class Claims:
             self.answered(key, services, *said[0], records)
         elif records and not request.unsettled():
             self.say('I5', key, 'refused each time, and yet there is a record')
+
+    def reused(self, key, request, records):
+        """One number, used for different requests or by different subscribers: each success has its own record."""
+        self.checked['reused numbers'] += 1
+        served = {request.content_of.get(t) for t, (code, _) in request.answers.items() if code == 2001}
+        stored = sum(r.result == 2001 for r in records)
+        if stored != len(served) and not (stored > len(served) and request.unsettled()):
+            self.say('I5', key, f'{len(served)} different requests were answered 2001, {stored} are recorded')
 
     def answered(self, key, services, code, answer, records):
         if code == 2001:

@@ -36,13 +36,16 @@ def statement(name):
 
 
 def prepare(names):
-    return 'DEALLOCATE ALL; ' + '\n'.join(f'PREPARE {name} AS {statement(name)};' for name in names.split())
+    names = ['session_known', *names.split()]
+    return 'DEALLOCATE ALL; ' + '\n'.join(f'PREPARE {name} AS {statement(name)};' for name in names)
 
 
-def lock(words, form):
-    return ('BEGIN; CREATE TEMP TABLE decided (LIKE node.decision INCLUDING IDENTITY) ON COMMIT DROP; '
-            f'CREATE TEMP TABLE held ON COMMIT DROP AS {form.format(ids=words)}; '
-            'ALTER TABLE held ADD changed boolean DEFAULT false; SELECT * FROM node.sees();')
+def hold(ids, form):
+    """A node's first round trip; what it returns is the node's memory until the end of the transaction."""
+    return ('CREATE TEMP TABLE decided (LIKE node.decision INCLUDING IDENTITY) ON COMMIT DROP; '
+            f'CREATE TEMP TABLE held ON COMMIT DROP AS {form.format(ids=ids)}; '
+            'ALTER TABLE held ADD changed boolean DEFAULT false; '
+            'CREATE TEMP TABLE seen ON COMMIT DROP AS EXECUTE session_known(node.sessions()); SELECT * FROM node.sees();')
 
 
 def decide(words):
@@ -52,15 +55,16 @@ def decide(words):
     return f"SELECT node.decide({account}, '{session}', {number}, {digits}, {more[1] if more else 0});"
 
 
-def apply():
+def write():
     """EXECUTE of batch_apply with what the node remembers; its parameters by the names that the statement gives them."""
     text = statement('batch_apply')
-    groups = re.findall(r'unnest\((.*?)\)\s*AS (\w) \((.*?)\)', text, re.S)
+    groups = re.findall(r'unnest\(((?:\s*\$\d+::\w+\[\],?)+)\)\s*AS (\w) \((.*?)\)', text, re.S)
     params = {}
     for casts, alias, names in groups:
-        for (n, kind), name in zip(re.findall(r'\$(\d+)::(\w+)\[\]', casts), re.split(r',\s*', names)):
-            params[int(n)] = parameter(alias + (' index' if 'session_id' in names else ' record' if 'debit' in names else ''),
-                                       kind, name)
+        names = re.split(r',\s*', names.strip())
+        of = 'accounts' if alias == 'i' and 'version' in names else 'opened' if 'session_id' in names else 'decided'
+        for (n, kind), name in zip(re.findall(r'\$(\d+)::(\w+)\[\]', casts), names, strict=True):
+            params[int(n)] = parameter(of, kind, name)
     for n, source in re.findall(r'(\w+) = \(\$(\d+)::bigint\[\]\)', text):
         params[int(source)] = f"node.rows('{n}')"
     charges = int(re.search(r'\(\$(\d+)::bigint\[\]\)\[r\.', text)[1])
@@ -68,22 +72,25 @@ def apply():
     for n in re.findall(r'= \$(\d+)::bigint\)', text):
         params[int(n)] = 'node.expected()'
     assert sorted(params) == list(range(1, len(params) + 1)), f'batch_apply has parameters that are not understood: {params}'
-    return f"EXECUTE batch_apply({', '.join(params[n] for n in sorted(params))}); COMMIT;"
+    return f"EXECUTE batch_apply({', '.join(params[n] for n in sorted(params))});"
 
 
+READ = '''SELECT account_id, group_id, version, profile_version, state, currency, balance, reserved, credit_limit,
+                 valid_until, sessions, reservations, answers, slices, counters
+            FROM gyro.account WHERE account_id = ANY (ARRAY[{ids}])'''
 SHARES = {'s': 'sessions', 'r': 'reservations', 'a': 'answers', 'l': 'slices', 'c': 'counters'}
 OWN = {'group_id': 'account_id', 'gateway_id': '1', 'end_to_end': '1', 'content_hash': '7', 'sub_session': "''::text",
-       'check_at': "opened + interval '2 hours'"}
+       'check_at': "opened + interval '2 hours'", 'catalogue': '1', 'inputs': "''::text"}
 
 
-def parameter(alias, kind, name):
+def parameter(of, kind, name):
     share = re.fullmatch(r'(\w)_(from|to)', name)
-    if alias == 'i':
+    if of == 'accounts':
         return f"node.share('{SHARES[share[1]]}', '{share[2]}')" if share else f"node.numbers('{name}')"
     if share:
         return f"node.share('charges', 'decided', 'no', '{share[2]}')"
     source = OWN.get(name, name).replace("'", "''")
-    return f"node.decisions('{source}', NULL::{kind}[], {'true' if alias.endswith('index') else 'false'})"
+    return f"node.decisions('{source}', NULL::{kind}[], {'true' if of == 'opened' else 'false'})"
 
 
 def expand(text):
@@ -94,13 +101,13 @@ def expand(text):
         name, rest = m[1], (m[2] or '').strip()
         return {
             'prepare': lambda: prepare(rest),
-            'lock': lambda: lock(rest, 'EXECUTE account_lock(ARRAY[{ids}])'),
-            'lock-wait': lambda: lock(rest, 'EXECUTE account_lock_wait(ARRAY[{ids}])'),
-            'read': lambda: lock(rest, 'SELECT account_id, group_id, version, profile_version, state, currency, balance, '
-                                       'reserved, credit_limit, valid_until, sessions, reservations, answers, slices, '
-                                       'counters FROM gyro.account WHERE account_id = ANY (ARRAY[{ids}])'),
+            'lock': lambda: 'BEGIN; ' + hold(rest, 'EXECUTE account_lock(ARRAY[{ids}])'),
+            'lock-wait': lambda: 'BEGIN; ' + hold(rest, 'EXECUTE account_lock_wait(ARRAY[{ids}])'),
+            'hold': lambda: hold(rest, 'EXECUTE account_lock(ARRAY[{ids}])'),
+            'read': lambda: 'BEGIN; ' + hold(rest, READ),
             'decide': lambda: decide(rest),
-            'apply': apply,
+            'write': write,
+            'apply': lambda: write() + ' COMMIT;',
         }[name]()
 
     def step(m):
@@ -161,21 +168,31 @@ def main():
 def one(tap, pg, name, update):
     text = (HERE / f'specs/{name}.spec').read_text(encoding='utf-8')
     spec, words = expand(text)
-    pg.create(name, template='gyro')
-    output, complaint = isolationtester(pg.conninfo(name), spec)
-    output = shorten(output, words)
+    setup, orders = spec[:spec.index('\npermutation')], re.findall(r'^permutation .*$', spec, re.M)
+    used = set(re.findall(r'\w+', ' '.join(orders)))
+    tap.ok(words.keys() <= used, f'{name}: every step is used', sorted(words.keys() - used))
     expected = HERE / f'expected/{name}.out'
+    wanted = permutations(expected.read_text(encoding='utf-8') if expected.exists() and not update else '')
+    pg.create(name, template='gyro')
+    written = []
+    for order in orders:
+        output, complaint = isolationtester(pg.conninfo(name), f'{setup}\n{order}\n')
+        complaint = [line for line in complaint.splitlines() if not line.startswith('unused step name')]
+        ran = permutations(shorten(output, words))
+        if len(ran) != 1 or complaint:
+            tap.ok(False, f'{name}: {order}: runs', '\n'.join(complaint) or output)
+            continue
+        (title, story), = ran.items()
+        written.append(f'starting permutation: {title}\n{story}\n')
+        if not update:
+            diff = difflib.unified_diff(wanted.get(title, '').splitlines(), story.splitlines(), 'expected', 'got', lineterm='')
+            tap.ok(wanted.pop(title, '') == story, f'{name}: {title}', '\n'.join(diff))
+        found, _ = audit.audit(pg.conninfo(name))
+        tap.ok(not found.lines and not pg.query('SELECT * FROM gyro.audit()', name),
+               f'{name}: {title}: both audits find nothing', found.lines)
     if update:
-        expected.write_text(output, encoding='utf-8')
-    wanted = permutations(expected.read_text(encoding='utf-8') if expected.exists() else '')
-    got = permutations(output)
-    tap.ok(got.keys() == wanted.keys() and not complaint, f'{name}: runs', complaint or f'{list(got)} {list(wanted)}')
-    for title, story in wanted.items():
-        diff = difflib.unified_diff(story.splitlines(), got.get(title, '').splitlines(), 'expected', 'got', lineterm='')
-        tap.ok(got.get(title) == story, f'{name}: {title}', '\n'.join(diff))
-    # The state that the last permutation left; each one ends with a step that shows gyro.audit().
-    found, _ = audit.audit(pg.conninfo(name))
-    tap.ok(not found.lines, f'{name}: the auditor finds nothing', found.lines)
+        expected.write_text('\n'.join(written), encoding='utf-8')
+    tap.ok(not wanted, f'{name}: nothing else is expected', list(wanted))
     pg.drop(name)
 
 

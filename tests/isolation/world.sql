@@ -8,6 +8,8 @@ CREATE SCHEMA node;
 -- Keys of the sessions that specs name; filled by the runner.
 CREATE TABLE node.key (name text PRIMARY KEY, session uuid NOT NULL, hi bigint NOT NULL, lo bigint NOT NULL);
 
+CREATE FUNCTION node.sessions() RETURNS uuid[] LANGUAGE sql AS $$ SELECT array_agg(session) FROM node.key $$;
+
 CREATE FUNCTION node.reset() RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     TRUNCATE gyro.record, gyro.session_index, gyro.payment, gyro.subscriber_identity, gyro.subscriber, gyro.account,
@@ -33,12 +35,13 @@ BEGIN
                          FROM generate_series(1, coalesce(array_length(sessions, 1), 0)) n
                          JOIN node.key k ON k.hi = sessions[n][1] AND k.lo = sessions[n][2]))
           FROM held ORDER BY account_id $q$;
+    RETURN QUERY EXECUTE 'SELECT ''the index knows '' || name FROM seen JOIN node.key USING (session) ORDER BY name';
 END $$;
 
 CREATE TABLE node.decision (
     no integer GENERATED ALWAYS AS IDENTITY, at timestamptz, account_id bigint, subscriber_id bigint, session uuid,
     session_id text, opened timestamptz, request_number bigint, debit bigint, balance bigint, reserved bigint,
-    result integer, request_type smallint, flags smallint, charges bigint[], opens boolean
+    result integer, request_type smallint, flags smallint, charges bigint[], opens boolean, known boolean
 );
 
 CREATE FUNCTION node.us(t timestamptz) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
@@ -104,9 +107,9 @@ BEGIN
     EXECUTE 'UPDATE held SET balance = $1, reserved = $2, sessions = $3, reservations = $4, changed = true WHERE account_id = $5'
         USING h.balance, h.reserved, h.sessions, h.reservations, on_account;
     EXECUTE 'INSERT INTO decided (at, account_id, subscriber_id, session, session_id, opened, request_number, debit, balance,
-             reserved, result, request_type, flags, charges, opens)
+             reserved, result, request_type, flags, charges, opens, known)
              SELECT timestamptz ''epoch'' + $1 * interval ''1 microsecond'', $2, $2 + 10, $3, $4,
-                    timestamptz ''epoch'' + $5 * interval ''1 microsecond'', $6, $7, $8, $9, $10, $11, $12, $13, $14'
+                    timestamptz ''epoch'' + $5 * interval ''1 microsecond'', $6, $7, $8, $9, $10, $11, $12, $13, $14, EXISTS (SELECT FROM seen WHERE seen.session = $3)'
         USING now_us, on_account, k.session, name, h.sessions[n][6], number, used, h.balance, h.reserved,
               CASE WHEN ended THEN 5002 ELSE 2001 END, kind::smallint, CASE WHEN ended THEN 4 ELSE 0 END::smallint,
               node.charge(2001, used, grants, CASE WHEN ended THEN 4 ELSE 0 END), kind = 1;
