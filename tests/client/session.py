@@ -131,9 +131,6 @@ def several_nodes(tap, sim, nodes, build_dir):
 
 def asked_by_the_node(tap, sim, nodes):
     """RAR and ASR: a top-up reaches a subscriber at the portal, a bar ends the session."""
-    if nodes.postgres.value("SELECT to_regclass('gyro.outbox') IS NULL") == "t":
-        print("# this node sends no RAR and no ASR")
-        return
     nodes.postgres.query("SELECT gyro.topup(2, 300000, 'before')")
     with subprocess.Popen(sim.words("session", "--imsi", S2, "--rating-group", "60", "--use", "5M", "--hold", "20s"),
                           stdout=subprocess.PIPE, text=True) as session:
