@@ -528,17 +528,23 @@ static enum gy_rc decide_one(struct batch *b, struct work *w)
 	return GY_OK;
 }
 
-/* A Session-Id that an earlier CCR-I of this batch opened is known to the later ones. */
+/* A Session-Id that an earlier CCR-I of this batch opened is known to the later ones: with another
+ * account they see it in the next batch, with the same one even if its row has forgotten it by
+ * then. */
 static void note_opened(struct batch *b, unsigned opener)
 {
 	const struct gy_session_key key = b->work[opener].request->ccr.session;
 
-	for (unsigned i = opener + 1; i < b->n; i++)
-		if (b->work[i].request->ccr.session.hi == key.hi &&
-		    b->work[i].request->ccr.session.lo == key.lo &&
-		    b->work[i].profile.account_id != b->work[opener].profile.account_id &&
-		    b->work[i].fate == UNDECIDED)
-			b->work[i].fate = TRY_AGAIN;
+	for (unsigned i = opener + 1; i < b->n; i++) {
+		struct work *w = &b->work[i];
+
+		if (w->fate != UNDECIDED || w->request->ccr.session.hi != key.hi ||
+		    w->request->ccr.session.lo != key.lo)
+			continue;
+		w->session_known = true;
+		if (w->profile.account_id != b->work[opener].profile.account_id)
+			w->fate = TRY_AGAIN;
+	}
 }
 
 static enum gy_rc decide_all(struct batch *b)
