@@ -165,8 +165,10 @@ static void fill_record(const struct gy_charging *c, gy_time_us opened_us, int64
 		.balance = c->account->balance,
 		.reserved = c->account->reserved,
 		.rc = plan->answer.rc,
+		.catalogue = c->catalogue->version,
 		.n_charges = n,
 		.charges = plan->charges,
+		.inputs = plan->inputs,
 	};
 	for (unsigned i = 0; i < n; i++)
 		plan->record.flags |= plan->charges[i].flags & RECORD_FLAGS;
@@ -174,7 +176,8 @@ static void fill_record(const struct gy_charging *c, gy_time_us opened_us, int64
 }
 
 static struct gy_charging charging(const struct gy_ccr *ccr, const struct gy_view *view,
-				   const struct gy_catalogue *catalogue, gy_time_us now)
+				   const struct gy_catalogue *catalogue, gy_time_us now,
+				   struct gy_plan *plan)
 {
 	const struct gy_service_context *context = gy_context_find(catalogue, ccr->service_context);
 
@@ -198,6 +201,7 @@ static struct gy_charging charging(const struct gy_ccr *ccr, const struct gy_vie
 		.counting = { .dynamic = catalogue->dynamic,
 			      .subscriber_id = view->profile->subscriber_id,
 			      .zone_id = attributes != NULL ? attributes->zone_id : 0 },
+		.inputs = &plan->inputs,
 	};
 }
 
@@ -225,7 +229,7 @@ static bool may_open(const struct gy_ccr *ccr, const struct gy_view *view,
 	} else if (gy_context_find(catalogue, ccr->service_context) == NULL) {
 		gy_answer_refuse(&plan->answer, GY_RATING_FAILED,
 				 "Service-Context-Id is not charged here");
-		name_failed(&plan->answer, SERVICE_CONTEXT_ID, (struct gy_bytes){ NULL, 0 });
+		name_failed(&plan->answer, SERVICE_CONTEXT_ID, ccr->service_context_avp);
 	} else if (open >= GY_ACCOUNT_SESSIONS_MAX) {
 		gy_answer_refuse(&plan->answer, GY_UNABLE_TO_COMPLY,
 				 "too many open sessions on this account");
@@ -235,13 +239,22 @@ static bool may_open(const struct gy_ccr *ccr, const struct gy_view *view,
 	return false;
 }
 
+/* Two sessions of one Session-Id are told apart by this time, also when one transaction holds the
+ * end of the first and the beginning of the second. */
+static gy_time_us opening_time(const struct gy_account *a, int replaces, gy_time_us now)
+{
+	if (replaces >= 0 && a->sessions[replaces].opened_us >= now)
+		return a->sessions[replaces].opened_us + 1;
+	return now;
+}
+
 /* replaces: the ended session of the same Session-Id, -1: none. */
 static void open_session(const struct gy_ccr *ccr, struct gy_view *view,
 			 const struct gy_catalogue *catalogue, gy_time_us now, int replaces,
 			 struct gy_plan *plan)
 {
 	struct gy_account *a = view->account;
-	struct gy_charging c = charging(ccr, view, catalogue, now);
+	struct gy_charging c = charging(ccr, view, catalogue, now, plan);
 	int64_t debit;
 
 	if (!may_open(ccr, view, catalogue, now, plan))
@@ -254,7 +267,7 @@ static void open_session(const struct gy_ccr *ccr, struct gy_view *view,
 		.subscriber_id = view->profile->subscriber_id,
 		.gateway_id = ccr->gateway_id,
 		.state = GY_SESSION_OPEN,
-		.opened_us = now,
+		.opened_us = opening_time(a, replaces, now),
 		.highest = -1,
 		.initial_number = ccr->number,
 		.initial_end_to_end = ccr->end_to_end,
@@ -271,7 +284,7 @@ static void open_session(const struct gy_ccr *ccr, struct gy_view *view,
 	a->sessions[c.session].deadline_us = supervised_until(a, (unsigned)c.session, now);
 	plan->check_at_us = a->sessions[c.session].deadline_us;
 	plan->opened = true;
-	fill_record(&c, now, debit, plan);
+	fill_record(&c, a->sessions[c.session].opened_us, debit, plan);
 	gy_answer_keep(a, (unsigned)c.session, ccr, &plan->answer);
 	if (replaces >= 0)
 		gy_session_remove(a, (unsigned)replaces);
@@ -343,7 +356,7 @@ static void use_session(const struct gy_ccr *ccr, struct gy_view *view,
 {
 	struct gy_account *a = view->account;
 	struct gy_session *s = &a->sessions[session];
-	struct gy_charging c = charging(ccr, view, catalogue, now);
+	struct gy_charging c = charging(ccr, view, catalogue, now, plan);
 	const char *why = NULL;
 	int64_t debit;
 
@@ -375,7 +388,7 @@ static void charge_late(const struct gy_ccr *ccr, struct gy_view *view,
 			const struct gy_catalogue *catalogue, gy_time_us now, int session,
 			gy_time_us opened_us, struct gy_plan *plan)
 {
-	struct gy_charging c = charging(ccr, view, catalogue, now);
+	struct gy_charging c = charging(ccr, view, catalogue, now, plan);
 	int64_t debit;
 
 	c.session = session;
@@ -484,7 +497,7 @@ static void new_event(const struct gy_ccr *ccr, struct gy_view *view,
 		      const struct gy_catalogue *catalogue, gy_time_us now, int found,
 		      struct gy_plan *plan)
 {
-	struct gy_charging c = charging(ccr, view, catalogue, now);
+	struct gy_charging c = charging(ccr, view, catalogue, now, plan);
 	bool indexed = view->history != NULL && view->history->known;
 	int64_t debit;
 
@@ -524,6 +537,7 @@ enum gy_rc gy_charge_decide(const struct gy_ccr *ccr, struct gy_view *view,
 			    struct gy_plan *plan)
 {
 	plan->changed = plan->opened = plan->unmatched = false;
+	plan->inputs.len = 0;
 	switch (ccr->type) {
 	case GY_INITIAL:
 		return decide_initial(ccr, view, catalogue, now, plan);

@@ -152,12 +152,13 @@ static void replay_rows(const struct gy_kept_answer *rows, unsigned n, const str
 	}
 }
 
-static void refuse_reused_number(struct gy_plan *plan)
+static void refuse_reused_number(const struct gy_ccr *ccr, struct gy_plan *plan)
 {
 	gy_answer_refuse(&plan->answer, GY_INVALID_AVP_VALUE,
 			 "CC-Request-Number was used for another request of this session");
 	plan->answer.n_failed = 1;
-	plan->answer.failed[0].code = 415; /* CC-Request-Number */
+	plan->answer.failed[0] = (struct gy_failed_avp){ .code = 415, /* CC-Request-Number */
+							 .avp = ccr->number_avp };
 }
 
 void gy_answer_replay(const struct gy_account *account, unsigned session, const struct gy_ccr *ccr,
@@ -171,7 +172,7 @@ void gy_answer_replay(const struct gy_account *account, unsigned session, const 
 	       is_row_of(&account->answers[(unsigned)first + n], session, ccr))
 		n++;
 	if (account->answers[first].content_hash != ccr->content_hash && !ccr->retransmitted)
-		refuse_reused_number(plan);
+		refuse_reused_number(ccr, plan);
 	else
 		replay_rows(&account->answers[first], n, ccr, catalogue, plan);
 }
@@ -183,7 +184,7 @@ void gy_history_replay(const struct gy_history *history, const struct gy_ccr *cc
 
 	gy_assert(history->found);
 	if (history->content_hash != ccr->content_hash && !ccr->retransmitted) {
-		refuse_reused_number(plan);
+		refuse_reused_number(ccr, plan);
 	} else if (history->n_rows > 0) {
 		replay_rows(history->rows, history->n_rows, ccr, catalogue, plan);
 	} else {

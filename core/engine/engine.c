@@ -82,7 +82,8 @@ void gy_snapshot_release(struct gy_snapshot *snapshot)
 	free(snapshot);
 }
 
-bool gy_snapshot_swap(struct gy_engine *engine, struct gy_catalogue *catalogue)
+bool gy_snapshot_swap(struct gy_engine *engine, struct gy_catalogue *catalogue,
+		      const struct gy_pushed *pushed)
 {
 	struct gy_snapshot *fresh = malloc(sizeof(*fresh)), *old;
 
@@ -91,6 +92,7 @@ bool gy_snapshot_swap(struct gy_engine *engine, struct gy_catalogue *catalogue)
 		return false;
 	}
 	fresh->catalogue = catalogue;
+	fresh->pushed = pushed;
 	atomic_init(&fresh->users, 1);
 	pthread_mutex_lock(&engine->snapshot_lock);
 	old = engine->snapshot;
@@ -281,9 +283,10 @@ static enum gy_rc lane_start(struct gy_engine *engine, struct gy_lane *lane, cha
 static enum gy_rc load_catalogue(struct gy_engine *engine, char *error, size_t error_size)
 {
 	struct gy_catalogue *catalogue;
-	enum gy_rc rc = gy_store_catalogue(engine->lanes[0].store, &catalogue);
+	struct gy_pushed *pushed;
+	enum gy_rc rc = gy_store_catalogue(engine->lanes[0].store, &catalogue, &pushed);
 
-	if (rc == GY_OK && !gy_snapshot_swap(engine, catalogue))
+	if (rc == GY_OK && !gy_snapshot_swap(engine, catalogue, pushed))
 		rc = GY_NO_MEMORY;
 	if (rc != GY_OK)
 		snprintf(error, error_size, "catalogue: %s",

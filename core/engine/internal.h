@@ -12,6 +12,7 @@
 
 struct gy_snapshot {
 	struct gy_catalogue *catalogue;
+	const struct gy_pushed *pushed; /* the catalogue's */
 	_Atomic unsigned users;
 };
 
@@ -29,14 +30,19 @@ struct gy_cache {
 	struct gy_cache_entry *entries;
 	size_t sets;
 	unsigned turn;
+	void *dropped; /* attributes of entries that made way, until the batch ends */
 };
 
 bool gy_cache_init(struct gy_cache *cache, size_t entries);
 void gy_cache_free(struct gy_cache *cache);
 const struct gy_profile *gy_cache_find(const struct gy_cache *cache, struct gy_session_key key);
+/* Takes the profile's attributes: they live until the entry makes way, and then until
+ * gy_cache_sweep. */
 void gy_cache_put(struct gy_cache *cache, struct gy_session_key key,
 		  const struct gy_profile *profile);
 void gy_cache_drop(struct gy_cache *cache, struct gy_session_key key);
+/* Frees attributes that nobody refers to any more: between two batches. */
+void gy_cache_sweep(struct gy_cache *cache);
 
 /* Key of a request's identities, or of its session; *lane_hash is the same for all requests that
  * name the same subscriber first. */
@@ -174,8 +180,9 @@ struct gy_engine {
 
 struct gy_snapshot *gy_snapshot_hold(struct gy_engine *engine);
 void gy_snapshot_release(struct gy_snapshot *snapshot);
-/* Puts a new one in place. Takes the catalogue. */
-bool gy_snapshot_swap(struct gy_engine *engine, struct gy_catalogue *catalogue);
+/* Puts a new one in place. Takes the catalogue, and pushed with it. */
+bool gy_snapshot_swap(struct gy_engine *engine, struct gy_catalogue *catalogue,
+		      const struct gy_pushed *pushed);
 
 __attribute__((format(printf, 3, 4))) void gy_engine_log(struct gy_engine *engine,
 							 enum gy_log_level level,

@@ -28,7 +28,7 @@ struct maintenance {
 	struct gy_engine *engine;
 	struct gy_store *store;
 	int64_t connect_at_ns, sweep_at_ns, catalogue_at_ns, partitions_at_ns;
-	int64_t catalogue_version;
+	int64_t catalogue_version, pushed_version;
 };
 
 void gy_maintenance_wake(struct gy_engine *engine)
@@ -200,26 +200,34 @@ static enum gy_rc unpark(struct maintenance *m)
 /* --- the catalogue
  * ---------------------------------------------------------------------------------- */
 
+/* A catalogue that isn't sound is told, and the one in force stays (S-12). */
 static enum gy_rc refresh_catalogue(struct maintenance *m)
 {
 	struct gy_catalogue *catalogue;
-	int64_t version = 0;
-	enum gy_rc rc = gy_store_catalogue_version(m->store, &version);
+	struct gy_pushed *pushed;
+	int64_t version = 0, pushed_version = 0;
+	enum gy_rc rc = gy_store_catalogue_version(m->store, &version, &pushed_version);
 
 	m->catalogue_at_ns = gy_engine_now_ns() + CATALOGUE_NS;
-	if (rc != GY_OK || version == m->catalogue_version)
+	if (rc != GY_OK || (version == m->catalogue_version && pushed_version == m->pushed_version))
 		return rc;
-	rc = gy_store_catalogue(m->store, &catalogue);
-	if (rc != GY_OK)
+	rc = gy_store_catalogue(m->store, &catalogue, &pushed);
+	if (rc == GY_STORE_REFUSED) {
+		gy_engine_log(m->engine, GY_LOG_ERROR,
+			      "catalogue version %lld is refused, the one before stays: %s",
+			      (long long)version, gy_store_error(m->store));
+		rc = GY_OK;
+	} else if (rc != GY_OK) {
 		return rc;
-	version = catalogue->version;
-	if (!gy_snapshot_swap(m->engine, catalogue))
+	} else if (!gy_snapshot_swap(m->engine, catalogue, pushed)) {
 		return GY_NO_MEMORY;
-	if (m->catalogue_version != 0)
+	} else if (m->catalogue_version != 0 && version != m->catalogue_version) {
 		gy_engine_log(m->engine, GY_LOG_NOTICE, "catalogue version %lld is in force",
 			      (long long)version);
+	}
 	m->catalogue_version = version;
-	return GY_OK;
+	m->pushed_version = pushed_version;
+	return rc;
 }
 
 /* --- requests that nobody takes up

@@ -43,6 +43,11 @@ enum gy_rc gy_store_find_identities(struct gy_store *store, struct gy_lookup *lo
 enum gy_rc gy_store_find_sessions(struct gy_store *store, struct gy_lookup *lookups,
 				  unsigned n) GY_MUST_CHECK;
 
+/* Gives each profile its attributes (S-11), each the root of its own talloc tree: the caller frees
+ * them with talloc_free. None is set unless all are. */
+enum gy_rc gy_store_attributes(struct gy_store *store, struct gy_profile *const *profiles,
+			       unsigned n) GY_MUST_CHECK;
+
 /* The gateway's number, and the greatest Origin-State-Id it told; made if it is new. */
 enum gy_rc gy_store_gateway(struct gy_store *store, struct gy_bytes origin_host,
 			    struct gy_bytes origin_realm, int64_t *gateway_id,
@@ -93,8 +98,10 @@ enum gy_rc gy_store_apply(struct gy_store *store, const struct gy_locked *locked
 /* Ends the transaction without a trace. */
 void gy_store_rollback(struct gy_store *store);
 
-/* Usage of an unknown session; on its own, outside of the batch (G-24). */
-enum gy_rc gy_store_keep_unmatched(struct gy_store *store, const struct gy_ccr *ccr) GY_MUST_CHECK;
+/* Usage of unknown sessions; in a transaction of its own, outside of the batch (G-24). In the order
+ * of their session keys, so that two nodes don't wait for each other in a circle. */
+enum gy_rc gy_store_keep_unmatched(struct gy_store *store, const struct gy_ccr *const *ccrs,
+				   unsigned n) GY_MUST_CHECK;
 
 /* --- supervision: one transaction with gy_store_lock and gy_store_apply in it ---- */
 
@@ -179,10 +186,13 @@ enum gy_rc gy_store_outbox_tidy(struct gy_store *store) GY_MUST_CHECK;
 
 /* LISTENs for changes of the catalogue, and of the outbox, on this connection. */
 enum gy_rc gy_store_listen(struct gy_store *store) GY_MUST_CHECK;
-enum gy_rc gy_store_catalogue_version(struct gy_store *store, int64_t *version) GY_MUST_CHECK;
-/* A new snapshot, the root of its own talloc tree: free it with talloc_free. */
-enum gy_rc gy_store_catalogue(struct gy_store *store,
-			      struct gy_catalogue **catalogue) GY_MUST_CHECK;
+/* Versions of the catalogue and of the pushed values. */
+enum gy_rc gy_store_catalogue_version(struct gy_store *store, int64_t *version,
+				      int64_t *pushed) GY_MUST_CHECK;
+/* A new snapshot, archived, and what is pushed now; the catalogue is the root of a talloc tree that
+ * holds both. GY_STORE_REFUSED: it isn't sound; gy_store_error says which rule and why. */
+enum gy_rc gy_store_catalogue(struct gy_store *store, struct gy_catalogue **catalogue,
+			      struct gy_pushed **pushed) GY_MUST_CHECK;
 
 /* Makes the partitions of gyro.record for the coming days. */
 enum gy_rc gy_store_partitions(struct gy_store *store) GY_MUST_CHECK;

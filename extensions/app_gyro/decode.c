@@ -90,6 +90,9 @@ static void identity_add(struct ccr_decoder *d, unsigned from, enum gy_identity_
 		value = (struct gy_bytes){ value.data + 1, value.len - 1 };
 	if (value.len == 0)
 		return;
+	/* The database takes no such text, and would refuse the whole batch. */
+	if (memchr(value.data, 0, value.len) != NULL)
+		gy_fault(&d->base, GY_INVALID_AVP_VALUE, avp, "holds a NUL octet");
 	for (i = 0; i < d->n_identities; i++)
 		if (d->identities[i].kind == kind && same_bytes(d->identities[i].value, value))
 			return; /* said twice: Service-Information repeats what stands above */
@@ -305,6 +308,7 @@ static bool take_single(struct ccr_decoder *d, const struct gy_avp *avp,
 		return true;
 		SINGLE(IETF(SERVICE_CONTEXT_ID), SERVICE_CONTEXT)
 		ccr->service_context = avp->data;
+		ccr->service_context_avp = avp->whole;
 		return true;
 		SINGLE(IETF(CC_REQUEST_TYPE), REQUEST_TYPE)
 		ccr->type = (enum gy_request_type)ranged(d, avp, GY_INITIAL, GY_EVENT,
@@ -312,6 +316,7 @@ static bool take_single(struct ccr_decoder *d, const struct gy_avp *avp,
 		return true;
 		SINGLE(IETF(CC_REQUEST_NUMBER), REQUEST_NUMBER)
 		ccr->number = gy_get32(avp->data.data);
+		ccr->number_avp = avp->whole;
 		return true;
 		SINGLE(IETF(USER_NAME), USER_NAME)
 		identity_add(d, FROM_USER_NAME, GY_IDENTITY_USER_NAME, avp->data, avp);

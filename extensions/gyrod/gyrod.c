@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <freeDiameter/freeDiameter-host.h>
@@ -26,6 +27,8 @@
 #define DRAIN_MS 5000
 #define FLUSH_MS 1000
 #define STOP_S   13
+
+#define DESCRIPTORS 65536
 /* For the threads that listen. */
 #define LISTEN_MS 10000
 
@@ -142,6 +145,17 @@ static void say_ready(void)
 	}
 }
 
+/* As many descriptors as we may have: a connection is one, and shells give 1024. */
+static void more_descriptors(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) != 0)
+		return;
+	files.rlim_cur = files.rlim_max < DESCRIPTORS ? files.rlim_max : DESCRIPTORS;
+	setrlimit(RLIMIT_NOFILE, &files);
+}
+
 /* Runs until the core has ended. Returns the exit status. */
 static int run(const char *file)
 {
@@ -206,6 +220,7 @@ int main(int argc, char **argv)
 	sigaddset(&stop_signals, SIGTERM);
 	sigaddset(&stop_signals, SIGINT);
 	sched_setscheduler(0, SCHED_BATCH, &batch);
+	more_descriptors();
 	gy_assert_report = last_words;
 	gyrod_log_start();
 	status = run(file);

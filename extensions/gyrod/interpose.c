@@ -8,8 +8,7 @@
  * connection is freed under it. fd_cnx_send: one sender per connection at a time, which the
  * original takes for granted. fd_fifo_new: internal queues of 5 to 30 messages make every message a
  * change of threads.
- * listen, fd_cnx_receive (F4): room for connections that wait, and five seconds instead of twenty
- * for a CER.
+ * doorway.c replaces two more: listen and accept.
  *
  * gyrod_send_answer is not interposed but offered to app_gyro: it sends an answer without the
  * routing thread, which would throw it away while the peer is in REOPEN, that is for a while
@@ -36,8 +35,6 @@
 #define FULL_WAIT_MS  20 /* patience with a peer that doesn't read; then its answers are dropped */
 #define SENDER_LOCKS  64
 #define FULL_FOR_NS   1000000000 /* how long a peer that was full gets no patience */
-#define BACKLOG       1024
-#define CER_WAIT_S    5
 
 struct cnxctx;
 struct fd_peer; /* begins with a struct peer_hdr */
@@ -50,8 +47,6 @@ VISIBLE void fd_cnx_destroy(struct cnxctx *connection);
 VISIBLE int fd_cnx_send(struct cnxctx *connection, unsigned char *bytes, size_t size);
 VISIBLE int fd_fifo_new(struct fifo **queue, int max);
 VISIBLE int fd_peer_alloc(struct fd_peer **peer);
-VISIBLE int fd_cnx_receive(struct cnxctx *connection, struct timespec *until, unsigned char **bytes,
-			   size_t *size);
 /* Takes answer, which must belong to a received request, and sends it to the peer of that name. */
 VISIBLE void gyrod_send_answer(struct msg *answer, DiamId_t id, size_t id_len);
 
@@ -60,10 +55,6 @@ static void (*real_cnx_destroy)(struct cnxctx *);
 static int (*real_cnx_send)(struct cnxctx *, unsigned char *, size_t);
 static int (*real_fifo_new)(struct fifo **, int);
 static int (*real_peer_alloc)(struct fd_peer **);
-static int (*real_cnx_receive)(struct cnxctx *, struct timespec *, unsigned char **, size_t *);
-static int (*real_listen)(int, int);
-
-static _Atomic unsigned listening;
 
 static _Thread_local bool in_peer_alloc;
 
@@ -81,9 +72,6 @@ __attribute__((constructor)) static void find_real_ones(void)
 		(int (*)(struct cnxctx *, unsigned char *, size_t))dlsym(RTLD_NEXT, "fd_cnx_send");
 	real_fifo_new = (int (*)(struct fifo **, int))dlsym(RTLD_NEXT, "fd_fifo_new");
 	real_peer_alloc = (int (*)(struct fd_peer **))dlsym(RTLD_NEXT, "fd_peer_alloc");
-	real_cnx_receive = (int (*)(struct cnxctx *, struct timespec *, unsigned char **,
-				    size_t *))dlsym(RTLD_NEXT, "fd_cnx_receive");
-	real_listen = (int (*)(int, int))dlsym(RTLD_NEXT, "listen");
 	for (unsigned i = 0; i < SENDER_LOCKS; i++)
 		pthread_mutex_init(&senders[i], NULL);
 }
@@ -238,31 +226,4 @@ int fd_fifo_new(struct fifo **queue, int max)
 	else if (max >= GLOBAL_STOCK)
 		max = QUEUE_LENGTH;
 	return real_fifo_new(queue, max);
-}
-
-/* Before the CER only: a worker thread waits here for the first message of a stranger. */
-int fd_cnx_receive(struct cnxctx *connection, struct timespec *until, unsigned char **bytes,
-		   size_t *size)
-{
-	struct timespec sooner;
-
-	clock_gettime(CLOCK_REALTIME, &sooner);
-	sooner.tv_sec += CER_WAIT_S;
-	if (until == NULL || until->tv_sec > sooner.tv_sec)
-		until = &sooner;
-	return real_cnx_receive(connection, until, bytes, size);
-}
-
-VISIBLE int listen(int socket_fd, int backlog)
-{
-	int rc = real_listen(socket_fd, backlog > BACKLOG ? backlog : BACKLOG);
-
-	if (rc == 0)
-		atomic_fetch_add(&listening, 1);
-	return rc;
-}
-
-unsigned gyrod_listening(void)
-{
-	return atomic_load(&listening);
 }

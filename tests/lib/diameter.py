@@ -244,7 +244,11 @@ class Client:
         self.socket.connect((address, port))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if cer:
-            self.cea = self.ask(self.cer())
+            try:
+                self.cea = self.ask(self.cer())
+            except BaseException:
+                self.close()
+                raise
 
     def __enter__(self):
         return self
@@ -295,7 +299,12 @@ class Client:
 
     def send(self, raw):
         self.socket.settimeout(self.timeout)
-        self.socket.sendall(raw)
+        try:
+            self.socket.sendall(raw)
+        except TimeoutError as e:
+            raise Silent("the node doesn't read") from e
+        except OSError as e:
+            raise Closed(str(e)) from e
 
     def receive(self, timeout=None):
         """The next answer, or the next request of the node other than a DWR. Closed or Silent otherwise."""

@@ -28,7 +28,7 @@ import subprocess
 import tempfile
 import time
 
-from diameter import Client
+from diameter import Client, Closed
 from postgres import Postgres
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -194,10 +194,23 @@ class Node:
     def descriptors(self):
         return len(os.listdir(f'/proc/{self.process.pid}/fd'))
 
-    def client(self, host='pgw1', **how):
-        """A gateway's connection to it (diameter.Client); host without the realm."""
-        return Client(self.port, host=host if '.' in host else f'{host}.{self.realm}',
-                      realm=how.pop('realm', self.realm), node=self.identity, **how)
+    def client(self, host='pgw1', patience=5, **how):
+        """A gateway's connection to it (diameter.Client); host without the realm.
+
+        A peer whose last connection the node still tidies up is refused (closed, or 5012): tried again for that
+        many seconds."""
+        host, realm = host if '.' in host else f'{host}.{self.realm}', how.pop('realm', self.realm)
+        end = time.monotonic() + patience
+        while True:
+            try:
+                client = Client(self.port, host=host, realm=realm, node=self.identity, **how)
+                if client.cea is None or client.cea.result != 5012 or time.monotonic() > end:
+                    return client
+                client.close()
+            except Closed:
+                if time.monotonic() > end:
+                    raise
+            time.sleep(0.05)
 
     def close(self):
         """Ends it, and removes its directory. Harmless to repeat."""

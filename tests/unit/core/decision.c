@@ -270,6 +270,26 @@ START_TEST(reservations_of_one_session_are_bounded)
 }
 END_TEST
 
+/* A batch has one time for all of its requests. */
+START_TEST(a_session_opened_again_within_one_transaction)
+{
+	gy_time_us first, second;
+
+	say(GY_INITIAL, 1, 0, -1, true);
+	first = account()->sessions[0].opened_us;
+	world.now -= 1000;
+	say(GY_TERMINATION, 1, 1, MIB, false);
+	world.now -= 1000;
+	ck_assert_uint_eq(say(GY_INITIAL, 1, 5, -1, true)->rc, GY_OK);
+	ck_assert_uint_eq(account()->n_sessions, 1);
+	second = account()->sessions[0].opened_us;
+	ck_assert_int_eq(second, first + 1);
+	world.now -= 1000;
+	say(GY_TERMINATION, 1, 1, MIB, false);
+	ck_assert_int_eq(account()->balance, 100000000 - 200000);
+}
+END_TEST
+
 START_TEST(an_operator_releases_a_session)
 {
 	say(GY_INITIAL, 1, 0, -1, true);
@@ -458,6 +478,7 @@ int main(void)
 	tcase_add_test(tests, usage_is_debited_after_the_account_s_time);
 	tcase_add_test(tests, sessions_of_one_account_are_bounded);
 	tcase_add_test(tests, reservations_of_one_session_are_bounded);
+	tcase_add_test(tests, a_session_opened_again_within_one_transaction);
 	tcase_add_test(tests, an_operator_releases_a_session);
 	tcase_add_test(tests, supervision_before_its_time_does_nothing);
 	tcase_add_test(tests, money_asked_for_a_session_is_no_unit_of_it);
