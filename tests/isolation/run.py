@@ -119,10 +119,10 @@ def expand(text):
 
 
 def shorten(output, words):
-    """Steps as the spec writes them, not as they were expanded."""
+    """Steps as the spec writes them, not as they were expanded; no blanks at the ends of lines."""
     for name, (plain, expanded) in words.items():
         output = output.replace(f'step {name}: {expanded}', f'step {name}: {plain}')
-    return output
+    return '\n'.join(line.rstrip() for line in output.splitlines())
 
 
 def permutations(output):
