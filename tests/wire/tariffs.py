@@ -254,7 +254,7 @@ def tariff_change(tap, site, imsi, other, third):
     tap.equal((granted(first), first['Granted-Service-Unit/Tariff-Time-Change']), (10 * MIB, switch + NTP),
               'G-70 a price that changes: Tariff-Time-Change')
     g.check('held at the dearer side', Fraction(200_000), 10 * MIB)
-    vague = Gateway(tap, site, third, 1007)
+    vague = Gateway(tap, site, third, 1007, 'pgw3')
     vague.ask(INITIAL, [service(70, 10 * MIB)])
     before = time.time()
     mscc = plain.ask(INITIAL, [service(70, 10 * MIB)])
