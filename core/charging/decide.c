@@ -165,8 +165,10 @@ static void fill_record(const struct gy_charging *c, gy_time_us opened_us, int64
 		.balance = c->account->balance,
 		.reserved = c->account->reserved,
 		.rc = plan->answer.rc,
+		.catalogue = c->catalogue->version,
 		.n_charges = n,
 		.charges = plan->charges,
+		.inputs = plan->inputs,
 	};
 	for (unsigned i = 0; i < n; i++)
 		plan->record.flags |= plan->charges[i].flags & RECORD_FLAGS;
@@ -174,7 +176,8 @@ static void fill_record(const struct gy_charging *c, gy_time_us opened_us, int64
 }
 
 static struct gy_charging charging(const struct gy_ccr *ccr, const struct gy_view *view,
-				   const struct gy_catalogue *catalogue, gy_time_us now)
+				   const struct gy_catalogue *catalogue, gy_time_us now,
+				   struct gy_plan *plan)
 {
 	const struct gy_service_context *context = gy_context_find(catalogue, ccr->service_context);
 
@@ -198,6 +201,7 @@ static struct gy_charging charging(const struct gy_ccr *ccr, const struct gy_vie
 		.counting = { .dynamic = catalogue->dynamic,
 			      .subscriber_id = view->profile->subscriber_id,
 			      .zone_id = attributes != NULL ? attributes->zone_id : 0 },
+		.inputs = &plan->inputs,
 	};
 }
 
@@ -250,7 +254,7 @@ static void open_session(const struct gy_ccr *ccr, struct gy_view *view,
 			 struct gy_plan *plan)
 {
 	struct gy_account *a = view->account;
-	struct gy_charging c = charging(ccr, view, catalogue, now);
+	struct gy_charging c = charging(ccr, view, catalogue, now, plan);
 	int64_t debit;
 
 	if (!may_open(ccr, view, catalogue, now, plan))
@@ -352,10 +356,11 @@ static void use_session(const struct gy_ccr *ccr, struct gy_view *view,
 {
 	struct gy_account *a = view->account;
 	struct gy_session *s = &a->sessions[session];
-	struct gy_charging c = charging(ccr, view, catalogue, now);
+	struct gy_charging c = charging(ccr, view, catalogue, now, plan);
 	const char *why = NULL;
 	int64_t debit;
 
+	s->gateway_id = ccr->gateway_id; /* requests of ours go to whoever spoke last (G-80) */
 	c.session = (int)session;
 	c.may_grant = ccr->type == GY_UPDATE;
 	c.denied = denied(view, now, &why);
@@ -383,7 +388,7 @@ static void charge_late(const struct gy_ccr *ccr, struct gy_view *view,
 			const struct gy_catalogue *catalogue, gy_time_us now, int session,
 			gy_time_us opened_us, struct gy_plan *plan)
 {
-	struct gy_charging c = charging(ccr, view, catalogue, now);
+	struct gy_charging c = charging(ccr, view, catalogue, now, plan);
 	int64_t debit;
 
 	c.session = session;
@@ -492,7 +497,7 @@ static void new_event(const struct gy_ccr *ccr, struct gy_view *view,
 		      const struct gy_catalogue *catalogue, gy_time_us now, int found,
 		      struct gy_plan *plan)
 {
-	struct gy_charging c = charging(ccr, view, catalogue, now);
+	struct gy_charging c = charging(ccr, view, catalogue, now, plan);
 	bool indexed = view->history != NULL && view->history->known;
 	int64_t debit;
 
@@ -532,6 +537,7 @@ enum gy_rc gy_charge_decide(const struct gy_ccr *ccr, struct gy_view *view,
 			    struct gy_plan *plan)
 {
 	plan->changed = plan->opened = plan->unmatched = false;
+	plan->inputs.len = 0;
 	switch (ccr->type) {
 	case GY_INITIAL:
 		return decide_initial(ccr, view, catalogue, now, plan);

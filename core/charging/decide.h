@@ -78,6 +78,12 @@ struct gy_charge {
 	uint32_t redirect_rule;
 };
 
+/* Text that the decision writes into the caller's memory; room 0: it is not wanted. */
+struct gy_inputs {
+	char *text;
+	size_t room, len;
+};
+
 /* One row of gyro.record. */
 struct gy_record {
 	gy_time_us at_us;
@@ -91,8 +97,10 @@ struct gy_record {
 	int64_t debit, balance, reserved;
 	enum gy_rc rc;
 	unsigned flags;
+	int64_t catalogue; /* version that priced it */
 	unsigned n_charges;
 	struct gy_charge *charges;
+	struct gy_inputs inputs; /* what dynamic rules looked at, see inputs.h */
 };
 
 struct gy_plan {
@@ -101,6 +109,7 @@ struct gy_plan {
 	unsigned room;
 	struct gy_service_answer *services;
 	struct gy_charge *charges;
+	struct gy_inputs inputs;
 
 	struct gy_answer answer;
 	bool changed; /* account differs: it and the record must be written */

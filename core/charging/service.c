@@ -2,6 +2,7 @@
 #include "core/charging/service.h"
 
 #include "core/base/assert.h"
+#include "core/charging/inputs.h"
 #include "core/rating/price.h"
 
 static bool names_units(const struct gy_service *service)
@@ -18,30 +19,58 @@ static bool asks(const struct gy_servicing *s)
 	       !(s->service->reasons & 1U << GY_REASON_FINAL);
 }
 
-/* The results of one unit of counting, now and, as far as a grant could reach, next. */
-static enum gy_rc rate_in(struct gy_servicing *s, enum gy_unit unit)
+/* What the price of a unit follows, as of now. */
+struct asked {
+	struct gy_rating_input input;
+	struct gy_counters counters;
+	struct gy_free_used free[GY_FREE_USED_MAX];
+};
+
+static void ask(const struct gy_servicing *s, enum gy_unit unit, struct asked *a)
 {
 	const struct gy_charging *c = s->c;
-	struct gy_free_used free[GY_FREE_USED_MAX];
-	struct gy_counters counters;
-	struct gy_rating_input input = {
+
+	gy_counters_read(c->account, &c->counting, s->rating_group, unit, c->now, a->free,
+			 &a->counters);
+	a->input = (struct gy_rating_input){
 		.tariff_id = c->profile->tariff_id,
 		.rating_group = s->rating_group,
 		.unit = unit,
 		.now = c->now,
 		.attributes = c->profile->attributes,
 		.network = &c->network,
-		.counters = &counters,
+		.counters = &a->counters,
 		.pushed = c->pushed,
 	};
+}
+
+/* The results of one unit of counting, now and, as far as a grant could reach, next. */
+static enum gy_rc rate_in(struct gy_servicing *s, enum gy_unit unit)
+{
+	struct asked a;
 
 	s->has_next = false;
-	gy_counters_read(c->account, &c->counting, s->rating_group, unit, c->now, free, &counters);
+	ask(s, unit, &a);
 	if (!asks(s) || s->policy == NULL)
-		return gy_tariff_rate(c->catalogue, &input, &s->tariff, NULL);
-	return gy_tariff_window(c->catalogue, &input,
-				c->now + (int64_t)s->policy->validity_s * GY_SECOND_US, &s->tariff,
-				&s->next, &s->has_next);
+		return gy_tariff_rate(s->c->catalogue, &a.input, &s->tariff, NULL);
+	return gy_tariff_window(s->c->catalogue, &a.input,
+				s->c->now + (int64_t)s->policy->validity_s * GY_SECOND_US,
+				&s->tariff, &s->next, &s->has_next);
+}
+
+/* What the price that was found rests on, for `gyroctl explain`. */
+static void note_inputs(const struct gy_servicing *s, unsigned service)
+{
+	const struct gy_dynamic *dynamic = s->c->catalogue->dynamic;
+	struct gy_acquired acquired;
+	struct asked a;
+
+	if (s->c->inputs == NULL || s->c->inputs->room == 0 || s->tariff_rc != GY_OK ||
+	    dynamic == NULL || !s->tariff.dynamic)
+		return;
+	ask(s, s->tariff.unit, &a);
+	if (gy_tariff_acquire(dynamic, &a.input, &acquired) == GY_OK)
+		gy_inputs_note(s->c->inputs, service, &acquired);
 }
 
 /* The first unit that has a price; counters are kept by unit, so it has to be known before them. */
@@ -234,5 +263,6 @@ void gy_service_charge(const struct gy_charging *c, const struct gy_service *ser
 	gy_servicing_begin(&s, c, service, answer, charges);
 	charge_and_grant(&s);
 	fill_charge(&s);
+	note_inputs(&s, (unsigned)(service - c->ccr->services));
 	*n_charges = s.n_charges;
 }

@@ -22,6 +22,7 @@ struct gy_charging {
 	struct gy_network network;
 	const struct gy_pushed *pushed;
 	struct gy_counting counting;
+	struct gy_inputs *inputs; /* notes for the record; NULL: none wanted */
 };
 
 /* One service on its way through usage.c and grant.c. */

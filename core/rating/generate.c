@@ -91,7 +91,9 @@ static bool begin(struct run *r)
 	struct gy_tariff_result *out = r->result;
 	struct gy_rate rate = out->kind == GY_RULE_PRICED ? out->rate : (struct gy_rate){ 0, 1 };
 
-	if (out->kind != GY_RULE_FORBIDDEN) {
+	if (out->kind == GY_RULE_FORBIDDEN) {
+		rate.block = 0; /* not rated */
+	} else {
 		if (out->rate.block > 0)
 			rate.block = out->rate.block;
 		r->rate = gy_fraction_of(rate.price_micros, rate.block);

@@ -366,30 +366,31 @@ static enum gy_fault_reason judge(const struct stack *s, int64_t micros, int64_t
 	return GY_FAULT_NONE;
 }
 
-/* The rule to name: the most negative ADD, or the factor or term that is hardest to represent. */
+/* True if a is to be named rather than b: the more negative ADD, the larger block; then the lower
+ * id. */
+static bool worse(enum gy_fault_reason reason, const struct gy_indexed_rule *a,
+		  const struct gy_indexed_rule *b)
+{
+	struct gy_fraction x, y;
+	int order;
+
+	if (b == NULL)
+		return true;
+	x = gy_fraction_of(a->amount, a->block);
+	y = gy_fraction_of(b->amount, b->block);
+	order = reason == GY_FAULT_NEGATIVE ? gy_fraction_compare(y, x)
+					    : (x.block > y.block) - (x.block < y.block);
+	return order > 0 || (order == 0 && a->rule_id < b->rule_id);
+}
+
 static int64_t culprit(const struct stack *s, enum gy_fault_reason reason)
 {
-	struct gy_fraction worst = { 0, 1 };
-	int64_t rule_id = 0, block = 0;
+	const struct gy_indexed_rule *found = NULL;
 
-	for (uint32_t i = 0; i < s->n_rules; i++) {
-		const struct gy_indexed_rule *r = rule_at(s, i);
-		struct gy_fraction f;
-
-		if (!stacks(s, i))
-			continue;
-		f = gy_fraction_of(r->amount, r->block);
-		if (reason == GY_FAULT_NEGATIVE) {
-			if (r->stage != GY_STAGE_ADD || gy_fraction_compare(f, worst) >= 0)
-				continue;
-		} else if (f.block <= block) {
-			continue;
-		}
-		worst = f;
-		block = f.block;
-		rule_id = r->rule_id;
-	}
-	return rule_id;
+	for (uint32_t i = 0; i < s->n_rules; i++)
+		if (stacks(s, i) && worse(reason, rule_at(s, i), found))
+			found = rule_at(s, i);
+	return found != NULL ? found->rule_id : 0;
 }
 
 static bool refuse(const struct stack *s, enum gy_fault_reason reason, int64_t replace_rule_id,

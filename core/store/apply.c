@@ -46,12 +46,14 @@ enum record_param {
 	R_RESULT,
 	R_TYPE,
 	R_FLAGS,
+	R_CATALOGUE,
+	R_INPUTS,
 	R_C_FROM,
 	R_C_TO,
 	R_CHARGES,
 };
 enum index_param {
-	X_SESSION = 40,
+	X_SESSION = 42,
 	X_SESSION_ID,
 	X_SUB_SESSION,
 	X_ACCOUNT,
@@ -121,6 +123,7 @@ static void begin_records(struct gy_params *p)
 	gy_array_begin(p, R_RESULT, GY_OID_INT4, 0);
 	gy_array_begin(p, R_TYPE, GY_OID_INT2, 0);
 	gy_array_begin(p, R_FLAGS, GY_OID_INT2, 0);
+	gy_array_begin(p, R_INPUTS, GY_OID_TEXT, 0);
 	gy_array_begin(p, R_CHARGES, GY_OID_INT8, GY_CHARGE_COLUMNS);
 }
 
@@ -148,6 +151,9 @@ static void put_records(struct gy_params *p, const struct gy_record *const *reco
 		gy_array_int4(p, R_RESULT, (int32_t)gy_rc_result_code(r->rc));
 		gy_array_int2(p, R_TYPE, (int16_t)r->type);
 		gy_array_int2(p, R_FLAGS, (int16_t)r->flags);
+		gy_array_int8(p, R_CATALOGUE, r->catalogue);
+		gy_array_text(p, R_INPUTS,
+			      (struct gy_bytes){ (const uint8_t *)r->inputs.text, r->inputs.len });
 		put_slice(p, R_C_FROM, R_C_TO, &charges, r->n_charges);
 		gy_charges_put(p, R_CHARGES, r);
 	}

@@ -3,7 +3,8 @@
  *
  * fd_out_send (F2, F6): other threads than the peer's own send its answers, and in 1.2.1 a failure
  * there ends the thread and with it the daemon. Here it never fails for an answer: what can't be
- * sent is dropped, the gateway will resend. fd_cnx_destroy: waits for such a send, so that no
+ * sent is dropped, the gateway will resend; and a request of ours goes to an open peer's queue or
+ * nowhere. fd_cnx_destroy: waits for such a send, so that no
  * connection is freed under it. fd_cnx_send: one sender per connection at a time, which the
  * original takes for granted. fd_fifo_new: internal queues of 5 to 30 messages make every message a
  * change of threads.
@@ -151,7 +152,7 @@ static bool has_room(struct peer_hdr *peer)
 
 /* Sends if the peer is open, if it said goodbye and waits for its answers (G-04), or if it is back
  * after a disconnect and asks already. Else, and on any failure, the answer is gone. */
-static void send_or_drop(struct msg **msg, struct fd_peer *peer)
+static int send_or_drop(struct msg **msg, struct fd_peer *peer)
 {
 	struct peer_hdr *header = (struct peer_hdr *)peer;
 	int state = fd_peer_get_state(header);
@@ -163,6 +164,7 @@ static void send_or_drop(struct msg **msg, struct fd_peer *peer)
 		fd_msg_free(*msg);
 		*msg = NULL;
 	}
+	return 0;
 }
 
 void gyrod_send_answer(struct msg *answer, DiamId_t id, size_t id_len)
@@ -179,18 +181,32 @@ void gyrod_send_answer(struct msg *answer, DiamId_t id, size_t id_len)
 	pthread_cleanup_pop(1);
 }
 
+/* A request of ours, on the routing thread: only to an open peer, and not on its connection here
+ * and now, which may be dying. On an error the caller tries another peer, or answers 3002. */
+static int queue_request(struct msg **msg, struct fd_peer *peer)
+{
+	struct peer_hdr *header = (struct peer_hdr *)peer;
+
+	if (fd_peer_get_state(header) != STATE_OPEN)
+		return ENOTCONN;
+	if (!has_room(header))
+		return ENOBUFS;
+	return real_out_send(msg, NULL, peer, 1);
+}
+
 int fd_out_send(struct msg **msg, struct cnxctx *connection, struct fd_peer *peer,
 		int update_pending)
 {
-	/* CEA, DWA, DPA and requests of the peer's own state machine, on its own thread; and
-	 * requests of ours, for which the caller tries another peer. */
-	if (connection != NULL || !update_pending || peer == NULL || !is_answer(*msg))
+	int rc;
+
+	/* CEA, DWA, DPA and requests of the peer's own state machine, on its own thread. */
+	if (connection != NULL || !update_pending || peer == NULL)
 		return real_out_send(msg, connection, peer, update_pending);
 	pthread_rwlock_rdlock(&connections);
 	pthread_cleanup_push(unlock, &connections);
-	send_or_drop(msg, peer);
+	rc = is_answer(*msg) ? send_or_drop(msg, peer) : queue_request(msg, peer);
 	pthread_cleanup_pop(1);
-	return 0;
+	return rc;
 }
 
 int fd_peer_alloc(struct fd_peer **peer)

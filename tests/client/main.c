@@ -4,7 +4,6 @@
  * decode with libfdproto and the dictionary of the node. */
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "tests/client/commands.h"
 #include "tests/client/dictionary.h"
@@ -38,7 +37,7 @@ static void usage(FILE *out)
 
 int main(int argc, char **argv)
 {
-	int rc = GYRO_SIM_USAGE;
+	int rc;
 
 	if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
 		usage(stdout);
@@ -50,11 +49,8 @@ int main(int argc, char **argv)
 		if (!gy_dictionary_load())
 			return GYRO_SIM_NO_ANSWER;
 		rc = commands[i].run(argc - 1, argv + 1);
-		/* libfdcore was never started: nothing of it is to be shut down. */
-		if (fflush(stdout) != 0)
-			rc = GYRO_SIM_NO_ANSWER;
-		_exit(rc);
+		return fflush(stdout) == 0 ? rc : GYRO_SIM_NO_ANSWER;
 	}
 	usage(stderr);
-	return rc;
+	return GYRO_SIM_USAGE;
 }

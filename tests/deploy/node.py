@@ -22,7 +22,7 @@ from diameter import P, R, Table
 from tap import Tap
 
 NODE, FIXTURE = ROOT / 'deploy/node', ROOT / 'tests/cases/fixture.yaml'
-START_S, STOP_S = 60, 40
+START_S, STOP_S, AGAIN_S = 60, 40, 10
 PEER, REALM = 'pgw1.spec.test', 'spec.test'
 AVPS = Table(ROOT / 'dict/avps.csv')
 
@@ -31,10 +31,20 @@ class Peer:
     """A connection of a gateway: CER, then requests. Answers are {AVP code: first value} of the top level."""
 
     def __init__(self, port, host=PEER, realm=REALM):
+        """While freeDiameter still clears away this peer's former connection, it closes a new one: then once more."""
         self.host, self.realm, self.number = host, realm, 0
-        self.socket = socket.create_connection(('127.0.0.1', port), timeout=20)
-        self.cea = self.ask('CER', 0, 0, [('Host-IP-Address', '127.0.0.1'), ('Vendor-Id', 0), ('Product-Name', 'test'),
-                                          ('Auth-Application-Id', 4)])
+        limit = time.monotonic() + AGAIN_S
+        while True:
+            self.socket = socket.create_connection(('127.0.0.1', port), timeout=20)
+            try:
+                self.cea = self.ask('CER', 0, 0, [('Host-IP-Address', '127.0.0.1'), ('Vendor-Id', 0), ('Product-Name', 'test'),
+                                                  ('Auth-Application-Id', 4)])
+                return
+            except ConnectionError:
+                self.socket.close()
+                if time.monotonic() > limit:
+                    raise
+                time.sleep(0.1)
 
     def ask(self, command, flags, application, avps, head=()):
         self.number += 1

@@ -129,7 +129,9 @@ CREATE TABLE gyro.record (
     result         integer NOT NULL,
     request_type   smallint NOT NULL,
     flags          smallint NOT NULL,
-    charges        bigint[] NOT NULL
+    catalogue      bigint NOT NULL,
+    charges        bigint[] NOT NULL,
+    inputs         text
 ) PARTITION BY RANGE (at);
 CREATE TABLE gyro.record_default PARTITION OF gyro.record DEFAULT;
 CREATE INDEX record_at ON gyro.record USING brin (at) WITH (pages_per_range = 32, autosummarize = on);
@@ -150,6 +152,8 @@ COMMENT ON COLUMN gyro.record.reserved IS 'micro-units held after it, whole acco
 COMMENT ON COLUMN gyro.record.result IS 'Result-Code of the command';
 COMMENT ON COLUMN gyro.record.request_type IS 'CC-Request-Type; 0: ended by supervision or operator';
 COMMENT ON COLUMN gyro.record.flags IS '1 over-use booked below zero, 2 usage without tariff, 4 late usage of an ended session';
+COMMENT ON COLUMN gyro.record.catalogue IS 'version of the catalogue that priced it, see gyro.catalogue_archive; 0: none was asked';
+COMMENT ON COLUMN gyro.record.inputs IS 'what dynamic rules looked at, a line each: service (from 0), dynamic code or 0, attribute or 0, origin (0 missing, 1 own source, 2 default, 3 no attribute), type, number or text';
 COMMENT ON COLUMN gyro.record.charges IS 'one row per service, see view gyro.charge';
 
 CREATE TABLE gyro.payment (
