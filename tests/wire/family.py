@@ -14,12 +14,12 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / 'tests/lib'))
 
-from diameter import CODES, E, INITIAL, MSCC, P, R, T, TABLE, TERMINATION, UPDATE, Closed, Message, service
+from diameter import CODES, E, INITIAL, MSCC, P, R, T, TABLE, TERMINATION, UPDATE, Closed, Message, Silent, service
 from node import Failed, Node, Site, build_dir
 from postgres import binary
 from tap import Tap
 
-__all__ = ['CODES', 'Closed', 'E', 'Failed', 'Hold', 'INITIAL', 'MSCC', 'Message', 'Node', 'P', 'R', 'ROOT', 'Site', 'T',
+__all__ = ['CODES', 'Closed', 'E', 'Failed', 'Hold', 'INITIAL', 'MSCC', 'Message', 'Node', 'P', 'R', 'ROOT', 'Silent', 'Site', 'T',
            'TABLE', 'TERMINATION', 'Tap', 'UPDATE', 'Witness', 'arguments', 'binary', 'build_dir', 'collect', 'conform', 'hop',
            'results', 'sanitized', 'service', 'until']
 
