@@ -255,7 +255,7 @@ class Site:
 
     def add(self, name, **more):
         """One more node, not started yet."""
-        node = Node(self.pg.conninfo(), name, settings=self.settings, **{**self.more, **more})
+        node = Node(self.pg.conninfo(), name, **{'settings': self.settings, **self.more, **more})
         self.nodes.append(node)
         return node
 
