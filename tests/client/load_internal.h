@@ -113,6 +113,7 @@ struct load_slot {
 	uint32_t other; /* slot of the other copy + 1; 0: none */
 	uint8_t type, attempts;
 	bool used, copy, copy_later, copy_marked;
+	bool other_refused, other_succeeded; /* the other copy's answer, if it came already */
 };
 
 enum load_peer_state {
