@@ -33,7 +33,7 @@ def read_log(path):
 
 
 def read_records(nodes):
-    """Usage by Rating-Group of each record; a request with two records shows up in the second result."""
+    """Usage by Rating-Group of each request; a second record of a request would multiply it."""
     rows = nodes.postgres.query(
         "SELECT i.session_id, r.request_type, r.request_number, c.rating_group, c.used FROM gyro.record r "
         "LEFT JOIN gyro.charge c USING (session, opened, request_type, request_number) "

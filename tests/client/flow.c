@@ -96,16 +96,22 @@ void gy_flow_answered(struct gy_flow *f, const struct gy_case_seen_service *seen
 							: seen->volume_threshold;
 	f->validity_s = seen->validity;
 	f->final_unit = seen->final_unit;
-	if (f->state == GY_FLOW_DONE || f->state == GY_FLOW_BLOCKED)
-		return;
-	if (seen->code == 4011) {
-		f->state = GY_FLOW_FREE;
-		return;
-	}
 	for (int q = 0; q < GY_CASE_QUANTITIES; q++)
 		if (seen->grant.present[q])
 			f->granted = seen->grant.count[q];
-	f->state = seen->code == 2001 && f->granted > 0 ? GY_FLOW_FLOWING : GY_FLOW_BLOCKED;
+	if (f->state == GY_FLOW_DONE || f->state == GY_FLOW_BLOCKED)
+		return;
+	if (seen->code == 4011)
+		f->state = GY_FLOW_FREE;
+	else
+		f->state = seen->code == 2001 && f->granted > 0 ? GY_FLOW_FLOWING : GY_FLOW_BLOCKED;
+}
+
+bool gy_flow_reauthorise(struct gy_flow *f)
+{
+	if (f->state == GY_FLOW_BLOCKED && f->wanted > 0)
+		f->state = GY_FLOW_ASKING;
+	return f->state == GY_FLOW_ASKING || gy_flow_open(f);
 }
 
 bool gy_flow_open(const struct gy_flow *f)

@@ -46,6 +46,10 @@ void gy_flow_report(struct gy_flow *flow, int reason, bool request, struct gy_ca
 /* The answer to it. */
 void gy_flow_answered(struct gy_flow *flow, const struct gy_case_seen_service *seen);
 
+/* The node wants to decide anew (RAR): what was refused is asked for again. Is there anything to
+ * report or to ask? */
+bool gy_flow_reauthorise(struct gy_flow *flow);
+
 /* Has it units, or usage, that a termination must tell of? */
 bool gy_flow_open(const struct gy_flow *flow);
 

@@ -101,6 +101,32 @@ static void finals(void)
 	ok(gy_flow_run(&f, 3 * MIB) == 0 && f.used == 3 * MIB, "a report every 3 MiB, if asked to");
 }
 
+static void reauthorised(void)
+{
+	struct gy_flow f = wants(5 * MIB);
+
+	grant(&f, 3 * MIB, -1, 1);
+	gy_flow_run(&f, 0);
+	gy_flow_report(&f, 2, false, &service, &used);
+	grant(&f, 0, -1, 1);
+	ok(gy_flow_run(&f, 0) == -1 && !gy_flow_open(&f), "at the portal nothing flows");
+	ok(gy_flow_reauthorise(&f), "asked by the node, it asks again");
+	gy_flow_report(&f, 7, true, &service, &used);
+	ok(service.requested && service.n_used == 0 && service.reason == 7,
+	   "without usage: it has been reported");
+	grant(&f, 10 * MIB, -1, -1);
+	ok(gy_flow_run(&f, 0) == -1 && f.used == 2 * MIB && f.state == GY_FLOW_DONE,
+	   "and what was still wanted flows");
+	ok(gy_flow_reauthorise(&f), "whoever has units reports them when asked");
+	gy_flow_report(&f, 7, true, &service, &used);
+	grant(&f, 10 * MIB, -1, -1);
+	ok(f.state == GY_FLOW_DONE && gy_flow_open(&f),
+	   "and has to give back the new ones at the end");
+	f = wants(0);
+	f.state = GY_FLOW_DONE;
+	ok(!gy_flow_reauthorise(&f), "whoever has nothing, and wants nothing, has nothing to say");
+}
+
 /* ---- the log ---- */
 
 static void write_log(const char *path)
@@ -216,6 +242,7 @@ int main(void)
 {
 	thresholds();
 	finals();
+	reauthorised();
 	logged();
 	values();
 	return tap_end();

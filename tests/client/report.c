@@ -136,7 +136,7 @@ static void show_asked(struct libscols_line *line, const struct gy_case_service 
 {
 	static const char *const reasons[] = { "threshold",     "holding time", "final",
 					       "exhausted",     "validity",     "other quota",
-					       "rating change", "asked to",     "pool exhausted",
+					       "rating change", "RAR",          "pool exhausted",
 					       "unused quota" };
 	int reason = s->reason >= 0 ? s->reason : s->used_reason;
 	char text[192] = "";

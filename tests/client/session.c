@@ -199,8 +199,10 @@ static bool update(struct session *s)
 		expired = f->state == GY_FLOW_FLOWING && f->validity_s > 0 &&
 			  s->interval_us >= f->validity_s * 1000000;
 		reason = gy_flow_run(f, s->step);
-		if (f->state == GY_FLOW_FLOWING && (forced || expired))
-			reason = forced ? REASON_FORCED : REASON_VALIDITY;
+		if (forced && gy_flow_reauthorise(f))
+			reason = REASON_FORCED;
+		else if (expired && f->state == GY_FLOW_FLOWING)
+			reason = REASON_VALIDITY;
 		if (reason < 0)
 			continue;
 		/* The last units of the last service: a gateway terminates at once. */
@@ -254,8 +256,10 @@ static void run(struct session *s)
 		return;
 	for (int64_t until = gy_now_us() + s->hold_us; gy_now_us() < until && !s->aborted;) {
 		rest(s, until - gy_now_us());
-		if (s->reauthorise)
-			update(s);
+		while (gy_now_us() < until &&
+		       (s->reauthorise || (!s->failed && count_flowing(s) > 0)))
+			if (!update(s))
+				break;
 	}
 	if (!s->keep_open)
 		terminate(s);

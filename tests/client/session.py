@@ -129,6 +129,26 @@ def several_nodes(tap, sim, nodes, build_dir):
     tap.equal(before - money(nodes, 1)[0], 2000000, "paid once")
 
 
+def asked_by_the_node(tap, sim, nodes):
+    """RAR and ASR: a top-up reaches a subscriber at the portal, a bar ends the session."""
+    nodes.postgres.query("SELECT gyro.topup(2, 300000, 'before')")
+    with subprocess.Popen(sim.words("session", "--imsi", S2, "--rating-group", "60", "--use", "5M", "--hold", "20s"),
+                          stdout=subprocess.PIPE, text=True) as session:
+        try:
+            time.sleep(1)
+            nodes.postgres.query("SELECT gyro.topup(2, 1000000, 'portal')")
+            time.sleep(2)
+            nodes.postgres.query("UPDATE gyro.subscriber SET state = 2 WHERE subscriber_id = 2")
+            said = session.communicate(timeout=40)[0]
+        finally:
+            session.kill()
+    nodes.postgres.query("UPDATE gyro.subscriber SET state = 1 WHERE subscriber_id = 2")
+    tap.ok("the node sent RAR" in said and "used 5 MiB, reported 5 MiB" in said,
+           "a top-up while at the portal: RAR, an update, the rest flows", said)
+    tap.ok(session.returncode == 0 and said.find("the node sent ASR") > said.find("RAR"), "a bar: ASR, termination", said)
+    tap.equal(money(nodes, 2), (800000, 0), "paid: 0.50")
+
+
 def main():
     build_dir, tap = pathlib.Path(sys.argv[1]).absolute(), Tap()
     with NodePair(build_dir, ROOT / "tests/cases/fixture.yaml") as nodes:
@@ -137,6 +157,7 @@ def main():
         limits(tap, sim, nodes)
         requests(tap, sim, nodes)
         raw(tap, sim)
+        asked_by_the_node(tap, sim, nodes)
         several_nodes(tap, sim, nodes, build_dir)
         tap.equal(nodes.audit(), [], "gyro.audit() finds nothing")
     tap.done()
