@@ -42,9 +42,24 @@ struct gy_reservation *gy_reservation_find(struct gy_account *account, unsigned 
 
 void gy_reservation_release(struct gy_account *account, struct gy_reservation *reservation)
 {
+	unsigned index = (unsigned)(reservation - account->reservations), kept = 0;
+
 	account->reserved -= reservation->reserved;
 	reservation->reserved = 0;
 	reservation->granted = 0;
+	reservation->switch_us = 0;
+	for (unsigned i = 0; i < account->n_slices; i++)
+		if (account->slices[i].reservation != index)
+			account->slices[kept++] = account->slices[i];
+	account->n_slices = kept;
+}
+
+/* Slices follow their reservation when it moves. */
+static void move_slices(struct gy_account *account, unsigned from, unsigned to)
+{
+	for (unsigned i = 0; i < account->n_slices; i++)
+		if (account->slices[i].reservation == from)
+			account->slices[i].reservation = to;
 }
 
 void gy_session_remove(struct gy_account *account, unsigned session)
@@ -56,10 +71,11 @@ void gy_session_remove(struct gy_account *account, unsigned session)
 		struct gy_reservation r = account->reservations[i];
 
 		if (r.session == session) {
-			gy_assert(r.reserved == 0);
+			gy_assert(r.reserved == 0 && r.granted == 0);
 			continue;
 		}
 		r.session -= r.session > session;
+		move_slices(account, i, kept);
 		account->reservations[kept++] = r;
 	}
 	account->n_reservations = kept;
@@ -143,6 +159,29 @@ void gy_kept_answers_trim(struct gy_account *account, unsigned session)
 	}
 }
 
+/* The slices of a grant: its units in each phase, and held what the dearer phase may cost. */
+static bool slices_add_up(const struct gy_account *account, unsigned reservation, bool *any)
+{
+	const struct gy_reservation *r = &account->reservations[reservation];
+	int64_t units[2] = { 0, 0 }, held[2] = { 0, 0 };
+
+	*any = false;
+	for (unsigned i = 0; i < account->n_slices; i++) {
+		const struct gy_slice *s = &account->slices[i];
+
+		if (s->reservation != reservation)
+			continue;
+		if (s->phase > 1 || s->units < 0 || s->held < 0)
+			return false;
+		*any = true;
+		units[s->phase] += s->units;
+		held[s->phase] += s->held;
+	}
+	return !*any ||
+	       (units[0] == r->granted && units[1] == (r->switch_us != 0 ? r->granted : 0) &&
+		r->reserved == (held[0] > held[1] ? held[0] : held[1]));
+}
+
 void gy_account_check(const struct gy_account *account)
 {
 	int64_t held = 0;
@@ -150,17 +189,22 @@ void gy_account_check(const struct gy_account *account)
 	for (unsigned i = 0; i < account->n_reservations; i++) {
 		const struct gy_reservation *r = &account->reservations[i];
 		int64_t due = 0;
+		bool sliced = false;
 
 		gy_assert(r->session < account->n_sessions);
 		gy_assert(r->granted >= 0 && r->reserved >= 0);
 		gy_assert(account->sessions[r->session].state == GY_SESSION_OPEN ||
-			  r->reserved == 0);
-		if (r->granted > 0)
+			  r->granted == 0);
+		if (account->n_slices > 0)
+			gy_assert(slices_add_up(account, i, &sliced));
+		if (r->granted > 0 && !sliced)
 			gy_assert(gy_price_reserve(r->rate, r->granted, r->carry, &due));
-		gy_assert(r->reserved == due); /* I4 */
+		gy_assert(sliced || r->reserved == due); /* I4 */
 		held += r->reserved;
 	}
 	gy_assert(held == account->reserved); /* I3 */
+	for (unsigned i = 0; i < account->n_slices; i++)
+		gy_assert(account->slices[i].reservation < account->n_reservations);
 	for (unsigned i = 0; i < account->n_answers; i++)
 		gy_assert(account->answers[i].session < account->n_sessions);
 }

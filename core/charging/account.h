@@ -8,6 +8,7 @@
 #include <stdbool.h>
 
 #include "core/charging/ccr.h"
+#include "core/rating/attribute.h"
 #include "core/rating/catalogue.h"
 
 /* Stored in gyro.account.state and gyro.subscriber.state. */
@@ -38,18 +39,61 @@ struct gy_session {
 };
 
 /* What a session holds for one (Rating-Group, set of services). The row stays, with granted 0,
- * until the session ends: it carries the rounding remainder. */
+ * until the session ends: it carries the rounding remainder.
+ *
+ * A grant that is all money at one price has no slices. Any other has some (struct gy_slice), and
+ * then rate is that of the money before the Tariff-Time-Change. */
 struct gy_reservation {
 	unsigned session; /* index */
 	uint32_t rating_group;
 	int64_t service_key;
 	enum gy_unit unit;
 	int64_t granted;  /* units */
-	int64_t reserved; /* micro-units; = gy_price_reserve(rate, granted, carry) */
+	int64_t reserved; /* micro-units; = gy_price_reserve(rate, granted, carry), or by slices */
 	struct gy_rate rate;
 	int64_t carry; /* 1/rate.block of a micro-unit */
 	int64_t rule_id;
-	uint32_t validity_s; /* of the last grant */
+	uint32_t validity_s;  /* of the last grant */
+	gy_time_us switch_us; /* its Tariff-Time-Change; 0: none */
+};
+
+/* Where units come from, in the order of consumption (G-97). Stored: never renumber. */
+enum gy_from {
+	GY_FROM_FREE = 1,  /* a rule's free units of the day */
+	GY_FROM_MONEY = 3, /* the purse; always last */
+};
+
+/* A part of a grant: so many units from one source, drained in the order of the slices. A grant
+ * with a Tariff-Time-Change has its units twice, for usage before (phase 0) and after it (phase 1):
+ * what is held covers the dearer of the two. */
+struct gy_slice {
+	unsigned reservation; /* index */
+	unsigned phase;       /* 0 or 1 */
+	enum gy_from from;
+	int64_t from_id; /* the rule: dynamic for free units, specific for money */
+	int64_t units;
+	struct gy_rate rate; /* money */
+	int64_t held;        /* money: micro-units, at this phase's rate */
+};
+
+/* Stored: column 2 of gyro.account.counters. */
+enum gy_counted_kind {
+	GY_COUNTED_GROUP = 1, /* of one Rating-Group, in one unit */
+	GY_COUNTED_ALL = 2,   /* of all Rating-Groups, in one unit */
+	GY_COUNTED_FREE = 3,  /* free units that one rule gave */
+};
+
+/* What a subscriber used and paid in a local day and month. Kept only while the catalogue has rules
+ * that ask (spec/tariffs.md, counter). */
+struct gy_counter {
+	int64_t subscriber_id;
+	enum gy_counted_kind kind;
+	int64_t id; /* Rating-Group, 0, or rule */
+	enum gy_unit unit;
+	int64_t day;   /* days since 1970-01-01, local */
+	int64_t month; /* year * 12 + month, local */
+	int64_t units_day, micros_day;
+	int64_t units_month, micros_month;
 };
 
 /* One MSCC of an answer that is kept for duplicates; a request without services keeps one row with
@@ -69,6 +113,8 @@ struct gy_kept_answer {
 	int64_t granted;
 	uint32_t validity_s;
 	uint32_t threshold;
+	uint32_t switch_s;      /* Tariff-Time-Change, seconds since 1970; 0: none */
+	uint32_t redirect_rule; /* the dynamic rule that redirects; 0: the policy */
 };
 
 struct gy_account {
@@ -89,6 +135,15 @@ struct gy_account {
 	struct gy_reservation *reservations;
 	unsigned n_answers, answers_room;
 	struct gy_kept_answer *answers;
+	unsigned n_slices, slices_room;
+	struct gy_slice *slices;
+	unsigned n_counters, counters_room;
+	struct gy_counter *counters;
+};
+
+/* Elements to be free in an account's arrays before a request is decided. */
+struct gy_room {
+	unsigned sessions, reservations, answers, slices, counters;
 };
 
 /* What of the subscriber matters to a decision. */
@@ -99,6 +154,7 @@ struct gy_profile {
 	int64_t profile_version; /* of the account row when this was read */
 	int32_t tariff_id;
 	enum gy_state state;
+	const struct gy_attributes *attributes; /* NULL: none */
 };
 
 /* Balance and credit less what is held; negative only by booked over-use (G-96). */
@@ -111,7 +167,7 @@ int gy_session_find(const struct gy_account *account, struct gy_session_key key)
 struct gy_reservation *gy_reservation_find(struct gy_account *account, unsigned session,
 					   uint32_t rating_group, int64_t service_key);
 
-/* Gives back what a reservation holds; the row stays. */
+/* Gives back what a reservation holds, slices and all; the row stays. */
 void gy_reservation_release(struct gy_account *account, struct gy_reservation *reservation);
 
 /* Removes a session with its reservations (which must hold nothing) and kept answers. */

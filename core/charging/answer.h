@@ -18,6 +18,7 @@ struct gy_service_answer {
 	/* Granted-Service-Unit: absent when unit is GY_UNIT_NONE. */
 	enum gy_unit unit;
 	int64_t granted;
+	uint32_t switch_s; /* Tariff-Time-Change in it, seconds since 1970; 0 = absent */
 
 	uint32_t validity_s;      /* Validity-Time; 0 = absent */
 	uint32_t threshold;       /* Volume-, Time- or Unit-Quota-Threshold by unit; 0 = absent */
@@ -26,6 +27,9 @@ struct gy_service_answer {
 	/* Final-Unit-Indication; policy gives redirect server and filters, NULL if unknown. */
 	enum gy_final_unit_action final_unit;
 	const struct gy_policy *policy;
+	uint32_t redirect_rule; /* a dynamic rule that redirects, instead of the policy; 0: none */
+	enum gy_redirect_type redirect_type;
+	const char *redirect_address; /* of that rule */
 };
 
 /* What Failed-AVP names (RFC 6733 §7.5): whole AVPs of the request, header included, or, if
@@ -35,6 +39,9 @@ struct gy_failed_avp {
 	uint32_t vendor; /* 0 = IETF */
 	struct gy_bytes avp;
 };
+
+/* Check-Balance-Result (RFC 8506 §8.6), shifted by one. */
+enum gy_check_balance { GY_CHECK_ABSENT, GY_CHECK_ENOUGH, GY_CHECK_NO_CREDIT };
 
 struct gy_answer {
 	enum gy_rc rc;
@@ -47,6 +54,12 @@ struct gy_answer {
 				*/
 	unsigned n_services;
 	struct gy_service_answer *services;
+
+	enum gy_check_balance check_balance;
+	/* Cost-Information; has_cost false: absent. */
+	bool has_cost;
+	int64_t cost_micros;
+	int currency; /* ISO 4217 number of money in the answer; 0: none */
 
 	bool replayed; /* a duplicate's answer, read from the store */
 };

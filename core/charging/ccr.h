@@ -94,6 +94,7 @@ struct gy_service {
 	bool requested; /* a Requested-Service-Unit is there (possibly empty) */
 	bool requested_present[GY_UNIT_COUNT];
 	int64_t requested_count[GY_UNIT_COUNT];
+	int requested_currency; /* Currency-Code of a requested CC-Money; 0: absent */
 
 	unsigned n_used;
 	const struct gy_used *used;
@@ -135,6 +136,8 @@ struct gy_ccr {
 	int64_t gateway_id; /* gyro.gateway row of origin_host; filled by the store */
 
 	struct gy_bytes service_context; /* Service-Context-Id */
+	/* For Failed-AVP: whole AVPs, header included; data NULL if the caller has no bytes. */
+	struct gy_bytes service_context_avp, number_avp;
 	enum gy_requested_action action;
 	bool multiple_services; /* Multiple-Services-Indicator 1 */
 	int termination_cause;  /* 0 = absent */

@@ -7,6 +7,7 @@
 
 #include "core/base/assert.h"
 #include "core/charging/duplicate.h"
+#include "core/charging/event.h"
 #include "core/charging/service.h"
 #include "core/rating/price.h"
 
@@ -31,12 +32,15 @@ unsigned gy_plan_room(const struct gy_ccr *ccr, const struct gy_account *account
 	return room;
 }
 
-void gy_account_room(const struct gy_ccr *ccr, unsigned *sessions, unsigned *reservations,
-		     unsigned *answers)
+struct gy_room gy_account_room(const struct gy_ccr *ccr)
 {
-	*sessions = 1;
-	*reservations = ccr->n_services + 1;
-	*answers = ccr->n_services + 1;
+	return (struct gy_room){
+		.sessions = 1,
+		.reservations = ccr->n_services + 1,
+		.answers = ccr->n_services + 1,
+		.slices = 4 * ccr->n_services,   /* two phases of free units and money */
+		.counters = 3 * ccr->n_services, /* of the group, of all, of free units */
+	};
 }
 
 void gy_answer_refuse(struct gy_answer *answer, enum gy_rc rc, const char *message)
@@ -110,7 +114,8 @@ static void release_all(struct gy_account *account, unsigned session)
 /* --- what every charged request has in common --------------------------------------------------
  */
 
-/* All services in order, into plan->services and plan->charges. Returns the sum debited. */
+/* All services in order, into plan->services and plan->record's charges. Returns the sum debited.
+ */
 static int64_t charge_services(const struct gy_charging *c, struct gy_plan *plan)
 {
 	int64_t before = c->account->balance;
@@ -122,19 +127,28 @@ static int64_t charge_services(const struct gy_charging *c, struct gy_plan *plan
 		.n_services = c->ccr->n_services,
 		.services = plan->services,
 	};
+	plan->record.n_charges = 0;
 	for (unsigned i = 0; i < c->ccr->n_services; i++) {
 		const struct gy_service *service = &c->ccr->services[i];
+		unsigned n;
 
-		gy_service_charge(c, service, &plan->services[i], &plan->charges[i]);
+		gy_service_charge(c, service, &plan->services[i],
+				  &plan->charges[plan->record.n_charges], &n);
+		plan->record.n_charges += n;
 		if (plan->services[i].rc == GY_RATING_FAILED && plan->answer.n_failed == 0)
 			gy_answer_name_rating_group(&plan->answer, service);
 	}
 	return before - c->account->balance;
 }
 
+/* Of a charge's flags, those that a record shows too. */
+#define RECORD_FLAGS (unsigned)(GY_CHARGE_OVERRUN | GY_CHARGE_UNRATED | GY_CHARGE_LATE)
+
 static void fill_record(const struct gy_charging *c, gy_time_us opened_us, int64_t debit,
 			struct gy_plan *plan)
 {
+	unsigned n = plan->record.n_charges;
+
 	plan->record = (struct gy_record){
 		.at_us = c->now,
 		.account_id = c->account->account_id,
@@ -151,18 +165,24 @@ static void fill_record(const struct gy_charging *c, gy_time_us opened_us, int64
 		.balance = c->account->balance,
 		.reserved = c->account->reserved,
 		.rc = plan->answer.rc,
-		.n_charges = c->ccr->n_services,
+		.catalogue = c->catalogue->version,
+		.n_charges = n,
 		.charges = plan->charges,
+		.inputs = plan->inputs,
 	};
-	for (unsigned i = 0; i < c->ccr->n_services; i++)
-		plan->record.flags |= plan->charges[i].flags & ~(unsigned)GY_CHARGE_NO_RATING_GROUP;
+	for (unsigned i = 0; i < n; i++)
+		plan->record.flags |= plan->charges[i].flags & RECORD_FLAGS;
 	plan->changed = true;
 }
 
 static struct gy_charging charging(const struct gy_ccr *ccr, const struct gy_view *view,
-				   const struct gy_catalogue *catalogue, gy_time_us now)
+				   const struct gy_catalogue *catalogue, gy_time_us now,
+				   struct gy_plan *plan)
 {
 	const struct gy_service_context *context = gy_context_find(catalogue, ccr->service_context);
+
+	const struct gy_peer_profile *peer = gy_peer_profile_find(catalogue, ccr->origin_host);
+	const struct gy_attributes *attributes = view->profile->attributes;
 
 	return (struct gy_charging){
 		.ccr = ccr,
@@ -172,6 +192,16 @@ static struct gy_charging charging(const struct gy_ccr *ccr, const struct gy_vie
 		.session = -1,
 		.now = now,
 		.default_group = context != NULL ? context->default_rating_group : -1,
+		.tariff_time_change = peer == NULL || peer->tariff_time_change,
+		.network = { .apn = ccr->conditions.apn,
+			     .serving_mcc_mnc = ccr->conditions.serving_mcc_mnc,
+			     .rat_type = ccr->conditions.rat_type,
+			     .location = ccr->conditions.location },
+		.pushed = view->pushed,
+		.counting = { .dynamic = catalogue->dynamic,
+			      .subscriber_id = view->profile->subscriber_id,
+			      .zone_id = attributes != NULL ? attributes->zone_id : 0 },
+		.inputs = &plan->inputs,
 	};
 }
 
@@ -199,7 +229,7 @@ static bool may_open(const struct gy_ccr *ccr, const struct gy_view *view,
 	} else if (gy_context_find(catalogue, ccr->service_context) == NULL) {
 		gy_answer_refuse(&plan->answer, GY_RATING_FAILED,
 				 "Service-Context-Id is not charged here");
-		name_failed(&plan->answer, SERVICE_CONTEXT_ID, (struct gy_bytes){ NULL, 0 });
+		name_failed(&plan->answer, SERVICE_CONTEXT_ID, ccr->service_context_avp);
 	} else if (open >= GY_ACCOUNT_SESSIONS_MAX) {
 		gy_answer_refuse(&plan->answer, GY_UNABLE_TO_COMPLY,
 				 "too many open sessions on this account");
@@ -209,13 +239,22 @@ static bool may_open(const struct gy_ccr *ccr, const struct gy_view *view,
 	return false;
 }
 
+/* Two sessions of one Session-Id are told apart by this time, also when one transaction holds the
+ * end of the first and the beginning of the second. */
+static gy_time_us opening_time(const struct gy_account *a, int replaces, gy_time_us now)
+{
+	if (replaces >= 0 && a->sessions[replaces].opened_us >= now)
+		return a->sessions[replaces].opened_us + 1;
+	return now;
+}
+
 /* replaces: the ended session of the same Session-Id, -1: none. */
 static void open_session(const struct gy_ccr *ccr, struct gy_view *view,
 			 const struct gy_catalogue *catalogue, gy_time_us now, int replaces,
 			 struct gy_plan *plan)
 {
 	struct gy_account *a = view->account;
-	struct gy_charging c = charging(ccr, view, catalogue, now);
+	struct gy_charging c = charging(ccr, view, catalogue, now, plan);
 	int64_t debit;
 
 	if (!may_open(ccr, view, catalogue, now, plan))
@@ -228,7 +267,7 @@ static void open_session(const struct gy_ccr *ccr, struct gy_view *view,
 		.subscriber_id = view->profile->subscriber_id,
 		.gateway_id = ccr->gateway_id,
 		.state = GY_SESSION_OPEN,
-		.opened_us = now,
+		.opened_us = opening_time(a, replaces, now),
 		.highest = -1,
 		.initial_number = ccr->number,
 		.initial_end_to_end = ccr->end_to_end,
@@ -245,8 +284,8 @@ static void open_session(const struct gy_ccr *ccr, struct gy_view *view,
 	a->sessions[c.session].deadline_us = supervised_until(a, (unsigned)c.session, now);
 	plan->check_at_us = a->sessions[c.session].deadline_us;
 	plan->opened = true;
-	fill_record(&c, now, debit, plan);
-	gy_answer_keep(a, (unsigned)c.session, ccr, &plan->answer, plan->charges);
+	fill_record(&c, a->sessions[c.session].opened_us, debit, plan);
+	gy_answer_keep(a, (unsigned)c.session, ccr, &plan->answer);
 	if (replaces >= 0)
 		gy_session_remove(a, (unsigned)replaces);
 	gy_tombstones_trim(a, now);
@@ -317,10 +356,11 @@ static void use_session(const struct gy_ccr *ccr, struct gy_view *view,
 {
 	struct gy_account *a = view->account;
 	struct gy_session *s = &a->sessions[session];
-	struct gy_charging c = charging(ccr, view, catalogue, now);
+	struct gy_charging c = charging(ccr, view, catalogue, now, plan);
 	const char *why = NULL;
 	int64_t debit;
 
+	s->gateway_id = ccr->gateway_id; /* requests of ours go to whoever spoke last (G-80) */
 	c.session = (int)session;
 	c.may_grant = ccr->type == GY_UPDATE;
 	c.denied = denied(view, now, &why);
@@ -338,7 +378,7 @@ static void use_session(const struct gy_ccr *ccr, struct gy_view *view,
 		plan->answer.message = gy_rc_text(plan->answer.rc);
 	}
 	fill_record(&c, s->opened_us, debit, plan);
-	gy_answer_keep(a, session, ccr, &plan->answer, plan->charges);
+	gy_answer_keep(a, session, ccr, &plan->answer);
 	gy_tombstones_trim(a, now);
 }
 
@@ -348,12 +388,12 @@ static void charge_late(const struct gy_ccr *ccr, struct gy_view *view,
 			const struct gy_catalogue *catalogue, gy_time_us now, int session,
 			gy_time_us opened_us, struct gy_plan *plan)
 {
-	struct gy_charging c = charging(ccr, view, catalogue, now);
+	struct gy_charging c = charging(ccr, view, catalogue, now, plan);
 	int64_t debit;
 
 	c.session = session;
 	debit = charge_services(&c, plan);
-	for (unsigned i = 0; i < ccr->n_services; i++)
+	for (unsigned i = 0; i < plan->record.n_charges; i++)
 		plan->charges[i].flags |= GY_CHARGE_LATE;
 	gy_answer_refuse(&plan->answer, GY_UNKNOWN_SESSION_ID, "session has ended");
 	fill_record(&c, opened_us, debit, plan);
@@ -362,7 +402,7 @@ static void charge_late(const struct gy_ccr *ccr, struct gy_view *view,
 		return;
 	if (ccr->type == GY_UPDATE)
 		gy_number_note(&view->account->sessions[session], ccr->number);
-	gy_answer_keep(view->account, (unsigned)session, ccr, &plan->answer, plan->charges);
+	gy_answer_keep(view->account, (unsigned)session, ccr, &plan->answer);
 }
 
 /* The account row does not know the session: it never was, was another's, or is long gone. */
@@ -422,11 +462,82 @@ static enum gy_rc decide_further(const struct gy_ccr *ccr, struct gy_view *view,
 	return GY_OK;
 }
 
+/* --- CCR-E ---------------------------------------------------------------------------------------
+ */
+
+/* An event that changed something is remembered as a session that has ended: its copies find their
+ * answer in the account row and, later, in the record (G-84, G-89). */
+static void remember_event(const struct gy_charging *c, const struct gy_view *view, int found,
+			   gy_time_us opened_us, int64_t debit, struct gy_plan *plan)
+{
+	struct gy_account *a = c->account;
+
+	if (found < 0) {
+		gy_assert(a->n_sessions < a->sessions_room);
+		found = (int)a->n_sessions++;
+		a->sessions[found] = (struct gy_session){
+			.key = c->ccr->session,
+			.subscriber_id = c->profile->subscriber_id,
+			.gateway_id = c->ccr->gateway_id,
+			.state = GY_SESSION_TERMINATED,
+			.opened_us = opened_us,
+			.highest = -1,
+			.initial_number = -1,
+		};
+		plan->opened = !view->session_indexed;
+		plan->check_at_us = c->now + view->late_window_us;
+	}
+	a->sessions[found].deadline_us = c->now + view->late_window_us;
+	fill_record(c, a->sessions[found].opened_us, debit, plan);
+	gy_answer_keep(a, (unsigned)found, c->ccr, &plan->answer);
+	gy_tombstones_trim(a, c->now);
+}
+
+static void new_event(const struct gy_ccr *ccr, struct gy_view *view,
+		      const struct gy_catalogue *catalogue, gy_time_us now, int found,
+		      struct gy_plan *plan)
+{
+	struct gy_charging c = charging(ccr, view, catalogue, now, plan);
+	bool indexed = view->history != NULL && view->history->known;
+	int64_t debit;
+
+	if (!may_open(ccr, view, catalogue, now, plan))
+		return;
+	if (gy_event_charge(&c, plan, &debit))
+		remember_event(&c, view, found, indexed ? view->history->opened_us : now, debit,
+			       plan);
+}
+
+static enum gy_rc decide_event(const struct gy_ccr *ccr, struct gy_view *view,
+			       const struct gy_catalogue *catalogue, gy_time_us now,
+			       struct gy_plan *plan)
+{
+	struct gy_account *a = view->account;
+	int found = gy_session_find(a, ccr->session);
+	const struct gy_history *h = view->history;
+
+	if (found >= 0 && gy_request_seen(a, (unsigned)found, ccr) == GY_SEEN_KEPT)
+		gy_answer_replay(a, (unsigned)found, ccr, catalogue, plan);
+	else if (found >= 0 && a->sessions[found].state == GY_SESSION_OPEN)
+		gy_answer_refuse(&plan->answer, GY_UNABLE_TO_COMPLY, "session already open");
+	else if (h == NULL && (found >= 0 || view->session_indexed))
+		return GY_NEED_HISTORY;
+	else if (h != NULL && h->known && h->account_id != a->account_id)
+		gy_answer_refuse(&plan->answer, GY_UNABLE_TO_COMPLY,
+				 "Session-Id is in use for another account");
+	else if (h != NULL && h->found)
+		gy_history_replay(h, ccr, catalogue, plan);
+	else
+		new_event(ccr, view, catalogue, now, found, plan);
+	return GY_OK;
+}
+
 enum gy_rc gy_charge_decide(const struct gy_ccr *ccr, struct gy_view *view,
 			    const struct gy_catalogue *catalogue, gy_time_us now,
 			    struct gy_plan *plan)
 {
 	plan->changed = plan->opened = plan->unmatched = false;
+	plan->inputs.len = 0;
 	switch (ccr->type) {
 	case GY_INITIAL:
 		return decide_initial(ccr, view, catalogue, now, plan);
@@ -436,8 +547,7 @@ enum gy_rc gy_charge_decide(const struct gy_ccr *ccr, struct gy_view *view,
 	case GY_EVENT:
 		break;
 	}
-	gy_answer_refuse(&plan->answer, GY_RATING_FAILED, "events are not charged here");
-	return GY_OK;
+	return decide_event(ccr, view, catalogue, now, plan);
 }
 
 /* --- the end without a request
@@ -465,7 +575,7 @@ void gy_charge_end(struct gy_account *account, struct gy_session_key key,
 
 		if (row->session != (unsigned)found || row->granted == 0)
 			continue;
-		gy_assert(n < plan->room);
+		gy_assert(n < GY_PARTS_MAX * plan->room);
 		plan->charges[n++] = (struct gy_charge){
 			.rating_group = row->rating_group,
 			.service_key = row->service_key,
@@ -504,23 +614,30 @@ void gy_charge_end(struct gy_account *account, struct gy_session_key key,
 void gy_plan_check(const struct gy_account *account, const struct gy_plan *plan)
 {
 	int64_t debit = 0;
+	unsigned service = 0;
 
 	gy_account_check(account);
 	for (unsigned i = 0; i < plan->record.n_charges; i++) {
 		const struct gy_charge *charge = &plan->record.charges[i];
 		int64_t due = 0;
 
-		if (charge->granted > 0)
+		debit += charge->debit;
+		if (charge->flags & GY_CHARGE_PART)
+			continue;
+		if (charge->granted > 0 &&
+		    !(charge->flags & (GY_CHARGE_SLICED | GY_CHARGE_EVENT))) {
 			gy_assert(gy_price_reserve(charge->rate, charge->granted, charge->carry,
 						   &due));
-		gy_assert(charge->reserved == due); /* I4 */
-		debit += charge->debit;
+			gy_assert(charge->reserved == due); /* I4 */
+		}
+		if (plan->record.type != 0 && plan->answer.rc == GY_OK) {
+			gy_assert(service < plan->answer.n_services);
+			if (plan->answer.services[service].unit != GY_UNIT_NONE)
+				gy_assert(plan->answer.services[service].granted ==
+					  charge->granted);
+			service++;
+		}
 	}
 	gy_assert(debit == plan->record.debit); /* I1 */
 	gy_assert(plan->record.balance == account->balance);
-	if (plan->record.type == 0 || plan->answer.rc != GY_OK)
-		return;
-	for (unsigned i = 0; i < plan->answer.n_services; i++)
-		if (plan->answer.services[i].unit != GY_UNIT_NONE)
-			gy_assert(plan->answer.services[i].granted == plan->charges[i].granted);
 }

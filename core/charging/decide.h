@@ -33,6 +33,7 @@ struct gy_view {
 	bool session_indexed;             /* CCR-I: session_index already has this Session-Id */
 	const struct gy_history *history; /* NULL: not loaded */
 	int64_t late_window_us;
+	const struct gy_pushed *pushed; /* NULL: none */
 };
 
 /* Flags of a record and of a charge. Stored. */
@@ -41,9 +42,18 @@ enum gy_charge_flag {
 	GY_CHARGE_UNRATED = 2,         /* usage without a tariff: recorded, not debited */
 	GY_CHARGE_LATE = 4,            /* usage of an ended session (G-24, G-28) */
 	GY_CHARGE_NO_RATING_GROUP = 8, /* the request named none (G-44) */
+	GY_CHARGE_PART = 16,           /* more of the usage of the service before it */
+	GY_CHARGE_EVENT = 64,          /* granted is paid already, nothing is held (RFC 8506 §6) */
+	GY_CHARGE_SLICED = 32, /* the grant has slices: reserved is not rate times granted */
 };
 
-/* One service of a record: what was used, debited, granted and held. */
+/* Parts in which the usage of one service can be drained: free units and money, before and after a
+ * change of tariff, and beyond the grant. */
+#define GY_PARTS_MAX 6
+
+/* One service of a record: what was used, debited, granted and held. Usage from more than one
+ * source, or at more than one price, has further rows with GY_CHARGE_PART, in which only the used
+ * and debit fields mean something. */
 struct gy_charge {
 	uint32_t rating_group;
 	int64_t service_key;
@@ -62,6 +72,16 @@ struct gy_charge {
 	uint32_t threshold;
 	unsigned flags;
 	struct gy_rate debit_rate; /* at which the usage was debited; block 0 if none was */
+	enum gy_from from;         /* what the usage was drained from; 0: nothing */
+	int64_t from_id;
+	uint32_t switch_s;
+	uint32_t redirect_rule;
+};
+
+/* Text that the decision writes into the caller's memory; room 0: it is not wanted. */
+struct gy_inputs {
+	char *text;
+	size_t room, len;
 };
 
 /* One row of gyro.record. */
@@ -77,15 +97,19 @@ struct gy_record {
 	int64_t debit, balance, reserved;
 	enum gy_rc rc;
 	unsigned flags;
+	int64_t catalogue; /* version that priced it */
 	unsigned n_charges;
 	struct gy_charge *charges;
+	struct gy_inputs inputs; /* what dynamic rules looked at, see inputs.h */
 };
 
 struct gy_plan {
-	/* The caller's memory: room for at least gy_plan_room(ccr, account) elements each. */
+	/* The caller's memory: room for at least gy_plan_room services, and for GY_PARTS_MAX
+	 * charges each. */
 	unsigned room;
 	struct gy_service_answer *services;
 	struct gy_charge *charges;
+	struct gy_inputs inputs;
 
 	struct gy_answer answer;
 	bool changed; /* account differs: it and the record must be written */
@@ -95,14 +119,12 @@ struct gy_plan {
 	bool unmatched; /* usage of an unknown session, to be kept for the operator (G-24) */
 };
 
-/* Elements that plan->services and plan->charges need for this request. */
+/* Elements that plan->services needs for this request; plan->charges GY_PARTS_MAX times as many. */
 unsigned gy_plan_room(const struct gy_ccr *ccr, const struct gy_account *account,
 		      const struct gy_history *history);
 
-/* Elements to be free in an account's arrays before a request is decided: 1 session,
- * n_services + 1 reservations, n_services + 1 kept answers. */
-void gy_account_room(const struct gy_ccr *ccr, unsigned *sessions, unsigned *reservations,
-		     unsigned *answers);
+/* What one request may add to an account. */
+struct gy_room gy_account_room(const struct gy_ccr *ccr);
 
 /* Decides one request (RFC 8506 §5, rules G-16…G-69, G-84…G-93).
  * Returns GY_OK: *plan holds the answer, and, if plan->changed, *view->account is the new state;

@@ -2,6 +2,7 @@
 #include "core/charging/duplicate.h"
 
 #include "core/base/assert.h"
+#include "core/rating/dynamic.h"
 
 static bool is_row_of(const struct gy_kept_answer *row, unsigned session, const struct gy_ccr *ccr)
 {
@@ -26,6 +27,8 @@ enum gy_seen gy_request_seen(const struct gy_account *account, unsigned session,
 		return GY_SEEN_KEPT;
 	if (ccr->type == GY_INITIAL)
 		return s->initial_number == (int64_t)ccr->number ? GY_SEEN_EARLIER : GY_SEEN_NEVER;
+	if (ccr->type == GY_EVENT)
+		return GY_SEEN_EARLIER;
 	if (ccr->type == GY_TERMINATION)
 		return s->state == GY_SESSION_OPEN ? GY_SEEN_NEVER : GY_SEEN_EARLIER;
 	below = s->highest - (int64_t)ccr->number;
@@ -50,7 +53,7 @@ void gy_number_note(struct gy_session *session, uint32_t number)
 }
 
 void gy_answer_keep(struct gy_account *account, unsigned session, const struct gy_ccr *ccr,
-		    const struct gy_answer *answer, const struct gy_charge *charges)
+		    const struct gy_answer *answer)
 {
 	unsigned rows = answer->n_services > 0 ? answer->n_services : 1;
 
@@ -76,14 +79,29 @@ void gy_answer_keep(struct gy_account *account, unsigned session, const struct g
 			row.quota_holding_s = service->quota_holding_s;
 			row.rating_group =
 				service->has_rating_group ? (int64_t)service->rating_group : -1;
-			row.service_key = charges[i].service_key;
+			row.service_key = ccr->services[i].service_key;
 			row.granted = service->granted;
 			row.validity_s = service->validity_s;
 			row.threshold = service->threshold;
+			row.switch_s = service->switch_s;
+			row.redirect_rule = service->redirect_rule;
 		}
 		account->answers[account->n_answers++] = row;
 	}
 	gy_kept_answers_trim(account, session);
+}
+
+/* Where a dynamic rule redirected to. A rule that is gone leaves the policy's address. */
+static void find_redirect(const struct gy_catalogue *catalogue, struct gy_service_answer *service)
+{
+	const struct gy_dynamic *dynamic = catalogue->dynamic;
+
+	for (unsigned i = 0; dynamic != NULL && i < dynamic->n_rules; i++)
+		if (dynamic->rules[i].rule_id == (int64_t)service->redirect_rule &&
+		    dynamic->rules[i].effect.kind == GY_EFFECT_REDIRECT) {
+			service->redirect_type = dynamic->rules[i].effect.redirect_type;
+			service->redirect_address = dynamic->rules[i].effect.address;
+		}
 }
 
 /* Fills the answer from its kept rows. The Service-Identifiers to echo are the request's own: equal
@@ -117,6 +135,8 @@ static void replay_rows(const struct gy_kept_answer *rows, unsigned n, const str
 			.threshold = row->threshold,
 			.quota_holding_s = row->quota_holding_s,
 			.final_unit = row->final_unit,
+			.switch_s = row->switch_s,
+			.redirect_rule = row->redirect_rule,
 		};
 		if (i < ccr->n_services && ccr->services[i].service_key == row->service_key) {
 			service->n_service_ids = ccr->services[i].n_service_ids;
@@ -126,16 +146,19 @@ static void replay_rows(const struct gy_kept_answer *rows, unsigned n, const str
 		}
 		if (service->has_rating_group)
 			service->policy = gy_policy_find(catalogue, service->rating_group);
+		if (service->redirect_rule != 0)
+			find_redirect(catalogue, service);
 		answer->n_services++;
 	}
 }
 
-static void refuse_reused_number(struct gy_plan *plan)
+static void refuse_reused_number(const struct gy_ccr *ccr, struct gy_plan *plan)
 {
 	gy_answer_refuse(&plan->answer, GY_INVALID_AVP_VALUE,
 			 "CC-Request-Number was used for another request of this session");
 	plan->answer.n_failed = 1;
-	plan->answer.failed[0].code = 415; /* CC-Request-Number */
+	plan->answer.failed[0] = (struct gy_failed_avp){ .code = 415, /* CC-Request-Number */
+							 .avp = ccr->number_avp };
 }
 
 void gy_answer_replay(const struct gy_account *account, unsigned session, const struct gy_ccr *ccr,
@@ -149,7 +172,7 @@ void gy_answer_replay(const struct gy_account *account, unsigned session, const 
 	       is_row_of(&account->answers[(unsigned)first + n], session, ccr))
 		n++;
 	if (account->answers[first].content_hash != ccr->content_hash && !ccr->retransmitted)
-		refuse_reused_number(plan);
+		refuse_reused_number(ccr, plan);
 	else
 		replay_rows(&account->answers[first], n, ccr, catalogue, plan);
 }
@@ -161,7 +184,7 @@ void gy_history_replay(const struct gy_history *history, const struct gy_ccr *cc
 
 	gy_assert(history->found);
 	if (history->content_hash != ccr->content_hash && !ccr->retransmitted) {
-		refuse_reused_number(plan);
+		refuse_reused_number(ccr, plan);
 	} else if (history->n_rows > 0) {
 		replay_rows(history->rows, history->n_rows, ccr, catalogue, plan);
 	} else {

@@ -20,9 +20,9 @@ enum gy_seen gy_request_seen(const struct gy_account *account, unsigned session,
 /* Notes a CCR-U's number as seen. */
 void gy_number_note(struct gy_session *session, uint32_t number);
 
-/* Puts the plan's answer into the session's kept answers. */
+/* Puts the answer into the session's kept answers. */
 void gy_answer_keep(struct gy_account *account, unsigned session, const struct gy_ccr *ccr,
-		    const struct gy_answer *answer, const struct gy_charge *charges);
+		    const struct gy_answer *answer);
 
 /* Replays the kept answer of this request; G-86: other content with T clear is the client's fault.
  */

@@ -3,7 +3,9 @@
 #ifndef GY_CHARGING_SERVICE_H
 #define GY_CHARGING_SERVICE_H
 
+#include "core/charging/counters.h"
 #include "core/charging/decide.h"
+#include "core/rating/generate.h"
 
 /* What is the same for all services of one request. */
 struct gy_charging {
@@ -13,14 +15,64 @@ struct gy_charging {
 	struct gy_account *account;
 	int session; /* index in the account; -1: it is no longer there (late usage only) */
 	gy_time_us now;
-	bool may_grant;        /* the session is open and goes on: not a CCR-T, not late usage */
-	enum gy_rc denied;     /* what a request for units gets instead of them; GY_OK: nothing */
-	int64_t default_group; /* Rating-Group of services that name none; -1: none (G-44) */
+	bool may_grant;          /* the session is open and goes on: not a CCR-T, not late usage */
+	enum gy_rc denied;       /* what a request for units gets instead of them; GY_OK: nothing */
+	int64_t default_group;   /* Rating-Group of services that name none; -1: none (G-44) */
+	bool tariff_time_change; /* the gateway reports usage before and after one apart (G-70) */
+	struct gy_network network;
+	const struct gy_pushed *pushed;
+	struct gy_counting counting;
+	struct gy_inputs *inputs; /* notes for the record; NULL: none wanted */
 };
 
+/* One service on its way through usage.c and grant.c. */
+struct gy_servicing {
+	const struct gy_charging *c;
+	const struct gy_service *service;
+	uint32_t rating_group;
+	const struct gy_policy *policy; /* NULL: none */
+	enum gy_rc tariff_rc;           /* of the results below */
+	struct gy_tariff_result tariff; /* now */
+	bool has_next;                  /* tariff ends within a grant's validity, and then: */
+	struct gy_tariff_result next;
+	struct gy_reservation *row; /* remembers the last grant; NULL: none */
+	int64_t carry;              /* of usage without a row */
+
+	struct gy_service_answer *answer;
+	struct gy_charge *charges; /* the service's own, GY_PARTS_MAX of them */
+	unsigned n_charges;
+};
+
+/* Which Rating-Group, policy, row and price: the start of a service's way. answer and charges are
+ * as in gy_service_charge. */
+void gy_servicing_begin(struct gy_servicing *s, const struct gy_charging *charging,
+			const struct gy_service *service, struct gy_service_answer *answer,
+			struct gy_charge *charges);
+
+/* What the tariff alone makes of the service: GY_OK if it is priced, else 4010, 4011 or 5031. */
+enum gy_rc gy_servicing_rc(const struct gy_servicing *s);
+
 /* Debits the service's usage at the price of its grant, releases what it held and, if allowed,
- * reserves anew (G-37…G-50). Both outputs are filled whole; the account is changed. */
+ * reserves anew (G-37…G-50). *answer and *n_charges of charges (room for GY_PARTS_MAX) are filled;
+ * the account is changed. */
 void gy_service_charge(const struct gy_charging *charging, const struct gy_service *service,
-		       struct gy_service_answer *answer, struct gy_charge *charge);
+		       struct gy_service_answer *answer, struct gy_charge *charges,
+		       unsigned *n_charges);
+
+/* usage.c: drains what was used from the grant's sources and pays for it. */
+void gy_usage_charge(struct gy_servicing *s);
+
+/* Pays for units at today's tariff, free ones first. */
+void gy_usage_pay(struct gy_servicing *s, int64_t units);
+
+/* Debits an amount of money as it is (CC-Money); negative: credits it. */
+void gy_usage_pay_money(struct gy_servicing *s, int64_t micros);
+
+/* grant.c: sizes the next grant and holds what it may cost. */
+void gy_grant(struct gy_servicing *s);
+
+/* From now on the row is priced by today's tariff; its remainder goes along. */
+void gy_row_reprice(struct gy_reservation *row, enum gy_unit unit, struct gy_rate rate,
+		    int64_t rule_id);
 
 #endif

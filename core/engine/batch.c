@@ -14,6 +14,9 @@
 /* Identities of one request, User-Name in its four readings. */
 #define LOOKUPS_MAX (GY_IDENTITIES_MAX + 3)
 
+/* Octets that a record keeps of what dynamic rules looked at. */
+#define INPUTS_MAX 4096
+
 enum fate {
 	UNDECIDED,
 	ANSWERED,  /* without the database: a refusal, an unknown subscriber or session */
@@ -28,9 +31,10 @@ struct work {
 	enum fate fate;
 	struct gy_profile profile; /* subscriber_id 0: not found */
 	bool cacheable;
+	bool fresh;      /* read in this batch, not from the cache */
 	bool by_session; /* found through the session, not through identities */
 	struct gy_locked *locked;
-	bool session_known; /* CCR-I: the index has its Session-Id */
+	bool session_known; /* CCR-I, CCR-E: the index has its Session-Id */
 	struct gy_history history;
 	struct gy_plan plan;
 	unsigned first_lookup, n_lookups;
@@ -41,6 +45,7 @@ struct batch {
 	void *pool;
 	bool wait;
 	const struct gy_catalogue *catalogue;
+	const struct gy_pushed *pushed;
 	unsigned n;
 	struct work *work;
 	unsigned n_locked;
@@ -110,6 +115,7 @@ static void take_lookups(struct work *w, const struct gy_lookup *lookups)
 	unsigned first = 0;
 
 	w->profile = (struct gy_profile){ .subscriber_id = 0 };
+	w->fresh = true;
 	for (unsigned i = 0; i < w->n_lookups; i++) {
 		if (l[i].found.subscriber_id == 0)
 			continue;
@@ -182,8 +188,10 @@ static enum gy_rc find_by_session(struct batch *b)
 		return GY_OK;
 	rc = gy_store_find_sessions(b->lane->store, lookups, n);
 	for (unsigned i = 0; rc == GY_OK && i < b->n; i++)
-		if (b->work[i].n_lookups > 0)
+		if (b->work[i].n_lookups > 0) {
 			b->work[i].profile = lookups[b->work[i].first_lookup].found;
+			b->work[i].fresh = true;
+		}
 	return rc;
 }
 
@@ -203,14 +211,39 @@ static void refuse_unknown(struct batch *b)
 	}
 }
 
+/* Freshly found profiles get the half that dynamic tariffs need, if there are any (S-11). Until the
+ * cache takes them, attributes are the pool's. */
+static enum gy_rc find_attributes(struct batch *b)
+{
+	struct gy_profile **fresh = talloc_array(b->pool, struct gy_profile *, b->n);
+	unsigned n = 0;
+	enum gy_rc rc;
+
+	if (fresh == NULL)
+		return GY_NO_MEMORY;
+	for (unsigned i = 0; i < b->n; i++)
+		if (b->work[i].fate == UNDECIDED && b->work[i].fresh)
+			fresh[n++] = &b->work[i].profile;
+	if (n == 0 || b->catalogue->dynamic == NULL)
+		return GY_OK;
+	rc = gy_store_attributes(b->lane->store, fresh, n);
+	for (unsigned i = 0; rc == GY_OK && i < n; i++)
+		talloc_steal(b->pool, fresh[i]->attributes);
+	return rc;
+}
+
 static void remember(struct batch *b)
 {
 	for (unsigned i = 0; i < b->n; i++) {
 		struct work *w = &b->work[i];
+		bool fresh = w->fresh;
 
-		if (w->fate == UNDECIDED &&
-		    (w->cacheable || (w->by_session && w->request->ccr.n_identities == 0)))
-			gy_cache_put(&b->lane->cache, w->request->who, &w->profile);
+		w->fresh = false;
+		if (w->fate != UNDECIDED || !fresh ||
+		    !(w->cacheable || (w->by_session && w->request->ccr.n_identities == 0)))
+			continue;
+		talloc_steal(NULL, w->profile.attributes);
+		gy_cache_put(&b->lane->cache, w->request->who, &w->profile);
 	}
 }
 
@@ -223,7 +256,8 @@ static enum gy_rc find_profiles(struct batch *b)
 		struct work *w = &b->work[i];
 		const struct gy_profile *known = gy_cache_find(&b->lane->cache, w->request->who);
 
-		if (known != NULL)
+		/* One from the time before there were dynamic tariffs lacks its half of them. */
+		if (known != NULL && (b->catalogue->dynamic == NULL || known->attributes != NULL))
 			w->profile = *known;
 		else
 			all = false;
@@ -237,8 +271,10 @@ static enum gy_rc find_profiles(struct batch *b)
 	if (rc != GY_OK)
 		return rc;
 	refuse_unknown(b);
-	remember(b);
-	return GY_OK;
+	rc = find_attributes(b);
+	if (rc == GY_OK)
+		remember(b);
+	return rc;
 }
 
 /* --- 2. which gateway, and has it restarted?
@@ -295,6 +331,7 @@ static enum gy_rc find_gateways(struct batch *b)
 		}
 		if (g != NULL) {
 			ccr->gateway_id = g->gateway_id;
+			gy_gateway_heard(gateways, g, w->request->ingress);
 			if (ccr->has_origin_state)
 				rc = gateway_told_state(b, w, g);
 		}
@@ -312,6 +349,12 @@ static int compare_ids(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+/* What may make a new index row. */
+static bool opens(const struct gy_ccr *ccr)
+{
+	return ccr->type == GY_INITIAL || ccr->type == GY_EVENT;
+}
+
 static enum gy_rc lock_accounts(struct batch *b)
 {
 	int64_t *ids = talloc_array(b->pool, int64_t, b->n);
@@ -326,7 +369,7 @@ static enum gy_rc lock_accounts(struct batch *b)
 		if (b->work[i].fate != UNDECIDED)
 			continue;
 		ids[n++] = b->work[i].profile.account_id;
-		if (b->work[i].request->ccr.type == GY_INITIAL)
+		if (opens(&b->work[i].request->ccr))
 			keys[n_keys++] = b->work[i].request->ccr.session;
 	}
 	qsort(ids, n, sizeof(*ids), compare_ids);
@@ -337,7 +380,7 @@ static enum gy_rc lock_accounts(struct batch *b)
 			   &b->locked, &b->n_locked, &b->now);
 	n_keys = 0;
 	for (unsigned i = 0; rc == GY_OK && i < b->n; i++)
-		if (b->work[i].fate == UNDECIDED && b->work[i].request->ccr.type == GY_INITIAL)
+		if (b->work[i].fate == UNDECIDED && opens(&b->work[i].request->ccr))
 			b->work[i].session_known = known[n_keys++];
 	return rc;
 }
@@ -391,8 +434,10 @@ static enum gy_rc reload_stale(struct batch *b)
 		if (w->fate == UNDECIDED && w->profile.account_id != w->locked->account.account_id)
 			w->fate = TRY_AGAIN;
 	}
-	remember(b);
-	return GY_OK;
+	rc = find_attributes(b);
+	if (rc == GY_OK)
+		remember(b);
+	return rc;
 }
 
 static void match_locked(struct batch *b)
@@ -417,18 +462,32 @@ static void match_locked(struct batch *b)
 static enum gy_rc make_room(struct batch *b, struct work *w, const struct gy_history *history)
 {
 	struct gy_request *r = w->request;
-	unsigned sessions, reservations, answers;
-	enum gy_rc rc;
+	enum gy_rc rc = gy_account_reserve(b->pool, &w->locked->account, gy_account_room(&r->ccr));
 
-	gy_account_room(&r->ccr, &sessions, &reservations, &answers);
-	rc = gy_account_reserve(b->pool, &w->locked->account, sessions, reservations, answers);
 	w->plan = (struct gy_plan){ .room = gy_plan_room(&r->ccr, &w->locked->account, history) };
 	/* The answer outlives the batch, the charges don't. */
 	w->plan.services = talloc_array(r->pool, struct gy_service_answer, w->plan.room);
-	w->plan.charges = talloc_array(b->pool, struct gy_charge, w->plan.room);
+	w->plan.charges = talloc_array(b->pool, struct gy_charge, GY_PARTS_MAX * w->plan.room);
 	if (w->plan.services == NULL || w->plan.charges == NULL)
 		rc = GY_NO_MEMORY;
+	if (b->catalogue->dynamic != NULL) {
+		w->plan.inputs.text = talloc_size(b->pool, INPUTS_MAX);
+		w->plan.inputs.room = w->plan.inputs.text != NULL ? INPUTS_MAX : 0;
+	}
 	return rc;
+}
+
+/* Has this batch already changed the session of w? Its records cannot be read before the commit. */
+static bool changed_in_batch(const struct batch *b, const struct work *w)
+{
+	const struct gy_session_key key = w->request->ccr.session;
+
+	for (const struct work *earlier = b->work; earlier < w; earlier++)
+		if (earlier->fate == DECIDED && earlier->plan.changed &&
+		    earlier->request->ccr.session.hi == key.hi &&
+		    earlier->request->ccr.session.lo == key.lo)
+			return true;
+	return false;
 }
 
 static enum gy_rc decide_one(struct batch *b, struct work *w)
@@ -439,12 +498,17 @@ static enum gy_rc decide_one(struct batch *b, struct work *w)
 		.profile = &w->profile,
 		.session_indexed = w->session_known,
 		.late_window_us = (int64_t)config->late_window_s * GY_SECOND_US,
+		.pushed = b->pushed,
 	};
 	enum gy_rc rc = make_room(b, w, NULL);
 
 	if (rc != GY_OK)
 		return rc;
 	rc = gy_charge_decide(&w->request->ccr, &view, b->catalogue, b->now, &w->plan);
+	if (rc == GY_NEED_HISTORY && changed_in_batch(b, w)) {
+		w->fate = TRY_AGAIN;
+		return GY_OK;
+	}
 	if (rc == GY_NEED_HISTORY) {
 		rc = gy_store_history(b->lane->store, b->pool, &w->request->ccr, &w->history);
 		if (rc == GY_OK)
@@ -464,17 +528,23 @@ static enum gy_rc decide_one(struct batch *b, struct work *w)
 	return GY_OK;
 }
 
-/* A Session-Id that an earlier CCR-I of this batch opened is known to the later ones. */
+/* A Session-Id that an earlier CCR-I of this batch opened is known to the later ones: with another
+ * account they see it in the next batch, with the same one even if its row has forgotten it by
+ * then. */
 static void note_opened(struct batch *b, unsigned opener)
 {
 	const struct gy_session_key key = b->work[opener].request->ccr.session;
 
-	for (unsigned i = opener + 1; i < b->n; i++)
-		if (b->work[i].request->ccr.session.hi == key.hi &&
-		    b->work[i].request->ccr.session.lo == key.lo &&
-		    b->work[i].profile.account_id != b->work[opener].profile.account_id &&
-		    b->work[i].fate == UNDECIDED)
-			b->work[i].fate = TRY_AGAIN;
+	for (unsigned i = opener + 1; i < b->n; i++) {
+		struct work *w = &b->work[i];
+
+		if (w->fate != UNDECIDED || w->request->ccr.session.hi != key.hi ||
+		    w->request->ccr.session.lo != key.lo)
+			continue;
+		w->session_known = true;
+		if (w->profile.account_id != b->work[opener].profile.account_id)
+			w->fate = TRY_AGAIN;
+	}
 }
 
 static enum gy_rc decide_all(struct batch *b)
@@ -485,7 +555,7 @@ static enum gy_rc decide_all(struct batch *b)
 		if (b->work[i].fate != UNDECIDED)
 			continue;
 		rc = decide_one(b, &b->work[i]);
-		if (rc == GY_OK && b->work[i].plan.opened)
+		if (rc == GY_OK && b->work[i].fate == DECIDED && b->work[i].plan.opened)
 			note_opened(b, i);
 	}
 	return rc;
@@ -532,21 +602,39 @@ static enum gy_rc apply(struct batch *b)
 			      n_opened);
 }
 
+static bool reports_usage(const struct gy_ccr *ccr)
+{
+	for (unsigned k = 0; k < ccr->n_services; k++)
+		if (ccr->services[k].n_used > 0)
+			return true;
+	return false;
+}
+
+static int compare_sessions(const void *a, const void *b)
+{
+	const struct gy_session_key *x = &(*(const struct gy_ccr *const *)a)->session;
+	const struct gy_session_key *y = &(*(const struct gy_ccr *const *)b)->session;
+
+	if (x->hi != y->hi)
+		return x->hi < y->hi ? -1 : 1;
+	return (x->lo > y->lo) - (x->lo < y->lo);
+}
+
 /* Usage of unknown sessions is kept before it is answered: the operator can count on it (G-24). */
 static enum gy_rc keep_unmatched(struct batch *b)
 {
-	enum gy_rc rc = GY_OK;
+	const struct gy_ccr **ccrs = talloc_array(b->pool, const struct gy_ccr *, b->n);
+	unsigned n = 0;
 
-	for (unsigned i = 0; rc == GY_OK && i < b->n; i++) {
-		const struct gy_ccr *ccr = &b->work[i].request->ccr;
-		bool usage = false;
-
-		for (unsigned k = 0; k < ccr->n_services; k++)
-			usage |= ccr->services[k].n_used > 0;
-		if (b->work[i].plan.unmatched && usage)
-			rc = gy_store_keep_unmatched(b->lane->store, ccr);
-	}
-	return rc;
+	if (ccrs == NULL)
+		return GY_NO_MEMORY;
+	for (unsigned i = 0; i < b->n; i++)
+		if (b->work[i].plan.unmatched && reports_usage(&b->work[i].request->ccr))
+			ccrs[n++] = &b->work[i].request->ccr;
+	if (n == 0)
+		return GY_OK;
+	qsort(ccrs, n, sizeof(*ccrs), compare_sessions);
+	return gy_store_keep_unmatched(b->lane->store, ccrs, n);
 }
 
 /* --- 6. answer
@@ -665,6 +753,7 @@ enum gy_rc gy_batch_run(struct gy_lane *lane, struct gy_queue *queue, bool wait)
 			   .pool = talloc_new(NULL),
 			   .wait = wait,
 			   .catalogue = snapshot->catalogue,
+			   .pushed = snapshot->pushed,
 			   .n = queue->n };
 	struct gy_request *request;
 	enum gy_rc rc = GY_NO_MEMORY;
@@ -687,6 +776,7 @@ enum gy_rc gy_batch_run(struct gy_lane *lane, struct gy_queue *queue, bool wait)
 	/* Answers point into the snapshot; they are on their way now. */
 done:
 	gy_snapshot_release(snapshot);
+	gy_cache_sweep(&lane->cache);
 	talloc_free(b.pool);
 	return rc;
 }

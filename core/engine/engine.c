@@ -82,7 +82,8 @@ void gy_snapshot_release(struct gy_snapshot *snapshot)
 	free(snapshot);
 }
 
-bool gy_snapshot_swap(struct gy_engine *engine, struct gy_catalogue *catalogue)
+bool gy_snapshot_swap(struct gy_engine *engine, struct gy_catalogue *catalogue,
+		      const struct gy_pushed *pushed)
 {
 	struct gy_snapshot *fresh = malloc(sizeof(*fresh)), *old;
 
@@ -91,6 +92,7 @@ bool gy_snapshot_swap(struct gy_engine *engine, struct gy_catalogue *catalogue)
 		return false;
 	}
 	fresh->catalogue = catalogue;
+	fresh->pushed = pushed;
 	atomic_init(&fresh->users, 1);
 	pthread_mutex_lock(&engine->snapshot_lock);
 	old = engine->snapshot;
@@ -226,6 +228,7 @@ static void set_defaults(struct gy_engine_config *c)
 	c->queue_age_ms = default_to(c->queue_age_ms, 1000);
 	c->sweep_ms = default_to(c->sweep_ms, 1000);
 	c->late_window_s = default_to(c->late_window_s, 86400);
+	c->rar_timeout_ms = default_to(c->rar_timeout_ms, 4000);
 }
 
 static struct gy_engine *engine_make(const struct gy_engine_config *config)
@@ -242,14 +245,18 @@ static struct gy_engine *engine_make(const struct gy_engine_config *config)
 	pthread_mutex_init(&engine->snapshot_lock, NULL);
 	pthread_mutex_init(&engine->gateways.lock, NULL);
 	pthread_mutex_init(&engine->parked_lock, NULL);
+	pthread_mutex_init(&engine->outbox.lock, NULL);
 	engine->wake_pipe[0] = engine->wake_pipe[1] = -1;
 	engine->database = strdup(config->database);
+	engine->node = strdup(config->node != NULL ? config->node : "");
 	engine->lanes = calloc(engine->config.lanes, sizeof(*engine->lanes));
-	if (engine->database == NULL || engine->lanes == NULL || pipe(engine->wake_pipe) != 0) {
+	if (engine->database == NULL || engine->node == NULL || engine->lanes == NULL ||
+	    pipe(engine->wake_pipe) != 0) {
 		gy_engine_stop(engine);
 		return NULL;
 	}
 	engine->config.database = engine->database;
+	engine->config.node = engine->node;
 	return engine;
 }
 
@@ -276,9 +283,10 @@ static enum gy_rc lane_start(struct gy_engine *engine, struct gy_lane *lane, cha
 static enum gy_rc load_catalogue(struct gy_engine *engine, char *error, size_t error_size)
 {
 	struct gy_catalogue *catalogue;
-	enum gy_rc rc = gy_store_catalogue(engine->lanes[0].store, &catalogue);
+	struct gy_pushed *pushed;
+	enum gy_rc rc = gy_store_catalogue(engine->lanes[0].store, &catalogue, &pushed);
 
-	if (rc == GY_OK && !gy_snapshot_swap(engine, catalogue))
+	if (rc == GY_OK && !gy_snapshot_swap(engine, catalogue, pushed))
 		rc = GY_NO_MEMORY;
 	if (rc != GY_OK)
 		snprintf(error, error_size, "catalogue: %s",
@@ -380,7 +388,9 @@ void gy_engine_stop(struct gy_engine *engine)
 			close(engine->wake_pipe[i]);
 	pthread_mutex_destroy(&engine->snapshot_lock);
 	pthread_mutex_destroy(&engine->parked_lock);
+	pthread_mutex_destroy(&engine->outbox.lock);
 	free(engine->lanes);
 	free(engine->database);
+	free(engine->node);
 	free(engine);
 }

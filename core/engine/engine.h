@@ -21,6 +21,8 @@ struct gy_request {
 
 	struct gy_ccr ccr;
 	int64_t arrived_ns; /* CLOCK_MONOTONIC when its bytes arrived */
+	/* The connected peer that brought it, its gateway or an agent; data NULL: not told. */
+	struct gy_bytes ingress;
 
 	/* Set by the engine before the callback. */
 	struct gy_answer answer;
@@ -40,20 +42,51 @@ enum gy_outcome {
  * refusal also on the submitting one. Takes the request back. */
 typedef void gy_answered_fn(void *data, struct gy_request *request, enum gy_outcome outcome);
 
+/* --- requests of ours (G-80 to G-83), taken from the outbox ---- */
+
+enum gy_prompt_kind {
+	GY_PROMPT_REAUTH = 1, /* Re-Auth-Request */
+	GY_PROMPT_ABORT = 2,  /* Abort-Session-Request */
+};
+
+/* One request to a gateway. Valid during gy_prompt_fn only. */
+struct gy_prompt {
+	uint64_t ticket; /* names it in gy_engine_prompted; never 0 */
+	enum gy_prompt_kind kind;
+	struct gy_bytes peer; /* the connected peer it must go to, and to no other */
+	struct gy_bytes destination_host, destination_realm;
+	struct gy_bytes session_id;
+	bool has_sub_session;
+	uint64_t sub_session;
+	int64_t rating_group; /* -1: the whole session */
+	unsigned timeout_ms;  /* for its answer */
+};
+
+/* Is there an open connection with this peer? On the maintenance thread. */
+typedef bool gy_reaches_fn(void *data, struct gy_bytes peer);
+/* Sends it and returns at once; gy_engine_prompted follows, on any thread, unless it returned
+ * false: then nothing was sent. On the maintenance thread. */
+typedef bool gy_prompt_fn(void *data, const struct gy_prompt *prompt);
+
 /* Severity and one line without newline; any thread. */
 typedef void gy_log_fn(void *data, enum gy_log_level level, const char *line);
 
 struct gy_engine_config {
-	const char *database;   /* libpq conninfo */
-	unsigned lanes;         /* threads with a connection each; 0 = 2 */
-	unsigned batch_max;     /* requests in one transaction; 0 = 128 */
-	unsigned queue_max;     /* waiting requests per lane, then refusal; 0 = 4096 */
-	unsigned deadline_ms;   /* from arrival; no answer leaves after it; 0 = 4000 */
-	unsigned queue_age_ms;  /* older than this when taken up: refused; 0 = 1000 */
-	bool alternate_node;    /* refuse with 3004 (another node may help) rather than 5012 */
-	unsigned sweep_ms;      /* period of the sweeper; 0 = 1000 */
-	unsigned late_window_s; /* late usage is charged this long after a session's end; 0 = 86400
-				 */
+	const char *database;    /* libpq conninfo */
+	unsigned lanes;          /* threads with a connection each; 0 = 2 */
+	unsigned batch_max;      /* requests in one transaction; 0 = 128 */
+	unsigned queue_max;      /* waiting requests per lane, then refusal; 0 = 4096 */
+	unsigned deadline_ms;    /* from arrival; no answer leaves after it; 0 = 4000 */
+	unsigned queue_age_ms;   /* older than this when taken up: refused; 0 = 1000 */
+	bool alternate_node;     /* refuse with 3004 (another node may help) rather than 5012 */
+	unsigned sweep_ms;       /* period of the sweeper; 0 = 1000 */
+	unsigned late_window_s;  /* late usage is charged this long after a session's end; 0 = 86400
+				  */
+	const char *node;        /* this node's identity */
+	unsigned rar_timeout_ms; /* for the answer to a request of ours; 0 = 4000 */
+	gy_reaches_fn *reaches;  /* NULL: this node sends no requests of its own */
+	gy_prompt_fn *prompt;
+	void *prompt_data;
 	gy_answered_fn *answered;
 	void *answered_data;
 	gy_log_fn *log;
@@ -70,6 +103,19 @@ enum gy_rc gy_engine_start(const struct gy_engine_config *config, struct gy_engi
 /* Hands the request over; the callback follows, at once and on this thread when it is refused
  * early. */
 void gy_engine_submit(struct gy_engine *engine, struct gy_request *request);
+
+enum gy_prompt_end {
+	GY_PROMPT_ANSWERED, /* with this Result-Code, 0 if it had none */
+	GY_PROMPT_SILENCE,  /* no answer in time */
+	GY_PROMPT_NOT_SENT, /* the peer was gone before it could leave */
+};
+
+/* What came of a prompt. Any thread, does not block; what comes twice, late or with a ticket that
+ * never was is ignored. */
+void gy_engine_prompted(struct gy_engine *engine, uint64_t ticket, enum gy_prompt_end end,
+			uint32_t result_code);
+/* The peer that a prompt must go to; data NULL: it is over. Valid until the engine is stopped. */
+struct gy_bytes gy_engine_prompt_peer(struct gy_engine *engine, uint64_t ticket);
 
 /* No new request is taken (they get TOO_BUSY); returns when none is in flight or after timeout_ms.
  */

@@ -1,11 +1,14 @@
-/* Gateways: Origin-Host to its number and its greatest Origin-State-Id. See internal.h. */
+/* Gateways: Origin-Host to its number, its greatest Origin-State-Id, and the peer through which it
+ * was heard last. See internal.h. */
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
 
 #include "core/engine/internal.h"
 
-#define BUCKETS (sizeof(((struct gy_gateways *)0)->buckets) / sizeof(struct gy_gateway *))
+#define BUCKETS      (sizeof(((struct gy_gateways *)0)->buckets) / sizeof(struct gy_gateway *))
+#define PEER_BUCKETS (sizeof(((struct gy_gateways *)0)->peers) / sizeof(struct gy_peer *))
+#define PEERS_MAX    65536u
 
 void gy_gateways_free(struct gy_gateways *gateways)
 {
@@ -15,6 +18,13 @@ void gy_gateways_free(struct gy_gateways *gateways)
 
 			free(gateways->buckets[i]);
 			gateways->buckets[i] = next;
+		}
+	for (size_t i = 0; i < PEER_BUCKETS; i++)
+		while (gateways->peers[i] != NULL) {
+			struct gy_peer *next = gateways->peers[i]->next;
+
+			free(gateways->peers[i]);
+			gateways->peers[i] = next;
 		}
 	pthread_mutex_destroy(&gateways->lock);
 }
@@ -62,4 +72,41 @@ struct gy_gateway *gy_gateway_add(struct gy_gateways *gateways, struct gy_bytes 
 	}
 	pthread_mutex_unlock(&gateways->lock);
 	return g;
+}
+
+static bool is_named(const struct gy_peer *peer, struct gy_bytes name)
+{
+	return peer->len == name.len && memcmp(peer->name, name.data, name.len) == 0;
+}
+
+const struct gy_peer *gy_peer_intern(struct gy_gateways *gateways, struct gy_bytes name)
+{
+	uint64_t hash = XXH3_64bits(name.data, name.len);
+	struct gy_peer **bucket = &gateways->peers[hash % PEER_BUCKETS], *peer;
+
+	pthread_mutex_lock(&gateways->lock);
+	for (peer = *bucket; peer != NULL && !is_named(peer, name); peer = peer->next)
+		;
+	if (peer == NULL && gateways->n_peers < PEERS_MAX) {
+		peer = malloc(sizeof(*peer) + name.len);
+		if (peer != NULL) {
+			*peer = (struct gy_peer){ .next = *bucket, .len = name.len };
+			memcpy(peer->name, name.data, name.len);
+			*bucket = peer;
+			gateways->n_peers++;
+		}
+	}
+	pthread_mutex_unlock(&gateways->lock);
+	return peer;
+}
+
+void gy_gateway_heard(struct gy_gateways *gateways, struct gy_gateway *g, struct gy_bytes ingress)
+{
+	const struct gy_peer *peer = atomic_load_explicit(&g->peer, memory_order_acquire);
+
+	if (ingress.data == NULL || (peer != NULL && is_named(peer, ingress)))
+		return;
+	peer = gy_peer_intern(gateways, ingress);
+	if (peer != NULL)
+		atomic_store_explicit(&g->peer, peer, memory_order_release);
 }

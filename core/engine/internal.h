@@ -12,6 +12,7 @@
 
 struct gy_snapshot {
 	struct gy_catalogue *catalogue;
+	const struct gy_pushed *pushed; /* the catalogue's */
 	_Atomic unsigned users;
 };
 
@@ -29,14 +30,19 @@ struct gy_cache {
 	struct gy_cache_entry *entries;
 	size_t sets;
 	unsigned turn;
+	void *dropped; /* attributes of entries that made way, until the batch ends */
 };
 
 bool gy_cache_init(struct gy_cache *cache, size_t entries);
 void gy_cache_free(struct gy_cache *cache);
 const struct gy_profile *gy_cache_find(const struct gy_cache *cache, struct gy_session_key key);
+/* Takes the profile's attributes: they live until the entry makes way, and then until
+ * gy_cache_sweep. */
 void gy_cache_put(struct gy_cache *cache, struct gy_session_key key,
 		  const struct gy_profile *profile);
 void gy_cache_drop(struct gy_cache *cache, struct gy_session_key key);
+/* Frees attributes that nobody refers to any more: between two batches. */
+void gy_cache_sweep(struct gy_cache *cache);
 
 /* Key of a request's identities, or of its session; *lane_hash is the same for all requests that
  * name the same subscriber first. */
@@ -44,8 +50,16 @@ struct gy_session_key gy_request_who(const struct gy_ccr *ccr, uint64_t *lane_ha
 
 /* --- gateways: Origin-Host to number, known to all lanes ---- */
 
+/* A connected peer's name, there once and until the engine ends: pointers to it can be compared. */
+struct gy_peer {
+	struct gy_peer *next;
+	size_t len;
+	char name[];
+};
+
 struct gy_gateway {
 	struct gy_gateway *next;
+	const struct gy_peer *_Atomic peer; /* which brought its last request; NULL: none yet */
 	int64_t gateway_id;
 	_Atomic uint32_t origin_state;
 	uint64_t hash;
@@ -59,6 +73,8 @@ struct gy_gateways {
 	pthread_mutex_t lock;
 	struct gy_gateway *buckets[1024];
 	unsigned n;
+	struct gy_peer *peers[1024];
+	unsigned n_peers;
 };
 
 void gy_gateways_free(struct gy_gateways *gateways);
@@ -67,6 +83,43 @@ struct gy_gateway *gy_gateway_find(struct gy_gateways *gateways, struct gy_bytes
 /* NULL without memory, or when there are too many: the caller asks the store each time. */
 struct gy_gateway *gy_gateway_add(struct gy_gateways *gateways, struct gy_bytes host,
 				  int64_t gateway_id, uint32_t origin_state);
+/* Remembers which peer brought a request of it. */
+void gy_gateway_heard(struct gy_gateways *gateways, struct gy_gateway *gateway,
+		      struct gy_bytes ingress);
+/* NULL without memory, or when there are too many. */
+const struct gy_peer *gy_peer_intern(struct gy_gateways *gateways, struct gy_bytes name);
+
+/* --- outbox: requests of ours ---- */
+
+#define GY_PROMPTS_MAX 512u
+
+/* One that is on its way. */
+struct gy_prompt_slot {
+	uint64_t ticket; /* 0: free */
+	const struct gy_peer *peer;
+	int64_t outbox_id, group_id, gateway_id;
+	unsigned attempt;
+	int64_t deadline_ns; /* whatever happens to it, it is over then */
+	bool over;           /* end and code say how */
+	enum gy_prompt_end end;
+	uint32_t code;
+};
+
+struct gy_outbox {
+	pthread_mutex_t lock; /* of the slots: answers come on the host's threads */
+	struct gy_prompt_slot slots[GY_PROMPTS_MAX];
+	unsigned used;
+
+	/* The maintenance thread's own. */
+	uint64_t tickets;
+	int64_t poll_at_ns, tidy_at_ns;
+	bool more; /* rows may be left that there was no room for: look again when there is */
+};
+
+/* Writes down what came of prompts, sends what is due. news: something was put into the outbox.
+ * *released: sessions are to be ended by the sweeper. On the maintenance thread. */
+enum gy_rc gy_outbox_run(struct gy_engine *engine, struct gy_store *store, bool news,
+			 bool *released) GY_MUST_CHECK;
 
 /* --- lanes ---- */
 
@@ -101,6 +154,7 @@ struct gy_lane {
 struct gy_engine {
 	struct gy_engine_config config;
 	char *database;
+	char *node;
 	unsigned store_timeout_ms;
 
 	pthread_mutex_t snapshot_lock;
@@ -113,6 +167,7 @@ struct gy_engine {
 	/* The maintenance thread: supervision, catalogue, partitions, requests nobody takes up. */
 	pthread_t maintenance;
 	bool maintenance_started;
+	struct gy_outbox outbox;
 	pthread_mutex_t parked_lock;
 	struct gy_queue
 		parked; /* wait until the sweeper has ended what their gateway lost (G-92) */
@@ -125,8 +180,9 @@ struct gy_engine {
 
 struct gy_snapshot *gy_snapshot_hold(struct gy_engine *engine);
 void gy_snapshot_release(struct gy_snapshot *snapshot);
-/* Puts a new one in place. Takes the catalogue. */
-bool gy_snapshot_swap(struct gy_engine *engine, struct gy_catalogue *catalogue);
+/* Puts a new one in place. Takes the catalogue, and pushed with it. */
+bool gy_snapshot_swap(struct gy_engine *engine, struct gy_catalogue *catalogue,
+		      const struct gy_pushed *pushed);
 
 __attribute__((format(printf, 3, 4))) void gy_engine_log(struct gy_engine *engine,
 							 enum gy_log_level level,

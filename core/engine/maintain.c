@@ -1,8 +1,9 @@
 /* The maintenance thread: what no request asks for.
  *
  * Supervision (G-67) and the ends that operators and restarted gateways ask for (G-92), the
- * catalogue when it changes, partitions for the records to come, and requests that wait in a lane
- * that stands still. It has a connection of its own; without a database it does what needs none. */
+ * outbox (outbox.c), the catalogue when it changes, partitions for the records to come, and
+ * requests that wait in a lane that stands still. It has a connection of its own; without a
+ * database it does what needs none. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -20,12 +21,14 @@
 #define PARTITIONS_NS (3600 * 1000 * MS)
 /* So long a request waits for its gateway's older sessions to end; the rest ends after it. */
 #define PARKED_NS (500 * MS)
+/* So long the sweeper goes on before it lets other work have its turn. */
+#define SWEEP_NS (300 * MS)
 
 struct maintenance {
 	struct gy_engine *engine;
 	struct gy_store *store;
 	int64_t connect_at_ns, sweep_at_ns, catalogue_at_ns, partitions_at_ns;
-	int64_t catalogue_version;
+	int64_t catalogue_version, pushed_version;
 };
 
 void gy_maintenance_wake(struct gy_engine *engine)
@@ -78,7 +81,7 @@ static enum gy_rc look_at(struct gy_engine *engine, void *pool, struct gy_due *d
 	if (plan == NULL)
 		return GY_NO_MEMORY;
 	plan->room = locked->account.n_reservations + 1;
-	plan->charges = talloc_array(pool, struct gy_charge, plan->room);
+	plan->charges = talloc_array(pool, struct gy_charge, GY_PARTS_MAX * plan->room);
 	if (plan->charges == NULL)
 		return GY_NO_MEMORY;
 	gy_charge_end(&locked->account, due->session,
@@ -155,12 +158,17 @@ static enum gy_rc sweep_once(struct maintenance *m, unsigned *found, unsigned *d
 
 static enum gy_rc sweep(struct maintenance *m)
 {
+	int64_t until_ns = gy_engine_now_ns() + SWEEP_NS;
 	unsigned found, done;
 	enum gy_rc rc;
 
 	/* Until nothing is due; what others hold is left for the next time. */
 	do {
 		rc = sweep_once(m, &found, &done);
+		if (rc == GY_OK && found > 0 && done > 0 && gy_engine_now_ns() >= until_ns) {
+			gy_maintenance_wake(m->engine); /* and then at once again */
+			return GY_OK;
+		}
 	} while (rc == GY_OK && found > 0 && done > 0 && !atomic_load(&m->engine->stopping));
 	m->sweep_at_ns = gy_engine_now_ns() + (int64_t)m->engine->config.sweep_ms * MS;
 	return rc;
@@ -192,26 +200,34 @@ static enum gy_rc unpark(struct maintenance *m)
 /* --- the catalogue
  * ---------------------------------------------------------------------------------- */
 
+/* A catalogue that isn't sound is told, and the one in force stays (S-12). */
 static enum gy_rc refresh_catalogue(struct maintenance *m)
 {
 	struct gy_catalogue *catalogue;
-	int64_t version = 0;
-	enum gy_rc rc = gy_store_catalogue_version(m->store, &version);
+	struct gy_pushed *pushed;
+	int64_t version = 0, pushed_version = 0;
+	enum gy_rc rc = gy_store_catalogue_version(m->store, &version, &pushed_version);
 
 	m->catalogue_at_ns = gy_engine_now_ns() + CATALOGUE_NS;
-	if (rc != GY_OK || version == m->catalogue_version)
+	if (rc != GY_OK || (version == m->catalogue_version && pushed_version == m->pushed_version))
 		return rc;
-	rc = gy_store_catalogue(m->store, &catalogue);
-	if (rc != GY_OK)
+	rc = gy_store_catalogue(m->store, &catalogue, &pushed);
+	if (rc == GY_STORE_REFUSED) {
+		gy_engine_log(m->engine, GY_LOG_ERROR,
+			      "catalogue version %lld is refused, the one before stays: %s",
+			      (long long)version, gy_store_error(m->store));
+		rc = GY_OK;
+	} else if (rc != GY_OK) {
 		return rc;
-	version = catalogue->version;
-	if (!gy_snapshot_swap(m->engine, catalogue))
+	} else if (!gy_snapshot_swap(m->engine, catalogue, pushed)) {
 		return GY_NO_MEMORY;
-	if (m->catalogue_version != 0)
+	} else if (m->catalogue_version != 0 && version != m->catalogue_version) {
 		gy_engine_log(m->engine, GY_LOG_NOTICE, "catalogue version %lld is in force",
 			      (long long)version);
+	}
 	m->catalogue_version = version;
-	return GY_OK;
+	m->pushed_version = pushed_version;
+	return rc;
 }
 
 /* --- requests that nobody takes up
@@ -253,10 +269,15 @@ static void connect_store(struct maintenance *m)
 
 static enum gy_rc with_database(struct maintenance *m)
 {
+	bool news = gy_store_notified(m->store), released = false;
 	enum gy_rc rc = GY_OK;
 
-	if (gy_store_notified(m->store) || gy_engine_now_ns() >= m->catalogue_at_ns)
+	if (news || gy_engine_now_ns() >= m->catalogue_at_ns)
 		rc = refresh_catalogue(m);
+	if (rc == GY_OK)
+		rc = gy_outbox_run(m->engine, m->store, news, &released);
+	if (released)
+		m->sweep_at_ns = 0;
 	if (rc == GY_OK && gy_engine_now_ns() >= m->partitions_at_ns) {
 		rc = gy_store_partitions(m->store);
 		m->partitions_at_ns = gy_engine_now_ns() + PARTITIONS_NS;

@@ -1,5 +1,6 @@
 /* Whose request it is: keys, and a lane's cache of profiles. See internal.h. */
 #include <stdlib.h>
+#include <talloc.h>
 #include <xxhash.h>
 
 #include "core/engine/internal.h"
@@ -15,10 +16,40 @@ bool gy_cache_init(struct gy_cache *cache, size_t entries)
 	return cache->entries != NULL;
 }
 
+/* Attributes are roots of talloc trees; nothing says so but their type. */
+static void *attributes_of(const struct gy_cache_entry *entry)
+{
+	return entry->profile.subscriber_id != 0 ? (void *)(uintptr_t)entry->profile.attributes
+						 : NULL;
+}
+
 void gy_cache_free(struct gy_cache *cache)
 {
+	for (size_t i = 0; cache->entries != NULL && i < cache->sets * WAYS; i++)
+		talloc_free(attributes_of(&cache->entries[i]));
 	free(cache->entries);
 	cache->entries = NULL;
+	talloc_free(cache->dropped);
+	cache->dropped = NULL;
+}
+
+/* Work of this batch may still point to them. */
+static void drop_attributes(struct gy_cache *cache, struct gy_cache_entry *entry)
+{
+	void *attributes = attributes_of(entry);
+
+	if (attributes == NULL)
+		return;
+	if (cache->dropped == NULL)
+		cache->dropped = talloc_new(NULL);
+	talloc_steal(cache->dropped, attributes); /* without memory: kept, not lost */
+	entry->profile.attributes = NULL;
+}
+
+void gy_cache_sweep(struct gy_cache *cache)
+{
+	if (cache->dropped != NULL)
+		talloc_free_children(cache->dropped);
 }
 
 static struct gy_cache_entry *set_of(const struct gy_cache *cache, struct gy_session_key key)
@@ -54,6 +85,7 @@ void gy_cache_put(struct gy_cache *cache, struct gy_session_key key,
 			entry = &set[i];
 	if (entry == NULL)
 		entry = &set[cache->turn++ % WAYS];
+	drop_attributes(cache, entry);
 	*entry = (struct gy_cache_entry){ .key = key, .profile = *profile };
 }
 
@@ -61,8 +93,10 @@ void gy_cache_drop(struct gy_cache *cache, struct gy_session_key key)
 {
 	struct gy_cache_entry *entry = entry_of(cache, key);
 
-	if (entry != NULL)
-		entry->profile.subscriber_id = 0;
+	if (entry == NULL)
+		return;
+	drop_attributes(cache, entry);
+	entry->profile.subscriber_id = 0;
 }
 
 struct gy_session_key gy_request_who(const struct gy_ccr *ccr, uint64_t *lane_hash)

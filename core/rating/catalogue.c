@@ -39,3 +39,35 @@ const struct gy_service_context *gy_context_find(const struct gy_catalogue *cata
 	}
 	return NULL;
 }
+
+static uint8_t lower(uint8_t c)
+{
+	return c >= 'A' && c <= 'Z' ? (uint8_t)(c + ('a' - 'A')) : c;
+}
+
+static bool ends_in(struct gy_bytes host, const char *end, size_t len)
+{
+	if (host.len < len)
+		return false;
+	for (size_t i = 0; i < len; i++)
+		if (lower(host.data[host.len - len + i]) != lower((uint8_t)end[i]))
+			return false;
+	return true;
+}
+
+const struct gy_peer_profile *gy_peer_profile_find(const struct gy_catalogue *catalogue,
+						   struct gy_bytes origin_host)
+{
+	for (unsigned i = 0; i < catalogue->n_peers; i++) {
+		const char *peer = catalogue->peers[i].peer;
+		size_t len = strlen(peer);
+
+		if (len > 2 && peer[0] == '*' && peer[1] == '.') {
+			if (origin_host.len > len - 1 && ends_in(origin_host, peer + 1, len - 1))
+				return &catalogue->peers[i];
+		} else if (origin_host.len == len && ends_in(origin_host, peer, len)) {
+			return &catalogue->peers[i];
+		}
+	}
+	return NULL;
+}

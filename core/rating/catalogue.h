@@ -71,6 +71,12 @@ struct gy_service_context {
 	int64_t default_rating_group; /* for requests that name none (G-44); -1 = none */
 };
 
+/* What differs for the gateways of one identity or realm (spec/clients.md). */
+struct gy_peer_profile {
+	const char *peer;        /* Origin-Host, or "*.realm": every host below it */
+	bool tariff_time_change; /* it reports usage before and after one apart (G-70) */
+};
+
 struct gy_dynamic;
 
 struct gy_catalogue {
@@ -81,7 +87,9 @@ struct gy_catalogue {
 	const struct gy_specific_rule *rules; /* by tariff_id, rating_group, unit, valid_from_us */
 	unsigned n_contexts;
 	const struct gy_service_context *contexts;
-	const struct gy_dynamic *dynamic; /* dynamic tariffs, compiled (dynamic.h); NULL: none */
+	unsigned n_peers;
+	const struct gy_peer_profile *peers; /* the most specific first */
+	const struct gy_dynamic *dynamic;    /* dynamic tariffs, compiled (dynamic.h); NULL: none */
 };
 
 /* The policy of a Rating-Group, NULL if it has none. */
@@ -91,5 +99,9 @@ const struct gy_policy *gy_policy_find(const struct gy_catalogue *catalogue, uin
  * if none. */
 const struct gy_service_context *gy_context_find(const struct gy_catalogue *catalogue,
 						 struct gy_bytes service_context_id);
+
+/* The profile of an Origin-Host, compared without regard to case; NULL: none, all defaults. */
+const struct gy_peer_profile *gy_peer_profile_find(const struct gy_catalogue *catalogue,
+						   struct gy_bytes origin_host);
 
 #endif

@@ -111,6 +111,7 @@ struct gy_dynamic {
 	unsigned n_home_networks;
 	const struct gy_bytes *home_networks; /* MCC and MNC, digits */
 	const struct gy_dynamic_index *index;
+	bool counts; /* some attribute or FREE rule asks for counters: accounts keep them */
 };
 
 /* Why a snapshot is refused. */

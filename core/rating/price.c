@@ -1,3 +1,4 @@
+/* Exact prices: see price.h. */
 #include "core/rating/price.h"
 
 #include "core/base/assert.h"

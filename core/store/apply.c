@@ -19,12 +19,18 @@ enum account_param {
 	R_TO,
 	A_FROM,
 	A_TO,
+	L_FROM,
+	L_TO,
+	C_FROM,
+	C_TO,
 	SESSIONS,
 	RESERVATIONS,
 	ANSWERS,
+	SLICES,
+	COUNTERS,
 };
 enum record_param {
-	R_AT = 15,
+	R_AT = 21,
 	R_ACCOUNT,
 	R_GROUP,
 	R_SUBSCRIBER,
@@ -40,12 +46,14 @@ enum record_param {
 	R_RESULT,
 	R_TYPE,
 	R_FLAGS,
+	R_CATALOGUE,
+	R_INPUTS,
 	R_C_FROM,
 	R_C_TO,
 	R_CHARGES,
 };
 enum index_param {
-	X_SESSION = 34,
+	X_SESSION = 42,
 	X_SESSION_ID,
 	X_SUB_SESSION,
 	X_ACCOUNT,
@@ -69,13 +77,15 @@ static void put_slice(struct gy_params *p, unsigned from, unsigned to, unsigned 
 
 static unsigned put_accounts(struct gy_params *p, const struct gy_locked *locked, unsigned n)
 {
-	unsigned sessions = 1, reservations = 1, answers = 1, changed = 0;
+	unsigned sessions = 1, reservations = 1, answers = 1, slices = 1, counters = 1, changed = 0;
 
-	for (unsigned i = ACCOUNT_ID; i <= A_TO; i++)
+	for (unsigned i = ACCOUNT_ID; i <= C_TO; i++)
 		gy_array_begin(p, i, GY_OID_INT8, 0);
 	gy_array_begin(p, SESSIONS, GY_OID_INT8, GY_SESSION_COLUMNS);
 	gy_array_begin(p, RESERVATIONS, GY_OID_INT8, GY_RESERVATION_COLUMNS);
 	gy_array_begin(p, ANSWERS, GY_OID_INT8, GY_ANSWER_COLUMNS);
+	gy_array_begin(p, SLICES, GY_OID_INT8, GY_SLICE_COLUMNS);
+	gy_array_begin(p, COUNTERS, GY_OID_INT8, GY_COUNTER_COLUMNS);
 	for (unsigned i = 0; i < n; i++) {
 		const struct gy_account *a = &locked[i].account;
 
@@ -90,11 +100,15 @@ static unsigned put_accounts(struct gy_params *p, const struct gy_locked *locked
 		put_slice(p, S_FROM, S_TO, &sessions, a->n_sessions);
 		put_slice(p, R_FROM, R_TO, &reservations, a->n_reservations);
 		put_slice(p, A_FROM, A_TO, &answers, a->n_answers);
+		put_slice(p, L_FROM, L_TO, &slices, a->n_slices);
+		put_slice(p, C_FROM, C_TO, &counters, a->n_counters);
 		gy_sessions_put(p, SESSIONS, a);
 		gy_reservations_put(p, RESERVATIONS, a);
 		gy_answers_put(p, ANSWERS, a);
+		gy_slices_put(p, SLICES, a);
+		gy_counters_put(p, COUNTERS, a);
 	}
-	for (unsigned i = ACCOUNT_ID; i <= ANSWERS; i++)
+	for (unsigned i = ACCOUNT_ID; i <= COUNTERS; i++)
 		gy_array_end(p, i);
 	return changed;
 }
@@ -109,6 +123,7 @@ static void begin_records(struct gy_params *p)
 	gy_array_begin(p, R_RESULT, GY_OID_INT4, 0);
 	gy_array_begin(p, R_TYPE, GY_OID_INT2, 0);
 	gy_array_begin(p, R_FLAGS, GY_OID_INT2, 0);
+	gy_array_begin(p, R_INPUTS, GY_OID_TEXT, 0);
 	gy_array_begin(p, R_CHARGES, GY_OID_INT8, GY_CHARGE_COLUMNS);
 }
 
@@ -136,6 +151,9 @@ static void put_records(struct gy_params *p, const struct gy_record *const *reco
 		gy_array_int4(p, R_RESULT, (int32_t)gy_rc_result_code(r->rc));
 		gy_array_int2(p, R_TYPE, (int16_t)r->type);
 		gy_array_int2(p, R_FLAGS, (int16_t)r->flags);
+		gy_array_int8(p, R_CATALOGUE, r->catalogue);
+		gy_array_text(p, R_INPUTS,
+			      (struct gy_bytes){ (const uint8_t *)r->inputs.text, r->inputs.len });
 		put_slice(p, R_C_FROM, R_C_TO, &charges, r->n_charges);
 		gy_charges_put(p, R_CHARGES, r);
 	}
@@ -221,10 +239,10 @@ enum gy_rc gy_store_apply(struct gy_store *store, const struct gy_locked *locked
 	return commit_outcome(store, gy_round_end(store));
 }
 
-enum gy_rc gy_store_keep_unmatched(struct gy_store *store, const struct gy_ccr *ccr)
+/* Adds one request to the round. */
+static enum gy_rc add_unmatched(struct gy_store *store, const struct gy_ccr *ccr)
 {
 	struct gy_params *p = &store->find;
-	enum gy_rc rc;
 
 	gy_params_begin(p, 7);
 	gy_value_uuid(p, 1, ccr->session);
@@ -249,8 +267,30 @@ enum gy_rc gy_store_keep_unmatched(struct gy_store *store, const struct gy_ccr *
 	gy_array_end(p, 7);
 	if (p->out_of_memory)
 		return GY_NO_MEMORY;
-	gy_round_begin(store);
 	gy_round_add(store, GY_SQL_UNMATCHED_KEEP, p);
-	rc = gy_round_end(store);
+	return GY_OK;
+}
+
+enum gy_rc gy_store_keep_unmatched(struct gy_store *store, const struct gy_ccr *const *ccrs,
+				   unsigned n)
+{
+	enum gy_rc rc = GY_OK;
+
+	gy_round_begin(store);
+	gy_round_add_command(store, "BEGIN");
+	for (unsigned i = 0; rc == GY_OK && i < n; i++) {
+		if (store->n_round == GY_ROUND_MAX - 1) { /* room for the COMMIT */
+			rc = gy_round_end(store);
+			gy_round_begin(store);
+		}
+		if (rc == GY_OK)
+			rc = add_unmatched(store, ccrs[i]);
+	}
+	if (rc == GY_OK) {
+		gy_round_add_command(store, "COMMIT");
+		rc = gy_round_end(store);
+	}
+	if (rc != GY_OK)
+		gy_store_rollback(store);
 	return rc;
 }

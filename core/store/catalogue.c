@@ -1,4 +1,8 @@
-/* The catalogue: from tables to one immutable snapshot, read in one transaction. */
+/* The catalogue: archived as a transaction sees it, and read from the archive into one immutable
+ * snapshot. So what is in force is what later explains its prices. */
+#include "core/store/catalogue.h"
+
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <talloc.h>
@@ -10,22 +14,75 @@ enum gy_rc gy_store_listen(struct gy_store *store)
 {
 	gy_round_begin(store);
 	gy_round_add_command(store, "LISTEN gyro_catalogue");
+	gy_round_add_command(store, "LISTEN gyro_outbox");
 	return gy_round_end(store);
 }
 
-enum gy_rc gy_store_catalogue_version(struct gy_store *store, int64_t *version)
+/* --- plain statements ----------------------------------------------------------------------- */
+
+PGresult *gy_catalogue_query(PGconn *connection, enum gy_sql sql, int64_t version)
+{
+	struct gy_params p = { .n = 0 };
+	const char *value;
+	PGresult *result;
+	int len, format = 1;
+
+	gy_params_begin(&p, 1);
+	gy_value_int8(&p, 1, version);
+	value = (const char *)p.param[0].data;
+	len = (int)p.param[0].len;
+	result = p.out_of_memory ? NULL
+				 : PQexecParams(connection, gy_sql_text[sql], 1, NULL, &value, &len,
+						&format, 1);
+	gy_params_free(&p);
+	return result;
+}
+
+/* Loading a catalogue is rare and reads much: statement by statement, without a pipeline. */
+static bool plain(struct gy_store *store, bool on)
+{
+	if (on)
+		return PQexitPipelineMode(store->connection) &&
+		       PQsetnonblocking(store->connection, 0) == 0;
+	return PQsetnonblocking(store->connection, 1) == 0 &&
+	       PQenterPipelineMode(store->connection);
+}
+
+static bool run(struct gy_store *store, const char *sql, int64_t *number)
+{
+	PGresult *result =
+		PQexecParams(store->connection, sql, 0, NULL, NULL, NULL, NULL, number ? 1 : 0);
+	ExecStatusType status = PQresultStatus(result);
+	bool ok = status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
+
+	if (!ok) {
+		snprintf(store->error, sizeof(store->error), "%s",
+			 PQerrorMessage(store->connection));
+		store->error[strcspn(store->error, "\n")] = '\0';
+	} else if (number != NULL) {
+		*number = gy_get_int8(PQgetvalue(result, 0, 0));
+	}
+	PQclear(result);
+	return ok;
+}
+
+enum gy_rc gy_store_catalogue_version(struct gy_store *store, int64_t *version, int64_t *pushed)
 {
 	enum gy_rc rc;
 
 	gy_round_begin(store);
 	gy_round_add(store, GY_SQL_CATALOGUE_VERSION, NULL);
 	rc = gy_round_end(store);
-	if (rc == GY_OK)
+	if (rc == GY_OK) {
 		*version = gy_get_int8(PQgetvalue(store->result[0], 0, 0));
+		*pushed = gy_get_int8(PQgetvalue(store->result[0], 0, 1));
+	}
 	return rc;
 }
 
-static char *text_of(void *pool, const PGresult *result, int row, int column)
+/* --- parts ------------------------------------------------------------------------------------ */
+
+char *gy_result_text(void *pool, const PGresult *result, int row, int column)
 {
 	struct gy_bytes bytes = gy_result_bytes(result, row, column);
 
@@ -42,13 +99,31 @@ static enum gy_rc read_contexts(struct gy_catalogue *c, const PGresult *result)
 	if (contexts == NULL)
 		return GY_NO_MEMORY;
 	for (unsigned i = 0; i < n; i++) {
-		contexts[i].suffix = text_of(contexts, result, (int)i, 0);
+		contexts[i].suffix = gy_result_text(contexts, result, (int)i, 0);
 		contexts[i].default_rating_group = gy_get_int8(PQgetvalue(result, (int)i, 1));
 		if (contexts[i].suffix == NULL)
 			return GY_NO_MEMORY;
 	}
 	c->contexts = contexts;
 	c->n_contexts = n;
+	return GY_OK;
+}
+
+static enum gy_rc read_peers(struct gy_catalogue *c, const PGresult *result)
+{
+	unsigned n = (unsigned)PQntuples(result);
+	struct gy_peer_profile *peers = talloc_array(c, struct gy_peer_profile, n);
+
+	if (peers == NULL)
+		return GY_NO_MEMORY;
+	for (unsigned i = 0; i < n; i++) {
+		peers[i].peer = gy_result_text(peers, result, (int)i, 0);
+		peers[i].tariff_time_change = *PQgetvalue(result, (int)i, 1) != 0;
+		if (peers[i].peer == NULL)
+			return GY_NO_MEMORY;
+	}
+	c->peers = peers;
+	c->n_peers = n;
 	return GY_OK;
 }
 
@@ -93,7 +168,7 @@ static enum gy_rc read_policies(struct gy_catalogue *c, const PGresult *result)
 				(enum gy_final_unit_action)gy_get_int2(PQgetvalue(result, row, 6)),
 			.redirect_type =
 				(enum gy_redirect_type)gy_get_int2(PQgetvalue(result, row, 7)),
-			.redirect_address = text_of(policies, result, row, 8),
+			.redirect_address = gy_result_text(policies, result, row, 8),
 		};
 		rc = split_filters(policies, gy_result_bytes(result, row, 9), &policies[i]);
 	}
@@ -130,37 +205,75 @@ static enum gy_rc read_rules(struct gy_catalogue *c, const PGresult *result)
 	return GY_OK;
 }
 
-enum gy_rc gy_store_catalogue(struct gy_store *store, struct gy_catalogue **out)
+/* --- the whole ----------------------------------------------------------------------------------
+ */
+
+struct part {
+	enum gy_sql sql;
+	enum gy_rc (*read)(struct gy_catalogue *catalogue, const PGresult *result);
+};
+
+static const struct part parts[] = {
+	{ GY_SQL_CATALOGUE_CONTEXTS, read_contexts },
+	{ GY_SQL_CATALOGUE_PEERS, read_peers },
+	{ GY_SQL_CATALOGUE_POLICIES, read_policies },
+	{ GY_SQL_CATALOGUE_RULES, read_rules },
+};
+
+enum gy_rc gy_catalogue_load(PGconn *connection, int64_t version, struct gy_catalogue **out,
+			     char *error, size_t error_size)
 {
 	struct gy_catalogue *c = talloc_zero(NULL, struct gy_catalogue);
-	unsigned version, contexts, policies, rules;
-	enum gy_rc rc;
+	enum gy_rc rc = c != NULL ? GY_OK : GY_NO_MEMORY;
 
 	*out = NULL;
-	if (c == NULL)
-		return GY_NO_MEMORY;
-	gy_round_begin(store);
-	gy_round_add_command(store, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
-	version = gy_round_add(store, GY_SQL_CATALOGUE_VERSION, NULL);
-	contexts = gy_round_add(store, GY_SQL_CATALOGUE_CONTEXTS, NULL);
-	policies = gy_round_add(store, GY_SQL_CATALOGUE_POLICIES, NULL);
-	rules = gy_round_add(store, GY_SQL_CATALOGUE_RULES, NULL);
-	gy_round_add_command(store, "COMMIT");
-	rc = gy_round_end(store);
-	if (rc == GY_OK) {
-		c->version = gy_get_int8(PQgetvalue(store->result[version], 0, 0));
-		rc = read_contexts(c, store->result[contexts]);
-		if (rc == GY_OK)
-			rc = read_policies(c, store->result[policies]);
-		if (rc == GY_OK)
-			rc = read_rules(c, store->result[rules]);
-	} else {
-		gy_store_rollback(store);
+	snprintf(error, error_size, "out of memory");
+	if (rc == GY_OK)
+		c->version = version;
+	for (size_t i = 0; rc == GY_OK && i < sizeof(parts) / sizeof(parts[0]); i++) {
+		PGresult *result = gy_catalogue_query(connection, parts[i].sql, version);
+
+		if (PQresultStatus(result) == PGRES_TUPLES_OK) {
+			rc = parts[i].read(c, result);
+		} else {
+			snprintf(error, error_size, "%s", PQerrorMessage(connection));
+			rc = PQstatus(connection) == CONNECTION_OK ? GY_STORE_REFUSED
+								   : GY_STORE_UNAVAILABLE;
+		}
+		PQclear(result);
 	}
-	if (rc != GY_OK) {
+	if (rc == GY_OK)
+		rc = gy_dynamic_load(connection, c, error, error_size);
+	if (rc != GY_OK)
 		talloc_free(c);
-		return rc;
+	else
+		*out = c;
+	return rc;
+}
+
+enum gy_rc gy_store_catalogue(struct gy_store *store, struct gy_catalogue **catalogue,
+			      struct gy_pushed **pushed)
+{
+	enum gy_rc rc = GY_STORE_UNAVAILABLE;
+	int64_t version = 0;
+
+	*catalogue = NULL;
+	*pushed = NULL;
+	gy_round_begin(store);
+	if (!plain(store, true))
+		return GY_STORE_UNAVAILABLE;
+	if (run(store, "BEGIN ISOLATION LEVEL REPEATABLE READ", NULL) &&
+	    run(store, gy_sql_text[GY_SQL_CATALOGUE_KEEP], &version))
+		rc = gy_catalogue_load(store->connection, version, catalogue, store->error,
+				       sizeof(store->error));
+	if (rc == GY_OK)
+		rc = gy_pushed_load(store->connection, *catalogue, pushed);
+	if (!run(store, rc == GY_OK ? "COMMIT" : "ROLLBACK", NULL) || !plain(store, false))
+		rc = GY_STORE_UNAVAILABLE;
+	if (rc != GY_OK) {
+		talloc_free(*catalogue);
+		*catalogue = NULL;
+		*pushed = NULL;
 	}
-	*out = c;
-	return GY_OK;
+	return rc;
 }

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "core/base/assert.h"
+#include "core/store/schema/schema.h"
 #include "core/store/sqlstate.h"
 
 /* What every connection of a node needs, whatever the cluster's defaults are.
@@ -278,12 +279,12 @@ static enum gy_rc check_schema(struct gy_store *store, char *error, size_t error
 	char version[32];
 
 	scalar(store, "SELECT max(version) FROM gyro.schema_version", version, sizeof(version));
-	if (version[0] != '\0' && atoi(version) == GY_SCHEMA_VERSION)
+	if (version[0] != '\0' && atoi(version) == gy_schema_newest)
 		return GY_OK;
 	snprintf(error, error_size,
 		 "schema version is %s, this node needs %d: run gyroctl migrate (of the same "
 		 "version)",
-		 version[0] != '\0' ? version : "none", GY_SCHEMA_VERSION);
+		 version[0] != '\0' ? version : "none", gy_schema_newest);
 	return GY_STORE_REFUSED;
 }
 

@@ -1,12 +1,9 @@
 #!/usr/bin/python3
 """Makes statement.h and statement.c of statement/*.sql: one prepared statement a file.
 
-embed.py SQL_DIR SCHEMA_DIR OUT_DIR
-
-Also writes the number of the newest migration, which the store compares with the database's.
+embed.py SQL_DIR OUT_DIR
 """
 import pathlib
-import re
 import sys
 
 C_ESCAPES = {'\\': '\\\\', '"': '\\"', '\n': '\\n'}
@@ -18,9 +15,8 @@ def c_string(text):
 
 
 def main():
-    sql_dir, schema_dir, out = map(pathlib.Path, sys.argv[1:4])
+    sql_dir, out = map(pathlib.Path, sys.argv[1:3])
     files = sorted(sql_dir.glob('*.sql'))
-    newest = max(int(re.match(r'\d+', f.name).group()) for f in schema_dir.glob('[0-9]*.sql'))
     out.mkdir(parents=True, exist_ok=True)
     names = [f.stem for f in files]
     (out / 'statement.h').write_text(
@@ -28,7 +24,6 @@ def main():
         '#ifndef GY_STORE_STATEMENT_H\n#define GY_STORE_STATEMENT_H\n\n'
         'enum gy_sql {\n' + ''.join(f'\tGY_SQL_{n.upper()},\n' for n in names) +
         '\tGY_SQL_COUNT\n};\n\n'
-        f'#define GY_SCHEMA_VERSION {newest}\n\n'
         'extern const char *const gy_sql_name[GY_SQL_COUNT];\n'
         'extern const char *const gy_sql_text[GY_SQL_COUNT];\n\n#endif\n')
     (out / 'statement.c').write_text(

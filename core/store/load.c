@@ -244,19 +244,25 @@ static bool grow(void *pool, void **array, unsigned *room, unsigned need, size_t
 	return true;
 }
 
-enum gy_rc gy_account_reserve(void *pool, struct gy_account *a, unsigned sessions,
-			      unsigned reservations, unsigned answers)
+enum gy_rc gy_account_reserve(void *pool, struct gy_account *a, struct gy_room room)
 {
-	void *s = a->sessions, *r = a->reservations, *w = a->answers;
-	bool ok =
-		grow(pool, &s, &a->sessions_room, a->n_sessions + sessions, sizeof(*a->sessions)) &&
-		grow(pool, &r, &a->reservations_room, a->n_reservations + reservations,
-		     sizeof(*a->reservations)) &&
-		grow(pool, &w, &a->answers_room, a->n_answers + answers, sizeof(*a->answers));
+	void *s = a->sessions, *r = a->reservations, *w = a->answers, *l = a->slices,
+	     *c = a->counters;
+	bool ok = grow(pool, &s, &a->sessions_room, a->n_sessions + room.sessions,
+		       sizeof(*a->sessions)) &&
+		  grow(pool, &r, &a->reservations_room, a->n_reservations + room.reservations,
+		       sizeof(*a->reservations)) &&
+		  grow(pool, &w, &a->answers_room, a->n_answers + room.answers,
+		       sizeof(*a->answers)) &&
+		  grow(pool, &l, &a->slices_room, a->n_slices + room.slices, sizeof(*a->slices)) &&
+		  grow(pool, &c, &a->counters_room, a->n_counters + room.counters,
+		       sizeof(*a->counters));
 
 	a->sessions = s;
 	a->reservations = r;
 	a->answers = w;
+	a->slices = l;
+	a->counters = c;
 	return ok ? GY_OK : GY_NO_MEMORY;
 }
 
@@ -294,15 +300,19 @@ static enum gy_rc history_record(struct gy_store *store, void *pool, const struc
 	history->content_hash = (uint64_t)gy_get_int8(PQgetvalue(result, 0, 0));
 	history->end_to_end = (uint32_t)gy_get_int8(PQgetvalue(result, 0, 1));
 	history->rc = gy_rc_from_result_code((uint32_t)gy_get_int4(PQgetvalue(result, 0, 2)));
-	for (unsigned i = 0; i < charges.rows; i++) {
-		rows[i] = gy_charge_as_answer(&charges, i);
-		rows[i].rc = history->rc;
-		rows[i].type = ccr->type;
-		rows[i].number = ccr->number;
-		rows[i].content_hash = history->content_hash;
-	}
 	history->rows = rows;
-	history->n_rows = charges.rows;
+	for (unsigned i = 0; i < charges.rows; i++) {
+		struct gy_kept_answer *row = &rows[history->n_rows];
+
+		if (gy_charge_is_part(&charges, i))
+			continue;
+		*row = gy_charge_as_answer(&charges, i);
+		row->rc = history->rc;
+		row->type = ccr->type;
+		row->number = ccr->number;
+		row->content_hash = history->content_hash;
+		history->n_rows++;
+	}
 	return GY_OK;
 }
 

@@ -68,6 +68,7 @@ static void read_reservations(const struct gy_matrix *m, struct gy_reservation *
 			.carry = gy_matrix_at(m, i, 8),
 			.rule_id = gy_matrix_at(m, i, 9),
 			.validity_s = (uint32_t)gy_matrix_at(m, i, 10),
+			.switch_us = gy_matrix_at(m, i, 11),
 		};
 }
 
@@ -76,6 +77,7 @@ static void read_answers(const struct gy_matrix *m, struct gy_kept_answer *answe
 	for (unsigned i = 0; i < m->rows; i++) {
 		uint64_t request = (uint64_t)gy_matrix_at(m, i, 1);
 		uint64_t times = (uint64_t)gy_matrix_at(m, i, 7);
+		uint64_t rare = (uint64_t)gy_matrix_at(m, i, 8);
 
 		answers[i] = (struct gy_kept_answer){
 			.session = (unsigned)gy_matrix_at(m, i, 0) - 1,
@@ -87,9 +89,42 @@ static void read_answers(const struct gy_matrix *m, struct gy_kept_answer *answe
 			.granted = gy_matrix_at(m, i, 6),
 			.validity_s = (uint32_t)(times >> 32),
 			.threshold = (uint32_t)times,
+			.switch_s = (uint32_t)(rare >> 32),
+			.redirect_rule = (uint32_t)rare,
 		};
 		unpack_shape(gy_matrix_at(m, i, 3), &answers[i]);
 	}
+}
+
+static void read_slices(const struct gy_matrix *m, struct gy_slice *slices)
+{
+	for (unsigned i = 0; i < m->rows; i++)
+		slices[i] = (struct gy_slice){
+			.reservation = (unsigned)gy_matrix_at(m, i, 0) - 1,
+			.phase = (unsigned)gy_matrix_at(m, i, 1),
+			.from = (enum gy_from)gy_matrix_at(m, i, 2),
+			.from_id = gy_matrix_at(m, i, 3),
+			.units = gy_matrix_at(m, i, 4),
+			.rate = { gy_matrix_at(m, i, 5), gy_matrix_at(m, i, 6) },
+			.held = gy_matrix_at(m, i, 7),
+		};
+}
+
+static void read_counters(const struct gy_matrix *m, struct gy_counter *counters)
+{
+	for (unsigned i = 0; i < m->rows; i++)
+		counters[i] = (struct gy_counter){
+			.subscriber_id = gy_matrix_at(m, i, 0),
+			.kind = (enum gy_counted_kind)gy_matrix_at(m, i, 1),
+			.id = gy_matrix_at(m, i, 2),
+			.unit = (enum gy_unit)gy_matrix_at(m, i, 3),
+			.day = gy_matrix_at(m, i, 4),
+			.month = gy_matrix_at(m, i, 5),
+			.units_day = gy_matrix_at(m, i, 6),
+			.micros_day = gy_matrix_at(m, i, 7),
+			.units_month = gy_matrix_at(m, i, 8),
+			.micros_month = gy_matrix_at(m, i, 9),
+		};
 }
 
 /* What the core would refuse with an assertion is refused here: a row written by another hand. */
@@ -103,12 +138,23 @@ static bool sane(const struct gy_account *a)
 	for (unsigned i = 0; i < a->n_answers; i++)
 		if (a->answers[i].session >= a->n_sessions)
 			return false;
+	for (unsigned i = 0; i < a->n_slices; i++)
+		if (a->slices[i].reservation >= a->n_reservations || a->slices[i].phase > 1 ||
+		    a->slices[i].rate.block <= 0)
+			return false;
 	return true;
+}
+
+static bool read_matrix(const PGresult *result, int row, int column, unsigned width,
+			struct gy_matrix *matrix)
+{
+	return gy_matrix_read(PQgetvalue(result, row, column), PQgetlength(result, row, column),
+			      width, matrix);
 }
 
 enum gy_rc gy_account_read(void *pool, const PGresult *result, int row, struct gy_account *a)
 {
-	struct gy_matrix sessions, reservations, answers;
+	struct gy_matrix sessions, reservations, answers, slices, counters;
 
 #define VALUE(column) PQgetvalue(result, row, column)
 	*a = (struct gy_account){
@@ -123,13 +169,13 @@ enum gy_rc gy_account_read(void *pool, const PGresult *result, int row, struct g
 		.credit_limit = gy_get_int8(VALUE(8)),
 		.valid_until_us = gy_get_time(VALUE(9)),
 	};
-	if (!gy_matrix_read(VALUE(10), PQgetlength(result, row, 10), GY_SESSION_COLUMNS,
-			    &sessions) ||
-	    !gy_matrix_read(VALUE(11), PQgetlength(result, row, 11), GY_RESERVATION_COLUMNS,
-			    &reservations) ||
-	    !gy_matrix_read(VALUE(12), PQgetlength(result, row, 12), GY_ANSWER_COLUMNS, &answers))
-		return GY_STORE_REFUSED;
 #undef VALUE
+	if (!read_matrix(result, row, 10, GY_SESSION_COLUMNS, &sessions) ||
+	    !read_matrix(result, row, 11, GY_RESERVATION_COLUMNS, &reservations) ||
+	    !read_matrix(result, row, 12, GY_ANSWER_COLUMNS, &answers) ||
+	    !read_matrix(result, row, 13, GY_SLICE_COLUMNS, &slices) ||
+	    !read_matrix(result, row, 14, GY_COUNTER_COLUMNS, &counters))
+		return GY_STORE_REFUSED;
 	a->n_sessions = a->sessions_room = sessions.rows;
 	a->n_reservations = a->reservations_room = reservations.rows;
 	a->n_answers = a->answers_room = answers.rows;
@@ -138,9 +184,19 @@ enum gy_rc gy_account_read(void *pool, const PGresult *result, int row, struct g
 	a->answers = talloc_array(pool, struct gy_kept_answer, answers.rows);
 	if (a->sessions == NULL || a->reservations == NULL || a->answers == NULL)
 		return GY_NO_MEMORY;
+	a->n_slices = a->slices_room = slices.rows;
+	a->n_counters = a->counters_room = counters.rows;
+	if (slices.rows > 0)
+		a->slices = talloc_array(pool, struct gy_slice, slices.rows);
+	if (counters.rows > 0)
+		a->counters = talloc_array(pool, struct gy_counter, counters.rows);
+	if ((slices.rows > 0 && a->slices == NULL) || (counters.rows > 0 && a->counters == NULL))
+		return GY_NO_MEMORY;
 	read_sessions(&sessions, a->sessions);
 	read_reservations(&reservations, a->reservations);
 	read_answers(&answers, a->answers);
+	read_slices(&slices, a->slices);
+	read_counters(&counters, a->counters);
 	return sane(a) ? GY_OK : GY_STORE_REFUSED;
 }
 
@@ -179,6 +235,7 @@ void gy_reservations_put(struct gy_params *params, unsigned number, const struct
 		gy_array_int8(params, number, r->carry);
 		gy_array_int8(params, number, r->rule_id);
 		gy_array_int8(params, number, r->validity_s);
+		gy_array_int8(params, number, r->switch_us);
 	}
 }
 
@@ -198,6 +255,41 @@ void gy_answers_put(struct gy_params *params, unsigned number, const struct gy_a
 		gy_array_int8(params, number, w->service_key);
 		gy_array_int8(params, number, w->granted);
 		gy_array_int8(params, number, pack_times(w->validity_s, w->threshold));
+		gy_array_int8(params, number, pack_times(w->switch_s, w->redirect_rule));
+	}
+}
+
+void gy_slices_put(struct gy_params *params, unsigned number, const struct gy_account *a)
+{
+	for (unsigned i = 0; i < a->n_slices; i++) {
+		const struct gy_slice *s = &a->slices[i];
+
+		gy_array_int8(params, number, (int64_t)s->reservation + 1);
+		gy_array_int8(params, number, s->phase);
+		gy_array_int8(params, number, s->from);
+		gy_array_int8(params, number, s->from_id);
+		gy_array_int8(params, number, s->units);
+		gy_array_int8(params, number, s->rate.price_micros);
+		gy_array_int8(params, number, s->rate.block);
+		gy_array_int8(params, number, s->held);
+	}
+}
+
+void gy_counters_put(struct gy_params *params, unsigned number, const struct gy_account *a)
+{
+	for (unsigned i = 0; i < a->n_counters; i++) {
+		const struct gy_counter *c = &a->counters[i];
+
+		gy_array_int8(params, number, c->subscriber_id);
+		gy_array_int8(params, number, c->kind);
+		gy_array_int8(params, number, c->id);
+		gy_array_int8(params, number, c->unit);
+		gy_array_int8(params, number, c->day);
+		gy_array_int8(params, number, c->month);
+		gy_array_int8(params, number, c->units_day);
+		gy_array_int8(params, number, c->micros_day);
+		gy_array_int8(params, number, c->units_month);
+		gy_array_int8(params, number, c->micros_month);
 	}
 }
 
@@ -223,12 +315,21 @@ void gy_charges_put(struct gy_params *params, unsigned number, const struct gy_r
 		gy_array_int8(params, number, c->flags);
 		gy_array_int8(params, number, c->debit_rate.price_micros);
 		gy_array_int8(params, number, c->debit_rate.block);
+		gy_array_int8(params, number, c->from);
+		gy_array_int8(params, number, c->from_id);
+		gy_array_int8(params, number, pack_times(c->switch_s, c->redirect_rule));
 	}
+}
+
+bool gy_charge_is_part(const struct gy_matrix *charges, unsigned row)
+{
+	return (gy_matrix_at(charges, row, 12) & GY_CHARGE_PART) != 0;
 }
 
 struct gy_kept_answer gy_charge_as_answer(const struct gy_matrix *charges, unsigned row)
 {
 	uint64_t times = (uint64_t)gy_matrix_at(charges, row, 11);
+	uint64_t rare = (uint64_t)gy_matrix_at(charges, row, 17);
 	unsigned flags = (unsigned)gy_matrix_at(charges, row, 12);
 	struct gy_kept_answer answer = {
 		.rating_group =
@@ -237,6 +338,8 @@ struct gy_kept_answer gy_charge_as_answer(const struct gy_matrix *charges, unsig
 		.granted = gy_matrix_at(charges, row, 5),
 		.validity_s = (uint32_t)(times >> 32),
 		.threshold = (uint32_t)times,
+		.switch_s = (uint32_t)(rare >> 32),
+		.redirect_rule = (uint32_t)rare,
 	};
 
 	unpack_shape(gy_matrix_at(charges, row, 2), &answer);

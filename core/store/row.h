@@ -11,9 +11,11 @@
 #include "core/store/store.h"
 
 #define GY_SESSION_COLUMNS     11
-#define GY_RESERVATION_COLUMNS 11
-#define GY_ANSWER_COLUMNS      8
-#define GY_CHARGE_COLUMNS      15
+#define GY_RESERVATION_COLUMNS 12
+#define GY_ANSWER_COLUMNS      9
+#define GY_SLICE_COLUMNS       8
+#define GY_COUNTER_COLUMNS     10
+#define GY_CHARGE_COLUMNS      18
 
 /* A result row of account_lock.sql; arrays under pool with no spare room. GY_STORE_REFUSED: the row
  * is not what this version writes. */
@@ -24,8 +26,12 @@ void gy_sessions_put(struct gy_params *params, unsigned number, const struct gy_
 void gy_reservations_put(struct gy_params *params, unsigned number,
 			 const struct gy_account *account);
 void gy_answers_put(struct gy_params *params, unsigned number, const struct gy_account *account);
+void gy_slices_put(struct gy_params *params, unsigned number, const struct gy_account *account);
+void gy_counters_put(struct gy_params *params, unsigned number, const struct gy_account *account);
 void gy_charges_put(struct gy_params *params, unsigned number, const struct gy_record *record);
 
+/* True if a charge is a further part of the usage before it: no answer of its own. */
+bool gy_charge_is_part(const struct gy_matrix *charges, unsigned row);
 /* A charge of a record as the answer that was given: what a duplicate is answered from. */
 struct gy_kept_answer gy_charge_as_answer(const struct gy_matrix *charges, unsigned row);
 

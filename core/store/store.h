@@ -43,6 +43,11 @@ enum gy_rc gy_store_find_identities(struct gy_store *store, struct gy_lookup *lo
 enum gy_rc gy_store_find_sessions(struct gy_store *store, struct gy_lookup *lookups,
 				  unsigned n) GY_MUST_CHECK;
 
+/* Gives each profile its attributes (S-11), each the root of its own talloc tree: the caller frees
+ * them with talloc_free. None is set unless all are. */
+enum gy_rc gy_store_attributes(struct gy_store *store, struct gy_profile *const *profiles,
+			       unsigned n) GY_MUST_CHECK;
+
 /* The gateway's number, and the greatest Origin-State-Id it told; made if it is new. */
 enum gy_rc gy_store_gateway(struct gy_store *store, struct gy_bytes origin_host,
 			    struct gy_bytes origin_realm, int64_t *gateway_id,
@@ -70,8 +75,8 @@ enum gy_rc gy_store_lock(struct gy_store *store, void *pool, const int64_t *acco
 			 unsigned *n_locked, gy_time_us *now) GY_MUST_CHECK;
 
 /* Grows an account's arrays so that a request of this need fits (gy_account_room). */
-enum gy_rc gy_account_reserve(void *pool, struct gy_account *account, unsigned sessions,
-			      unsigned reservations, unsigned answers) GY_MUST_CHECK;
+enum gy_rc gy_account_reserve(void *pool, struct gy_account *account,
+			      struct gy_room room) GY_MUST_CHECK;
 
 /* What the account row has forgotten of a session; inside the transaction. Rows under pool. */
 enum gy_rc gy_store_history(struct gy_store *store, void *pool, const struct gy_ccr *ccr,
@@ -93,8 +98,10 @@ enum gy_rc gy_store_apply(struct gy_store *store, const struct gy_locked *locked
 /* Ends the transaction without a trace. */
 void gy_store_rollback(struct gy_store *store);
 
-/* Usage of an unknown session; on its own, outside of the batch (G-24). */
-enum gy_rc gy_store_keep_unmatched(struct gy_store *store, const struct gy_ccr *ccr) GY_MUST_CHECK;
+/* Usage of unknown sessions; in a transaction of its own, outside of the batch (G-24). In the order
+ * of their session keys, so that two nodes don't wait for each other in a circle. */
+enum gy_rc gy_store_keep_unmatched(struct gy_store *store, const struct gy_ccr *const *ccrs,
+				   unsigned n) GY_MUST_CHECK;
 
 /* --- supervision: one transaction with gy_store_lock and gy_store_apply in it ---- */
 
@@ -119,14 +126,73 @@ enum gy_rc gy_store_lock_due(struct gy_store *store, void *pool, const int64_t *
 enum gy_rc gy_store_due_done(struct gy_store *store, const struct gy_due *due,
 			     unsigned n) GY_MUST_CHECK;
 
+/* --- outbox: requests to gateways, each statement a transaction of its own ---- */
+
+/* A gateway that something is to be sent to. */
+struct gy_outbox_gateway {
+	int64_t gateway_id;
+	struct gy_bytes host, realm; /* under pool */
+	int64_t due_in_ms;           /* its next row that is not due yet; -1: none */
+	int64_t leave_ms; /* set by the caller: a node that knows it better comes first */
+	unsigned room;    /* set by the caller: rows it may have now; 0: not reached */
+};
+
+/* A row that was claimed, to be sent by this node. */
+struct gy_outbox_row {
+	int64_t outbox_id, group_id, gateway_id;
+	unsigned attempt;            /* from 1 */
+	int kind;                    /* as stored: 1 RAR, 2 ASR */
+	int64_t rating_group;        /* -1: the whole session */
+	struct gy_bytes session_id;  /* under pool */
+	struct gy_bytes sub_session; /* digits; empty: none */
+};
+
+/* What came of one. Values are outbox_told.sql's. */
+enum gy_told {
+	GY_TOLD_ACCEPTED = 1,   /* 2xxx */
+	GY_TOLD_NO_SESSION = 2, /* 5002: the session is released */
+	GY_TOLD_REFUSED = 3,    /* another try would meet the same */
+	GY_TOLD_TRY_AGAIN = 4,  /* no answer, or one that may change */
+	GY_TOLD_NOT_SENT = 5,   /* the gateway can't be reached from here any more */
+};
+
+struct gy_outbox_told {
+	int64_t outbox_id, group_id;
+	unsigned attempt;
+	enum gy_told told;
+	int64_t code; /* Result-Code, 0 without one, -1 no answer */
+	int64_t pause_ms;
+};
+
+/* All gateways with rows to be sent or on their way, under pool. */
+enum gy_rc gy_store_outbox_gateways(struct gy_store *store, void *pool,
+				    struct gy_outbox_gateway **gateways, unsigned *n) GY_MUST_CHECK;
+/* Claims rows of those with room, in the name of node and for claim_ms; rows under pool. *taken:
+ * how many rows were looked at, those included that need not be sent any more. */
+enum gy_rc gy_store_outbox_claim(struct gy_store *store, void *pool,
+				 const struct gy_outbox_gateway *gateways, unsigned n_gateways,
+				 struct gy_bytes node, int64_t claim_ms, unsigned tries,
+				 struct gy_outbox_row **rows, unsigned *n,
+				 unsigned *taken) GY_MUST_CHECK;
+/* Writes outcomes. Of a row that another node has claimed since, nothing. *released: sessions that
+ * the sweeper is to end now. */
+enum gy_rc gy_store_outbox_told(struct gy_store *store, const struct gy_outbox_told *told,
+				unsigned n, struct gy_bytes node, unsigned tries,
+				int64_t *released) GY_MUST_CHECK;
+/* Gives up what nobody reached in time, forgets what was finished long ago. */
+enum gy_rc gy_store_outbox_tidy(struct gy_store *store) GY_MUST_CHECK;
+
 /* --- catalogue ---- */
 
-/* LISTENs for changes of the catalogue on this connection. */
+/* LISTENs for changes of the catalogue, and of the outbox, on this connection. */
 enum gy_rc gy_store_listen(struct gy_store *store) GY_MUST_CHECK;
-enum gy_rc gy_store_catalogue_version(struct gy_store *store, int64_t *version) GY_MUST_CHECK;
-/* A new snapshot, the root of its own talloc tree: free it with talloc_free. */
-enum gy_rc gy_store_catalogue(struct gy_store *store,
-			      struct gy_catalogue **catalogue) GY_MUST_CHECK;
+/* Versions of the catalogue and of the pushed values. */
+enum gy_rc gy_store_catalogue_version(struct gy_store *store, int64_t *version,
+				      int64_t *pushed) GY_MUST_CHECK;
+/* A new snapshot, archived, and what is pushed now; the catalogue is the root of a talloc tree that
+ * holds both. GY_STORE_REFUSED: it isn't sound; gy_store_error says which rule and why. */
+enum gy_rc gy_store_catalogue(struct gy_store *store, struct gy_catalogue **catalogue,
+			      struct gy_pushed **pushed) GY_MUST_CHECK;
 
 /* Makes the partitions of gyro.record for the coming days. */
 enum gy_rc gy_store_partitions(struct gy_store *store) GY_MUST_CHECK;

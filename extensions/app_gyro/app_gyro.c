@@ -2,7 +2,8 @@
  *
  * Takes the raw request that acl_gyro carried, decodes it in one pool, submits it, and sends what
  * the engine answers after the commit. Every request that reaches it is answered unless the engine
- * says that silence is right. It holds no state beyond the requests in flight. */
+ * says that silence is right. It holds no state beyond the requests in flight. Requests of ours:
+ * see reauth.c. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -31,6 +32,7 @@ void gyro_app_drain(unsigned timeout_ms);
 #include "extensions/app_gyro/config.h"
 #include "extensions/app_gyro/decode.h"
 #include "extensions/app_gyro/encode.h"
+#include "extensions/app_gyro/reauth.h"
 #include "extensions/app_gyro/wire.h"
 
 /* One pool per request; most fit, what doesn't goes on with malloc. */
@@ -197,20 +199,29 @@ static bool find_raw(struct msg *msg, struct gy_bytes *raw)
 	return false;
 }
 
-/* The identity that Origin-Host must have (F10); data NULL behind an agent. */
-static struct gy_bytes expected_origin(struct msg *msg)
+/* The connected peer that brought the message, as long as the message lives. */
+static struct gy_bytes ingress_of(struct msg *msg)
 {
-	const struct gy_config_peer *peer;
 	struct gy_bytes id = { NULL, 0 };
 	DiamId_t source = NULL;
 
 	if (fd_msg_source_get(msg, &source, &id.len) || source == NULL)
 		return (struct gy_bytes){ NULL, 0 };
 	id.data = (const uint8_t *)source;
-	peer = gy_config_peer(config, id);
+	return id;
+}
+
+/* The identity that Origin-Host must have (F10); data NULL behind an agent. */
+static struct gy_bytes expected_origin(struct gy_bytes ingress)
+{
+	const struct gy_config_peer *peer;
+
+	if (ingress.data == NULL)
+		return ingress;
+	peer = gy_config_peer(config, ingress);
 	if (peer != NULL && peer->agent)
 		return (struct gy_bytes){ NULL, 0 };
-	return id;
+	return ingress;
 }
 
 /* Fills r from the raw bytes. GY_OK, or what to answer at once, with r->request.answer filled. */
@@ -234,8 +245,9 @@ static enum gy_rc read_request(struct host_request *r, struct msg *msg, struct g
 		};
 		return rc;
 	}
-	return gy_ccr_decode(r->request.pool, raw, &r->envelope, expected_origin(msg),
-			     &r->request.ccr, answer);
+	r->request.ingress = ingress_of(msg);
+	return gy_ccr_decode(r->request.pool, raw, &r->envelope,
+			     expected_origin(r->request.ingress), &r->request.ccr, answer);
 }
 
 /* Every request a peer sends us comes through here, on the one dispatch thread: requests of one
@@ -349,6 +361,10 @@ static int start_engine(void)
 		.alternate_node = config->alternate_node,
 		.sweep_ms = config->sweep_ms,
 		.late_window_s = config->late_window_s,
+		.node = (const char *)fd_g_config->cnf_diamid,
+		.rar_timeout_ms = config->rar_timeout_ms,
+		.reaches = gyro_reauth_reaches,
+		.prompt = gyro_reauth_send,
 		.answered = on_answered,
 		.log = engine_log,
 	};
@@ -358,6 +374,7 @@ static int start_engine(void)
 		fd_log_error("app_gyro: the engine cannot start: %s", error);
 		return ECONNREFUSED;
 	}
+	gyro_reauth_engine(engine);
 	return 0;
 }
 
@@ -398,7 +415,9 @@ static int start(char *conffile)
 	describe_node();
 	send_directly =
 		(void (*)(struct msg *, DiamId_t, size_t))dlsym(RTLD_DEFAULT, "gyrod_send_answer");
-	rc = start_engine();
+	rc = gyro_reauth_start();
+	if (!rc)
+		rc = start_engine();
 	if (!rc)
 		rc = register_dispatch();
 	if (!rc)
@@ -410,6 +429,7 @@ void fd_ext_fini(void)
 {
 	/* Drained by now, or killed: both are safe. The lanes must end before our code is unmapped.
 	 */
+	gyro_reauth_engine(NULL);
 	if (engine != NULL)
 		gy_engine_stop(engine);
 	engine = NULL;

@@ -36,6 +36,7 @@ static const cyaml_schema_field_t config_fields[] = {
 	OPTIONAL_UINT(queue_age_ms),
 	OPTIONAL_UINT(sweep_ms),
 	OPTIONAL_UINT(late_window_s),
+	OPTIONAL_UINT(rar_timeout_ms),
 	CYAML_FIELD_BOOL("alternate_node", CYAML_FLAG_OPTIONAL, struct gy_config, alternate_node),
 	CYAML_FIELD_STRING_PTR("log_level", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
 			       struct gy_config, log_level, 0, 16),
@@ -112,6 +113,7 @@ bool gy_config_load(const char *path, struct gy_config **config, char *error, si
 	c->queue_age_ms = default_to(c->queue_age_ms, 1000);
 	c->sweep_ms = default_to(c->sweep_ms, 1000);
 	c->late_window_s = default_to(c->late_window_s, 86400);
+	c->rar_timeout_ms = default_to(c->rar_timeout_ms, 4000);
 	if (c->log_level != NULL && gy_config_log_level(c) == GY_LOG_INFO &&
 	    strcmp(c->log_level, "info") != 0) {
 		snprintf(error, error_size,

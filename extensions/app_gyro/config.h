@@ -28,6 +28,7 @@ struct gy_config {
 	unsigned queue_age_ms;
 	unsigned sweep_ms;
 	unsigned late_window_s;
+	unsigned rar_timeout_ms;
 	bool alternate_node;
 	char *log_level; /* NULL: info */
 };

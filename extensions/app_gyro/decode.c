@@ -35,6 +35,7 @@ enum {
 	REQUESTED_UNIT,
 	SERVICE_ID,
 	SERVICE_INFORMATION,
+	VENDOR_APPLICATION, /* Auth-Application-Id inside Vendor-Specific-Application-Id */
 };
 
 /* Where an identity stood: the order of G-16, above the kind. */
@@ -89,6 +90,9 @@ static void identity_add(struct ccr_decoder *d, unsigned from, enum gy_identity_
 		value = (struct gy_bytes){ value.data + 1, value.len - 1 };
 	if (value.len == 0)
 		return;
+	/* The database takes no such text, and would refuse the whole batch. */
+	if (memchr(value.data, 0, value.len) != NULL)
+		gy_fault(&d->base, GY_INVALID_AVP_VALUE, avp, "holds a NUL octet");
 	for (i = 0; i < d->n_identities; i++)
 		if (d->identities[i].kind == kind && same_bytes(d->identities[i].value, value))
 			return; /* said twice: Service-Information repeats what stands above */
@@ -304,6 +308,7 @@ static bool take_single(struct ccr_decoder *d, const struct gy_avp *avp,
 		return true;
 		SINGLE(IETF(SERVICE_CONTEXT_ID), SERVICE_CONTEXT)
 		ccr->service_context = avp->data;
+		ccr->service_context_avp = avp->whole;
 		return true;
 		SINGLE(IETF(CC_REQUEST_TYPE), REQUEST_TYPE)
 		ccr->type = (enum gy_request_type)ranged(d, avp, GY_INITIAL, GY_EVENT,
@@ -311,6 +316,7 @@ static bool take_single(struct ccr_decoder *d, const struct gy_avp *avp,
 		return true;
 		SINGLE(IETF(CC_REQUEST_NUMBER), REQUEST_NUMBER)
 		ccr->number = gy_get32(avp->data.data);
+		ccr->number_avp = avp->whole;
 		return true;
 		SINGLE(IETF(USER_NAME), USER_NAME)
 		identity_add(d, FROM_USER_NAME, GY_IDENTITY_USER_NAME, avp->data, avp);
@@ -376,6 +382,11 @@ static void take(struct ccr_decoder *d, const struct gy_avp *avp, const struct g
 			gy_fault(&d->base, GY_AVP_OCCURS_TOO_MANY_TIMES, avp,
 				 "occurs too many times");
 		break;
+	case IETF(VENDOR_SPECIFIC_APPLICATION_ID):
+		if (gy_avp_count(avp->data, 0, GY_AVP_AUTH_APPLICATION_ID) > 0)
+			d->seen |= 1u << VENDOR_APPLICATION;
+		gy_decoder_skip(&d->base, avp, def);
+		break;
 	case IETF(USED_SERVICE_UNIT):
 		if (d->max_services > 0)
 			gy_decoder_skip(&d->base, avp, def); /* the MSCCs count */
@@ -402,14 +413,15 @@ static void require(struct ccr_decoder *d)
 		{ ORIGIN_HOST, GY_AVP_ORIGIN_HOST },
 		{ ORIGIN_REALM, GY_AVP_ORIGIN_REALM },
 		{ DESTINATION_REALM, GY_AVP_DESTINATION_REALM },
-		/* Auth-Application-Id may be missing: some clients have it only inside
-		 * Vendor-Specific-Application-Id, and the header says it anyway. */
 		{ SERVICE_CONTEXT, GY_AVP_SERVICE_CONTEXT_ID },
 		{ REQUEST_TYPE, GY_AVP_CC_REQUEST_TYPE },
 		{ REQUEST_NUMBER, GY_AVP_CC_REQUEST_NUMBER },
 	};
 	enum gy_request_type type = d->ccr->type;
 
+	/* Some clients have it inside Vendor-Specific-Application-Id only (spec/clients.md). */
+	if (!(d->seen & (1u << AUTH_APPLICATION | 1u << VENDOR_APPLICATION)))
+		gy_fault_missing(&d->base, 0, GY_AVP_AUTH_APPLICATION_ID);
 	for (unsigned i = 0; i < sizeof(required) / sizeof(required[0]); i++)
 		if (!(d->seen >> required[i].bit & 1))
 			gy_fault_missing(&d->base, 0, required[i].code);

@@ -13,6 +13,7 @@
 struct amounts {
 	uint32_t seen; /* one bit per field below */
 	int64_t total, input, output, seconds, service, micros;
+	int currency;
 };
 enum { TOTAL, INPUT, OUTPUT, SECONDS, SERVICE, MONEY, TARIFF_CHANGE };
 #define HAS(amounts, bit) (((amounts)->seen >> (bit)) & 1)
@@ -81,8 +82,14 @@ static int64_t unit_value(struct gy_decoder *decoder, const struct gy_avp *group
 	return micros;
 }
 
+/* ISO 4217 numbers have three digits; any other is nobody's currency. */
+static int currency_number(uint32_t code)
+{
+	return code >= 1 && code <= 999 ? (int)code : -1;
+}
+
 /* CC-Money (RFC 8506 §8.22). */
-static int64_t money(struct gy_decoder *decoder, const struct gy_avp *group)
+static int64_t money(struct gy_decoder *decoder, const struct gy_avp *group, int *currency)
 {
 	struct gy_avp_cursor cursor = gy_avp_cursor(group->data);
 	const struct gy_avp_def *def;
@@ -97,7 +104,8 @@ static int64_t money(struct gy_decoder *decoder, const struct gy_avp *group)
 				micros = unit_value(decoder, &avp);
 			break;
 		case IETF(CURRENCY_CODE):
-			gy_decoder_once(decoder, &seen, 1, &avp);
+			if (gy_decoder_once(decoder, &seen, 1, &avp))
+				*currency = currency_number(gy_get32(avp.data.data));
 			break;
 		default:
 			gy_decoder_skip(decoder, &avp, def);
@@ -139,7 +147,7 @@ static bool amounts_take(struct gy_decoder *decoder, struct amounts *amounts,
 	}
 	if (!gy_decoder_once(decoder, &amounts->seen, bit, avp))
 		return true;
-	value = bit == MONEY ? money(decoder, avp) : amount(decoder, avp);
+	value = bit == MONEY ? money(decoder, avp, &amounts->currency) : amount(decoder, avp);
 	*field = value;
 	return true;
 }
@@ -176,6 +184,7 @@ void gy_decode_requested(struct gy_decoder *decoder, const struct gy_avp *group,
 		if (!amounts_take(decoder, &amounts, &avp))
 			gy_decoder_skip(decoder, &avp, def);
 	service->requested = true;
+	service->requested_currency = amounts.currency;
 	amounts_store(decoder, &amounts, group, service->requested_present,
 		      service->requested_count);
 }

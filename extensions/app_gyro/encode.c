@@ -137,9 +137,11 @@ static void group_close(struct writer *w, size_t start)
 
 /* --- the parts of an answer ------------------------------------------------------------------ */
 
-static void put_money(struct writer *w, int64_t micros)
+/* 1970-01-01 as seconds since 1900-01-01. */
+#define NTP_EPOCH_S UINT32_C(2208988800)
+
+static void put_unit_value(struct writer *w, int64_t micros)
 {
-	size_t money = group_open(w, 0, GY_AVP_CC_MONEY);
 	size_t value = group_open(w, 0, GY_AVP_UNIT_VALUE);
 	uint32_t exponent = (uint32_t)-6;
 
@@ -148,17 +150,44 @@ static void put_money(struct writer *w, int64_t micros)
 	avp_u64(w, 0, GY_AVP_VALUE_DIGITS, (uint64_t)micros);
 	avp_u32(w, 0, GY_AVP_EXPONENT, micros != 0 ? exponent : 0);
 	group_close(w, value);
+}
+
+static void put_money(struct writer *w, int64_t micros, int currency)
+{
+	size_t money = group_open(w, 0, GY_AVP_CC_MONEY);
+
+	put_unit_value(w, micros);
+	if (currency != 0)
+		avp_u32(w, 0, GY_AVP_CURRENCY_CODE, (uint32_t)currency);
 	group_close(w, money);
 }
 
-/* Granted-Service-Unit: one unit type (G-46). */
-static void put_granted(struct writer *w, const struct gy_service_answer *service)
+/* What only questions are answered (G-76, G-77). */
+static void put_event(struct writer *w, const struct gy_answer *answer)
+{
+	size_t cost;
+
+	if (answer->check_balance != GY_CHECK_ABSENT)
+		avp_u32(w, 0, GY_AVP_CHECK_BALANCE_RESULT,
+			answer->check_balance == GY_CHECK_ENOUGH ? 0 : 1);
+	if (!answer->has_cost)
+		return;
+	cost = group_open(w, 0, GY_AVP_COST_INFORMATION);
+	put_unit_value(w, answer->cost_micros);
+	avp_u32(w, 0, GY_AVP_CURRENCY_CODE, (uint32_t)answer->currency);
+	group_close(w, cost);
+}
+
+static void put_granted(struct writer *w, const struct gy_answer *answer,
+			const struct gy_service_answer *service)
 {
 	size_t start;
 
 	if (service->unit == GY_UNIT_NONE)
 		return;
 	start = group_open(w, 0, GY_AVP_GRANTED_SERVICE_UNIT);
+	if (service->switch_s != 0) /* Time counts from 1900 (RFC 6733 4.3.1) */
+		avp_u32(w, 0, GY_AVP_TARIFF_TIME_CHANGE, service->switch_s + NTP_EPOCH_S);
 	switch (service->unit) {
 	case GY_UNIT_OCTETS:
 		avp_u64(w, 0, GY_AVP_CC_TOTAL_OCTETS, (uint64_t)service->granted);
@@ -171,7 +200,7 @@ static void put_granted(struct writer *w, const struct gy_service_answer *servic
 		avp_u64(w, 0, GY_AVP_CC_SERVICE_SPECIFIC_UNITS, (uint64_t)service->granted);
 		break;
 	case GY_UNIT_MONEY:
-		put_money(w, service->granted);
+		put_money(w, service->granted, answer->currency);
 		break;
 	case GY_UNIT_NONE:
 		break;
@@ -179,26 +208,34 @@ static void put_granted(struct writer *w, const struct gy_service_answer *servic
 	group_close(w, start);
 }
 
-/* Final-Unit-Indication: TERMINATE holds nothing else (G-60), REDIRECT its server (G-61). */
+static void put_redirect_server(struct writer *w, enum gy_redirect_type type, const char *address)
+{
+	size_t server = group_open(w, 0, GY_AVP_REDIRECT_SERVER);
+
+	avp_u32(w, 0, GY_AVP_REDIRECT_ADDRESS_TYPE, (uint32_t)type);
+	avp_text(w, 0, GY_AVP_REDIRECT_SERVER_ADDRESS, address);
+	group_close(w, server);
+}
+
+/* Final-Unit-Indication: TERMINATE holds nothing else (G-60), REDIRECT its server (G-61): a dynamic
+ * rule's, or the policy's. */
 static void put_final_unit(struct writer *w, const struct gy_service_answer *service)
 {
 	const struct gy_policy *policy = service->policy;
-	size_t start, server;
+	size_t start;
 
 	if (service->final_unit == GY_FINAL_NONE)
 		return;
 	start = group_open(w, 0, GY_AVP_FINAL_UNIT_INDICATION);
 	avp_u32(w, 0, GY_AVP_FINAL_UNIT_ACTION, (uint32_t)service->final_unit);
-	if (service->final_unit != GY_FINAL_TERMINATE && policy != NULL) {
+	if (service->final_unit != GY_FINAL_TERMINATE && policy != NULL)
 		for (unsigned i = 0; i < policy->n_filter_ids; i++)
 			avp_text(w, 0, GY_AVP_FILTER_ID, policy->filter_ids[i]);
-		if (service->final_unit == GY_FINAL_REDIRECT && policy->redirect_address != NULL) {
-			server = group_open(w, 0, GY_AVP_REDIRECT_SERVER);
-			avp_u32(w, 0, GY_AVP_REDIRECT_ADDRESS_TYPE,
-				(uint32_t)policy->redirect_type);
-			avp_text(w, 0, GY_AVP_REDIRECT_SERVER_ADDRESS, policy->redirect_address);
-			group_close(w, server);
-		}
+	if (service->final_unit == GY_FINAL_REDIRECT) {
+		if (service->redirect_address != NULL)
+			put_redirect_server(w, service->redirect_type, service->redirect_address);
+		else if (policy != NULL && policy->redirect_address != NULL)
+			put_redirect_server(w, policy->redirect_type, policy->redirect_address);
 	}
 	group_close(w, start);
 }
@@ -222,11 +259,12 @@ static void put_threshold(struct writer *w, const struct gy_service_answer *serv
 		avp_u32(w, GY_VENDOR_3GPP, codes[service->unit], service->threshold);
 }
 
-static void put_service(struct writer *w, const struct gy_service_answer *service)
+static void put_service(struct writer *w, const struct gy_answer *answer,
+			const struct gy_service_answer *service)
 {
 	size_t start = group_open(w, 0, GY_AVP_MULTIPLE_SERVICES_CREDIT_CONTROL);
 
-	put_granted(w, service);
+	put_granted(w, answer, service);
 	for (unsigned i = 0; i < service->n_service_ids; i++)
 		avp_u32(w, 0, GY_AVP_SERVICE_IDENTIFIER, service->service_ids[i]);
 	if (service->has_rating_group)
@@ -263,9 +301,10 @@ static void put_failed(struct writer *w, const struct gy_answer *answer)
 }
 
 /* Units at command level, for clients without MSCC (G-78). */
-static void put_command_units(struct writer *w, const struct gy_service_answer *service)
+static void put_command_units(struct writer *w, const struct gy_answer *answer,
+			      const struct gy_service_answer *service)
 {
-	put_granted(w, service);
+	put_granted(w, answer, service);
 	put_final_unit(w, service);
 	put_validity(w, service);
 }
@@ -351,9 +390,11 @@ uint8_t *gy_answer_encode(const struct gy_node *node, const struct gy_envelope *
 	put_failed(&w, answer);
 	if (answer->rc == GY_OK && !answer->at_command_level)
 		for (unsigned i = 0; i < answer->n_services; i++)
-			put_service(&w, &answer->services[i]);
+			put_service(&w, answer, &answer->services[i]);
 	else if (answer->rc == GY_OK && answer->n_services > 0)
-		put_command_units(&w, &answer->services[0]);
+		put_command_units(&w, answer, &answer->services[0]);
+	if (answer->rc == GY_OK)
+		put_event(&w, answer);
 	for (unsigned i = 0; i < envelope->n_proxies; i++)
 		avp_copy(&w, envelope->proxies[i]);
 	if (w.failed || w.len > 0xffffff) {

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <freeDiameter/freeDiameter-host.h>
@@ -26,6 +27,10 @@
 #define DRAIN_MS 5000
 #define FLUSH_MS 1000
 #define STOP_S   13
+
+#define DESCRIPTORS 65536
+/* For the threads that listen. */
+#define LISTEN_MS 10000
 
 #ifdef __SANITIZE_ADDRESS__
 /* Every freeDiameter extension exports fd_ext_depends and fd_ext_init: no accident. */
@@ -107,6 +112,22 @@ static void *stopper(void *unused)
 	_exit(0);
 }
 
+static bool await_listening(void)
+{
+	unsigned wanted = 0;
+
+	for (struct fd_list *li = fd_g_config->cnf_endpoints.next;
+	     li != &fd_g_config->cnf_endpoints; li = li->next)
+		if (((struct fd_endpoint *)li)->flags & EP_FL_CONF)
+			wanted++;
+	for (int ms = 0; gyrod_listening() < wanted; ms++) {
+		if (ms >= LISTEN_MS)
+			return false;
+		usleep(1000);
+	}
+	return true;
+}
+
 static void say_ready(void)
 {
 	for (struct fd_list *li = fd_g_config->cnf_endpoints.next;
@@ -124,6 +145,17 @@ static void say_ready(void)
 	}
 }
 
+/* As many descriptors as we may have: a connection is one, and shells give 1024. */
+static void more_descriptors(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) != 0)
+		return;
+	files.rlim_cur = files.rlim_max < DESCRIPTORS ? files.rlim_max : DESCRIPTORS;
+	setrlimit(RLIMIT_NOFILE, &files);
+}
+
 /* Runs until the core has ended. Returns the exit status. */
 static int run(const char *file)
 {
@@ -136,7 +168,7 @@ static int run(const char *file)
 			  file);
 		return 1; /* at once: libfdcore's own clean-up here waits for what never started */
 	}
-	if (fd_core_start()) {
+	if (fd_core_start() || !await_listening()) {
 		gyrod_say("gyro: the network side can't start; the lines above say why");
 		return 1;
 	}
@@ -188,6 +220,7 @@ int main(int argc, char **argv)
 	sigaddset(&stop_signals, SIGTERM);
 	sigaddset(&stop_signals, SIGINT);
 	sched_setscheduler(0, SCHED_BATCH, &batch);
+	more_descriptors();
 	gy_assert_report = last_words;
 	gyrod_log_start();
 	status = run(file);

@@ -6,5 +6,7 @@
 void gyrod_log_start(void);
 /* A line that is always written, whatever the level and the bound. */
 void gyrod_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* doorway.c: how many sockets listen. freeDiameter's threads do that after its start returned. */
+unsigned gyrod_listening(void);
 
 #endif

@@ -3,12 +3,12 @@
  *
  * fd_out_send (F2, F6): other threads than the peer's own send its answers, and in 1.2.1 a failure
  * there ends the thread and with it the daemon. Here it never fails for an answer: what can't be
- * sent is dropped, the gateway will resend. fd_cnx_destroy: waits for such a send, so that no
+ * sent is dropped, the gateway will resend; and a request of ours goes to an open peer's queue or
+ * nowhere. fd_cnx_destroy: waits for such a send, so that no
  * connection is freed under it. fd_cnx_send: one sender per connection at a time, which the
  * original takes for granted. fd_fifo_new: internal queues of 5 to 30 messages make every message a
  * change of threads.
- * listen, fd_cnx_receive (F4): room for connections that wait, and five seconds instead of twenty
- * for a CER.
+ * doorway.c replaces two more: listen and accept.
  *
  * gyrod_send_answer is not interposed but offered to app_gyro: it sends an answer without the
  * routing thread, which would throw it away while the peer is in REOPEN, that is for a while
@@ -16,6 +16,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -26,14 +27,14 @@
 #include <freeDiameter/freeDiameter-host.h>
 #include <freeDiameter/libfdcore.h>
 
+#include "extensions/gyrod/gyrod.h"
+
 #define QUEUE_LENGTH  1000 /* between freeDiameter's threads */
 #define GLOBAL_STOCK  20   /* the least that 1.2.1 asks for there */
 #define TOSEND_LENGTH 8192 /* answers that wait for one peer's connection */
 #define FULL_WAIT_MS  20 /* patience with a peer that doesn't read; then its answers are dropped */
 #define SENDER_LOCKS  64
 #define FULL_FOR_NS   1000000000 /* how long a peer that was full gets no patience */
-#define BACKLOG       1024
-#define CER_WAIT_S    5
 
 struct cnxctx;
 struct fd_peer; /* begins with a struct peer_hdr */
@@ -46,8 +47,6 @@ VISIBLE void fd_cnx_destroy(struct cnxctx *connection);
 VISIBLE int fd_cnx_send(struct cnxctx *connection, unsigned char *bytes, size_t size);
 VISIBLE int fd_fifo_new(struct fifo **queue, int max);
 VISIBLE int fd_peer_alloc(struct fd_peer **peer);
-VISIBLE int fd_cnx_receive(struct cnxctx *connection, struct timespec *until, unsigned char **bytes,
-			   size_t *size);
 /* Takes answer, which must belong to a received request, and sends it to the peer of that name. */
 VISIBLE void gyrod_send_answer(struct msg *answer, DiamId_t id, size_t id_len);
 
@@ -56,8 +55,6 @@ static void (*real_cnx_destroy)(struct cnxctx *);
 static int (*real_cnx_send)(struct cnxctx *, unsigned char *, size_t);
 static int (*real_fifo_new)(struct fifo **, int);
 static int (*real_peer_alloc)(struct fd_peer **);
-static int (*real_cnx_receive)(struct cnxctx *, struct timespec *, unsigned char **, size_t *);
-static int (*real_listen)(int, int);
 
 static _Thread_local bool in_peer_alloc;
 
@@ -75,9 +72,6 @@ __attribute__((constructor)) static void find_real_ones(void)
 		(int (*)(struct cnxctx *, unsigned char *, size_t))dlsym(RTLD_NEXT, "fd_cnx_send");
 	real_fifo_new = (int (*)(struct fifo **, int))dlsym(RTLD_NEXT, "fd_fifo_new");
 	real_peer_alloc = (int (*)(struct fd_peer **))dlsym(RTLD_NEXT, "fd_peer_alloc");
-	real_cnx_receive = (int (*)(struct cnxctx *, struct timespec *, unsigned char **,
-				    size_t *))dlsym(RTLD_NEXT, "fd_cnx_receive");
-	real_listen = (int (*)(int, int))dlsym(RTLD_NEXT, "listen");
 	for (unsigned i = 0; i < SENDER_LOCKS; i++)
 		pthread_mutex_init(&senders[i], NULL);
 }
@@ -158,7 +152,7 @@ static bool has_room(struct peer_hdr *peer)
 
 /* Sends if the peer is open, if it said goodbye and waits for its answers (G-04), or if it is back
  * after a disconnect and asks already. Else, and on any failure, the answer is gone. */
-static void send_or_drop(struct msg **msg, struct fd_peer *peer)
+static int send_or_drop(struct msg **msg, struct fd_peer *peer)
 {
 	struct peer_hdr *header = (struct peer_hdr *)peer;
 	int state = fd_peer_get_state(header);
@@ -170,6 +164,7 @@ static void send_or_drop(struct msg **msg, struct fd_peer *peer)
 		fd_msg_free(*msg);
 		*msg = NULL;
 	}
+	return 0;
 }
 
 void gyrod_send_answer(struct msg *answer, DiamId_t id, size_t id_len)
@@ -186,18 +181,32 @@ void gyrod_send_answer(struct msg *answer, DiamId_t id, size_t id_len)
 	pthread_cleanup_pop(1);
 }
 
+/* A request of ours, on the routing thread: only to an open peer, and not on its connection here
+ * and now, which may be dying. On an error the caller tries another peer, or answers 3002. */
+static int queue_request(struct msg **msg, struct fd_peer *peer)
+{
+	struct peer_hdr *header = (struct peer_hdr *)peer;
+
+	if (fd_peer_get_state(header) != STATE_OPEN)
+		return ENOTCONN;
+	if (!has_room(header))
+		return ENOBUFS;
+	return real_out_send(msg, NULL, peer, 1);
+}
+
 int fd_out_send(struct msg **msg, struct cnxctx *connection, struct fd_peer *peer,
 		int update_pending)
 {
-	/* CEA, DWA, DPA and requests of the peer's own state machine, on its own thread; and
-	 * requests of ours, for which the caller tries another peer. */
-	if (connection != NULL || !update_pending || peer == NULL || !is_answer(*msg))
+	int rc;
+
+	/* CEA, DWA, DPA and requests of the peer's own state machine, on its own thread. */
+	if (connection != NULL || !update_pending || peer == NULL)
 		return real_out_send(msg, connection, peer, update_pending);
 	pthread_rwlock_rdlock(&connections);
 	pthread_cleanup_push(unlock, &connections);
-	send_or_drop(msg, peer);
+	rc = is_answer(*msg) ? send_or_drop(msg, peer) : queue_request(msg, peer);
 	pthread_cleanup_pop(1);
-	return 0;
+	return rc;
 }
 
 int fd_peer_alloc(struct fd_peer **peer)
@@ -217,22 +226,4 @@ int fd_fifo_new(struct fifo **queue, int max)
 	else if (max >= GLOBAL_STOCK)
 		max = QUEUE_LENGTH;
 	return real_fifo_new(queue, max);
-}
-
-/* Before the CER only: a worker thread waits here for the first message of a stranger. */
-int fd_cnx_receive(struct cnxctx *connection, struct timespec *until, unsigned char **bytes,
-		   size_t *size)
-{
-	struct timespec sooner;
-
-	clock_gettime(CLOCK_REALTIME, &sooner);
-	sooner.tv_sec += CER_WAIT_S;
-	if (until == NULL || until->tv_sec > sooner.tv_sec)
-		until = &sooner;
-	return real_cnx_receive(connection, until, bytes, size);
-}
-
-VISIBLE int listen(int socket_fd, int backlog)
-{
-	return real_listen(socket_fd, backlog > BACKLOG ? backlog : BACKLOG);
 }

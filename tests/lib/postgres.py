@@ -37,6 +37,7 @@ SETTINGS = {
     'shared_buffers': '64MB',
     'max_connections': '60',
     'max_wal_size': '256MB',
+    'jit': 'off',
     'timezone': 'UTC',
     'lc_messages': 'C',
     'log_line_prefix': '%m [%p] ',

@@ -33,6 +33,8 @@ void gy_world_free(struct gy_world *world)
 		free(world->accounts[i].account.sessions);
 		free(world->accounts[i].account.reservations);
 		free(world->accounts[i].account.answers);
+		free(world->accounts[i].account.slices);
+		free(world->accounts[i].account.counters);
 	}
 	for (unsigned i = 0; i < world->n_records; i++)
 		free(world->records[i].charges);
@@ -48,15 +50,18 @@ void gy_world_free(struct gy_world *world)
 /* The store gives exactly the promised room, so that a core that takes more is caught. */
 static void make_room(struct gy_account *a, const struct gy_ccr *ccr)
 {
-	unsigned sessions, reservations, answers;
+	struct gy_room room = gy_account_room(ccr);
 
-	gy_account_room(ccr, &sessions, &reservations, &answers);
-	a->sessions_room = a->n_sessions + sessions;
-	a->reservations_room = a->n_reservations + reservations;
-	a->answers_room = a->n_answers + answers;
+	a->sessions_room = a->n_sessions + room.sessions;
+	a->reservations_room = a->n_reservations + room.reservations;
+	a->answers_room = a->n_answers + room.answers;
+	a->slices_room = a->n_slices + room.slices;
+	a->counters_room = a->n_counters + room.counters;
 	a->sessions = resized(a->sessions, a->sessions_room, sizeof(*a->sessions));
 	a->reservations = resized(a->reservations, a->reservations_room, sizeof(*a->reservations));
 	a->answers = resized(a->answers, a->answers_room, sizeof(*a->answers));
+	a->slices = resized(a->slices, a->slices_room, sizeof(*a->slices));
+	a->counters = resized(a->counters, a->counters_room, sizeof(*a->counters));
 }
 
 static void make_plan(struct gy_world *world, unsigned room)
@@ -67,7 +72,7 @@ static void make_plan(struct gy_world *world, unsigned room)
 
 	*plan = (struct gy_plan){ .room = room };
 	plan->services = resized(services, room, sizeof(*services));
-	plan->charges = resized(charges, room, sizeof(*charges));
+	plan->charges = resized(charges, (size_t)room * GY_PARTS_MAX, sizeof(*charges));
 }
 
 static struct gy_world_index *find_index(struct gy_world *world, struct gy_session_key key)
@@ -91,12 +96,14 @@ static void load_rows(struct gy_world *world, const struct gy_world_record *foun
 	history->content_hash = found->record.content_hash;
 	history->end_to_end = found->record.end_to_end;
 	history->rc = found->record.rc;
-	history->n_rows = found->record.n_charges;
+	history->n_rows = 0;
 	world->rows = resized(world->rows, found->record.n_charges, sizeof(*world->rows));
 	for (unsigned i = 0; i < found->record.n_charges; i++) {
 		const struct gy_charge *c = &found->charges[i];
 
-		world->rows[i] = (struct gy_kept_answer){
+		if (c->flags & GY_CHARGE_PART)
+			continue;
+		world->rows[history->n_rows++] = (struct gy_kept_answer){
 			.type = (enum gy_request_type)found->record.type,
 			.number = found->record.number,
 			.content_hash = found->record.content_hash,
@@ -112,6 +119,8 @@ static void load_rows(struct gy_world *world, const struct gy_world_record *foun
 			.granted = c->granted,
 			.validity_s = c->validity_s,
 			.threshold = c->threshold,
+			.switch_s = c->switch_s,
+			.redirect_rule = c->redirect_rule,
 		};
 	}
 	history->rows = world->rows;
@@ -253,6 +262,30 @@ void gy_world_topup(struct gy_world *world, int account, int64_t micros)
 
 /* ---- the audit ---- */
 
+/* What the slices of a reservation hold: the dearer phase. -1: it has none; -2: units don't add up.
+ */
+static int64_t sliced(const struct gy_account *a, unsigned reservation)
+{
+	int64_t units[2] = { 0, 0 }, held[2] = { 0, 0 };
+	bool any = false;
+
+	for (unsigned i = 0; i < a->n_slices; i++) {
+		const struct gy_slice *s = &a->slices[i];
+
+		if (s->reservation != reservation)
+			continue;
+		any = true;
+		units[s->phase] += s->units;
+		held[s->phase] += s->held;
+	}
+	if (!any)
+		return -1;
+	if (units[0] != a->reservations[reservation].granted ||
+	    (a->reservations[reservation].switch_us != 0 && units[1] != units[0]))
+		return -2;
+	return held[0] > held[1] ? held[0] : held[1];
+}
+
 static const char *audit_reservations(const struct gy_account *a)
 {
 	int64_t held = 0;
@@ -267,8 +300,14 @@ static const char *audit_reservations(const struct gy_account *a)
 			return "a negative reservation";
 		if (r->granted > 0 && (r->rate.block <= 0 || r->carry >= r->rate.block))
 			return "a reservation with an impossible rate";
-		if (r->reserved !=
-		    (r->granted > 0 ? (int64_t)((due + r->rate.block - 1) / r->rate.block) : 0))
+		if (sliced(a, i) == -2)
+			return "I4: a grant's slices are not its units";
+		if (sliced(a, i) >= 0) {
+			if (r->reserved != sliced(a, i))
+				return "I4: a reservation does not hold what its slices do";
+		} else if (r->reserved !=
+			   (r->granted > 0 ? (int64_t)((due + r->rate.block - 1) / r->rate.block)
+					   : 0))
 			return "I4: a reservation does not hold the price of its grant";
 		if (r->reserved > 0 && a->sessions[r->session].state != GY_SESSION_OPEN)
 			return "I6: an ended session holds money";

@@ -15,11 +15,13 @@ COMMENT ON COLUMN gyro.schema_version.applied_at IS 'when it was applied';
 
 CREATE TABLE gyro.catalogue_version (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
-    version  bigint NOT NULL DEFAULT 1
+    version  bigint NOT NULL DEFAULT 1,
+    pushed   bigint NOT NULL DEFAULT 1
 );
 COMMENT ON TABLE gyro.catalogue_version IS 'one row; its version grows with every change of a catalogue table';
 COMMENT ON COLUMN gyro.catalogue_version.only_row IS 'always true: keeps the table at one row';
 COMMENT ON COLUMN gyro.catalogue_version.version IS 'compared by nodes with the snapshot they hold';
+COMMENT ON COLUMN gyro.catalogue_version.pushed IS 'grows with every change of a pushed value: far more often, and kept out of the archive';
 INSERT INTO gyro.catalogue_version DEFAULT VALUES;
 
 CREATE TABLE gyro.service_context (
@@ -29,6 +31,14 @@ CREATE TABLE gyro.service_context (
 COMMENT ON TABLE gyro.service_context IS 'service contexts that are charged (RFC 8506 8.42, rule G-30)';
 COMMENT ON COLUMN gyro.service_context.suffix IS 'a Service-Context-Id matches if it is this, or ends in a dot and this';
 COMMENT ON COLUMN gyro.service_context.default_rating_group IS 'for services without Rating-Group (G-44); NULL: refused with 5031';
+
+CREATE TABLE gyro.peer_profile (
+    peer               text PRIMARY KEY CHECK (peer <> ''),
+    tariff_time_change boolean NOT NULL DEFAULT true
+);
+COMMENT ON TABLE gyro.peer_profile IS 'what differs for some gateways; others have all defaults';
+COMMENT ON COLUMN gyro.peer_profile.peer IS 'Origin-Host, or *.realm for every host below it; the longest that fits counts';
+COMMENT ON COLUMN gyro.peer_profile.tariff_time_change IS 'it reports usage before and after a Tariff-Time-Change apart (G-70); false: Validity-Time ends there instead';
 
 CREATE TABLE gyro.rating_group (
     rating_group     bigint PRIMARY KEY CHECK (rating_group BETWEEN 0 AND 4294967295),
@@ -120,6 +130,8 @@ BEGIN
     RETURN NULL;
 END $$;
 CREATE TRIGGER catalogue_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON gyro.service_context
+    FOR EACH STATEMENT EXECUTE FUNCTION gyro.catalogue_changed();
+CREATE TRIGGER catalogue_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON gyro.peer_profile
     FOR EACH STATEMENT EXECUTE FUNCTION gyro.catalogue_changed();
 CREATE TRIGGER catalogue_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON gyro.rating_group
     FOR EACH STATEMENT EXECUTE FUNCTION gyro.catalogue_changed();

@@ -33,6 +33,8 @@ CREATE TABLE gyro.account (
     sessions        bigint[] NOT NULL DEFAULT '{}',
     reservations    bigint[] NOT NULL DEFAULT '{}',
     answers         bigint[] NOT NULL DEFAULT '{}',
+    slices          bigint[] NOT NULL DEFAULT '{}',
+    counters        bigint[] NOT NULL DEFAULT '{}',
     PRIMARY KEY (account_id, group_id)
 ) WITH (fillfactor = 75);
 COMMENT ON TABLE gyro.account IS 'a purse and its open sessions: one lock, one update per request';
@@ -49,6 +51,8 @@ COMMENT ON COLUMN gyro.account.currency IS 'ISO 4217 number';
 COMMENT ON COLUMN gyro.account.sessions IS 'one row per session, see view gyro.session';
 COMMENT ON COLUMN gyro.account.reservations IS 'one row per session and Rating-Group, see view gyro.reservation';
 COMMENT ON COLUMN gyro.account.answers IS 'last answers of each session, see view gyro.kept_answer';
+COMMENT ON COLUMN gyro.account.slices IS 'parts of grants that are more than money at one price, see view gyro.slice';
+COMMENT ON COLUMN gyro.account.counters IS 'used and paid today and this month, see view gyro.counter';
 
 CREATE TABLE gyro.subscriber (
     subscriber_id bigint PRIMARY KEY,
@@ -125,7 +129,9 @@ CREATE TABLE gyro.record (
     result         integer NOT NULL,
     request_type   smallint NOT NULL,
     flags          smallint NOT NULL,
-    charges        bigint[] NOT NULL
+    catalogue      bigint NOT NULL,
+    charges        bigint[] NOT NULL,
+    inputs         text
 ) PARTITION BY RANGE (at);
 CREATE TABLE gyro.record_default PARTITION OF gyro.record DEFAULT;
 CREATE INDEX record_at ON gyro.record USING brin (at) WITH (pages_per_range = 32, autosummarize = on);
@@ -146,6 +152,8 @@ COMMENT ON COLUMN gyro.record.reserved IS 'micro-units held after it, whole acco
 COMMENT ON COLUMN gyro.record.result IS 'Result-Code of the command';
 COMMENT ON COLUMN gyro.record.request_type IS 'CC-Request-Type; 0: ended by supervision or operator';
 COMMENT ON COLUMN gyro.record.flags IS '1 over-use booked below zero, 2 usage without tariff, 4 late usage of an ended session';
+COMMENT ON COLUMN gyro.record.catalogue IS 'version of the catalogue that priced it, see gyro.catalogue_archive; 0: none was asked';
+COMMENT ON COLUMN gyro.record.inputs IS 'what dynamic rules looked at, a line each: service (from 0), dynamic code or 0, attribute or 0, origin (0 missing, 1 own source, 2 default, 3 no attribute), type, number or text';
 COMMENT ON COLUMN gyro.record.charges IS 'one row per service, see view gyro.charge';
 
 CREATE TABLE gyro.payment (

@@ -132,11 +132,31 @@ SELECT a.account_id, r[n][1]::integer AS session_no,
        gyro.session_uuid(a.sessions[r[n][1]][1], a.sessions[r[n][1]][2]) AS session,
        r[n][2] AS rating_group, r[n][3] AS service_key, r[n][4]::smallint AS unit, r[n][5] AS granted,
        r[n][6] AS reserved, r[n][7] AS price_micros, r[n][8] AS block, r[n][9] AS carry,
-       r[n][10] AS rule_id, r[n][11] AS validity_s
+       r[n][10] AS rule_id, r[n][11] AS validity_s, n AS reservation_no,
+       CASE WHEN r[n][12] <> 0 THEN to_timestamp(r[n][12] / 1000000.0) END AS tariff_change
   FROM gyro.account a
  CROSS JOIN LATERAL (SELECT a.reservations AS r) m
  CROSS JOIN LATERAL generate_series(1, gyro.matrix_rows(r)) n;
 COMMENT ON VIEW gyro.reservation IS 'what each session holds per Rating-Group and service set';
+
+CREATE VIEW gyro.slice AS
+SELECT a.account_id, s[n][1]::integer AS reservation_no, s[n][2]::integer AS phase,
+       CASE s[n][3] WHEN 1 THEN 'free' WHEN 3 THEN 'money' END AS source, s[n][4] AS source_id,
+       s[n][5] AS units, s[n][6] AS price_micros, s[n][7] AS block, s[n][8] AS held
+  FROM gyro.account a
+ CROSS JOIN LATERAL (SELECT a.slices AS s) m
+ CROSS JOIN LATERAL generate_series(1, gyro.matrix_rows(s)) n;
+COMMENT ON VIEW gyro.slice IS 'parts of grants from other sources than money, or with a change of tariff: phase 0 before, 1 after it';
+
+CREATE VIEW gyro.counter AS
+SELECT a.account_id, c[n][1] AS subscriber_id,
+       CASE c[n][2] WHEN 1 THEN 'rating group' WHEN 2 THEN 'all' WHEN 3 THEN 'free' END AS counted, c[n][3] AS id,
+       c[n][4]::smallint AS unit, date '1970-01-01' + c[n][5]::integer AS day, c[n][7] AS units_day, c[n][8] AS micros_day,
+       (c[n][6] - 1) / 12 AS year, (c[n][6] - 1) % 12 + 1 AS month, c[n][9] AS units_month, c[n][10] AS micros_month
+  FROM gyro.account a
+ CROSS JOIN LATERAL (SELECT a.counters AS c) m
+ CROSS JOIN LATERAL generate_series(1, gyro.matrix_rows(c)) n;
+COMMENT ON VIEW gyro.counter IS 'what subscribers used and paid in a local day and month; kept while rules ask for it';
 
 CREATE VIEW gyro.kept_answer AS
 SELECT a.account_id, w[n][1]::integer AS session_no,
@@ -146,7 +166,8 @@ SELECT a.account_id, w[n][1]::integer AS session_no,
        (w[n][4] >> 16 & 65535)::integer AS service_result, (w[n][4] >> 32 & 15)::smallint AS unit,
        (w[n][4] >> 36 & 15)::smallint - 1 AS final_unit, (w[n][4] >> 40 & 65535)::integer AS quota_holding_s,
        w[n][5] AS rating_group, w[n][6] AS service_key, w[n][7] AS granted,
-       w[n][8] >> 32 & 4294967295 AS validity_s, w[n][8] & 4294967295 AS threshold
+       w[n][8] >> 32 & 4294967295 AS validity_s, w[n][8] & 4294967295 AS threshold,
+       w[n][9] >> 32 & 4294967295 AS tariff_change_s, w[n][9] & 4294967295 AS redirect_rule
   FROM gyro.account a
  CROSS JOIN LATERAL (SELECT a.answers AS w) m
  CROSS JOIN LATERAL generate_series(1, gyro.matrix_rows(w)) n;
@@ -162,9 +183,12 @@ SELECT r.at, r.account_id, r.subscriber_id, r.session, r.opened, r.request_type,
        r.charges[n][8] AS price_micros, r.charges[n][9] AS block, r.charges[n][10] AS carry,
        r.charges[n][11] AS rule_id, r.charges[n][12] >> 32 & 4294967295 AS validity_s,
        r.charges[n][12] & 4294967295 AS threshold, r.charges[n][13]::smallint AS flags,
-       r.charges[n][14] AS debit_price_micros, r.charges[n][15] AS debit_block
+       r.charges[n][14] AS debit_price_micros, r.charges[n][15] AS debit_block,
+       CASE r.charges[n][16] WHEN 1 THEN 'free' WHEN 3 THEN 'money' END AS debit_source,
+       r.charges[n][17] AS debit_source_id, r.charges[n][18] >> 32 & 4294967295 AS tariff_change_s,
+       r.charges[n][18] & 4294967295 AS redirect_rule
   FROM gyro.record r CROSS JOIN LATERAL generate_series(1, gyro.matrix_rows(r.charges)) n;
-COMMENT ON VIEW gyro.charge IS 'records, one row per service: usage at the debit price, grant at the price';
+COMMENT ON VIEW gyro.charge IS 'records, one row per service: usage at the debit price, grant at the price; flag 16: a further part of the usage before it';
 
 -- Both sides of the ledger: money in (payments) and out (usage).
 CREATE VIEW gyro.ledger AS
@@ -178,7 +202,7 @@ COMMENT ON VIEW gyro.ledger IS 'every change of a balance';
 
 -- The invariants of the design (I1, I3, I4, I6). Any row returned is a bug.
 CREATE FUNCTION gyro.audit(sweep_grace interval DEFAULT '1 minute')
-RETURNS TABLE (invariant text, account_id bigint, detail text) LANGUAGE sql STABLE AS $$
+RETURNS TABLE (invariant text, account_id bigint, detail text) LANGUAGE sql STABLE SET jit = off AS $$
     -- I1: balance = payments - debits, account by account
     SELECT 'I1', a.account_id, format('balance %s, ledger %s', a.balance, coalesce(p.total, 0) - coalesce(d.total, 0))
       FROM gyro.account a
@@ -211,7 +235,7 @@ RETURNS TABLE (invariant text, account_id bigint, detail text) LANGUAGE sql STAB
                                       c.session, c.request_type, c.request_number, c.rating_group, c.granted,
                                       c.price_micros, c.block, c.carry, c.reserved)
       FROM gyro.charge c
-     WHERE c.reserved <> CASE WHEN c.granted > 0
+     WHERE c.flags & 112 = 0 AND c.reserved <> CASE WHEN c.granted > 0
                               THEN ceil((c.granted::numeric * c.price_micros + c.carry) / c.block) ELSE 0 END
     UNION ALL
     SELECT 'I4', r.account_id, format('session %s Rating-Group %s: granted %s, reserved %s', r.session, r.rating_group,
@@ -219,6 +243,19 @@ RETURNS TABLE (invariant text, account_id bigint, detail text) LANGUAGE sql STAB
       FROM gyro.reservation r
      WHERE r.reserved <> CASE WHEN r.granted > 0
                               THEN ceil((r.granted::numeric * r.price_micros + r.carry) / r.block) ELSE 0 END
+       AND NOT EXISTS (SELECT FROM gyro.slice s WHERE s.account_id = r.account_id AND s.reservation_no = r.reservation_no)
+    UNION ALL
+    -- I4: the slices of a grant are its units, and hold what the dearer phase may cost
+    SELECT 'I4', r.account_id, format('session %s Rating-Group %s: granted %s, reserved %s, slices %s before and %s after, held %s and %s',
+                                      r.session, r.rating_group, r.granted, r.reserved, s.before, s.after, s.held_before, s.held_after)
+      FROM gyro.reservation r
+      JOIN (SELECT account_id, reservation_no, sum(units) FILTER (WHERE phase = 0) AS before,
+                   sum(units) FILTER (WHERE phase = 1) AS after,
+                   coalesce(sum(held) FILTER (WHERE phase = 0), 0) AS held_before,
+                   coalesce(sum(held) FILTER (WHERE phase = 1), 0) AS held_after
+              FROM gyro.slice GROUP BY 1, 2) s ON s.account_id = r.account_id AND s.reservation_no = r.reservation_no
+     WHERE s.before <> r.granted OR (r.tariff_change IS NOT NULL) <> (s.after IS NOT NULL) OR s.after <> r.granted
+        OR r.reserved <> greatest(s.held_before, s.held_after)
     UNION ALL
     -- I6: no request is charged twice
     SELECT 'I6', r.account_id, format('session %s %s/%s decided %s times', r.session, r.request_type, r.request_number, count(*))

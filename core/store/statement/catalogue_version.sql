@@ -1,2 +1,2 @@
--- Compared with the snapshot a node holds.
-SELECT version FROM gyro.catalogue_version
+-- Compared with what a node holds.
+SELECT version, pushed FROM gyro.catalogue_version

@@ -1,7 +1,10 @@
--- The number of an Origin-Host, made when it is new, and its greatest Origin-State-Id.
+-- The number of an Origin-Host, made when it is new, and its greatest Origin-State-Id. Its realm may have
+-- changed.
 WITH made AS (
     INSERT INTO gyro.gateway (origin_host, origin_realm) VALUES ($1::text, $2::text)
-    ON CONFLICT (origin_host) DO NOTHING RETURNING gateway_id, origin_state
+    ON CONFLICT (origin_host) DO UPDATE SET origin_realm = excluded.origin_realm
+     WHERE gateway.origin_realm <> excluded.origin_realm
+    RETURNING gateway_id, origin_state
 )
 SELECT gateway_id, origin_state FROM made
 UNION ALL

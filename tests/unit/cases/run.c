@@ -143,7 +143,6 @@ static const char *wire_word(const struct gy_case_request *r)
 	       : r->cc_type >= 0 || r->auth_application >= 0 || r->header_application >= 0 ||
 			       r->header_command >= 0
 		       ? "cc-type=, aaid=, app= or cmd="
-	       : r->type == 'E' ? "an event"
 	       : !r->subscriber || r->n_identities != 1 || r->identities[0].kind != GY_CASE_IMSI ||
 			       r->identities[0].value
 		       ? "id="
@@ -152,7 +151,10 @@ static const char *wire_word(const struct gy_case_request *r)
 
 static enum gy_request_type request_type(char letter)
 {
-	return letter == 'I' ? GY_INITIAL : letter == 'U' ? GY_UPDATE : GY_TERMINATION;
+	return letter == 'I'   ? GY_INITIAL
+	       : letter == 'U' ? GY_UPDATE
+	       : letter == 'T' ? GY_TERMINATION
+			       : GY_EVENT;
 }
 
 static void build(struct run *run, const struct gy_case_step *step, struct built *b)

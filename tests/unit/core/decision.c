@@ -270,6 +270,26 @@ START_TEST(reservations_of_one_session_are_bounded)
 }
 END_TEST
 
+/* A batch has one time for all of its requests. */
+START_TEST(a_session_opened_again_within_one_transaction)
+{
+	gy_time_us first, second;
+
+	say(GY_INITIAL, 1, 0, -1, true);
+	first = account()->sessions[0].opened_us;
+	world.now -= 1000;
+	say(GY_TERMINATION, 1, 1, MIB, false);
+	world.now -= 1000;
+	ck_assert_uint_eq(say(GY_INITIAL, 1, 5, -1, true)->rc, GY_OK);
+	ck_assert_uint_eq(account()->n_sessions, 1);
+	second = account()->sessions[0].opened_us;
+	ck_assert_int_eq(second, first + 1);
+	world.now -= 1000;
+	say(GY_TERMINATION, 1, 1, MIB, false);
+	ck_assert_int_eq(account()->balance, 100000000 - 200000);
+}
+END_TEST
+
 START_TEST(an_operator_releases_a_session)
 {
 	say(GY_INITIAL, 1, 0, -1, true);
@@ -324,7 +344,7 @@ START_TEST(an_update_changes_nothing_when_asked_twice_of_the_same_state)
 	request_end(&r);
 	for (int i = 0; i < 2; i++) {
 		struct gy_service_answer services[8];
-		struct gy_charge charges[8];
+		struct gy_charge charges[8 * GY_PARTS_MAX];
 		struct gy_plan plan = { .room = 8, .services = services, .charges = charges };
 
 		copy = *account();
@@ -337,6 +357,7 @@ START_TEST(an_update_changes_nothing_when_asked_twice_of_the_same_state)
 		copy.answers = answers;
 		copy.sessions_room = copy.reservations_room = 8;
 		copy.answers_room = 32;
+		copy.slices_room = copy.counters_room = 0;
 		ck_assert_int_eq(gy_charge_decide(&r.ccr, &view, &catalogue, NOW, &plan), GY_OK);
 		debit[i] = plan.record.debit;
 		reserved[i] = plan.record.reserved;
@@ -457,6 +478,7 @@ int main(void)
 	tcase_add_test(tests, usage_is_debited_after_the_account_s_time);
 	tcase_add_test(tests, sessions_of_one_account_are_bounded);
 	tcase_add_test(tests, reservations_of_one_session_are_bounded);
+	tcase_add_test(tests, a_session_opened_again_within_one_transaction);
 	tcase_add_test(tests, an_operator_releases_a_session);
 	tcase_add_test(tests, supervision_before_its_time_does_nothing);
 	tcase_add_test(tests, money_asked_for_a_session_is_no_unit_of_it);

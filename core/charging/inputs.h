@@ -1,0 +1,13 @@
+/* What dynamic rules looked at, as lines of text for the record: with the catalogue of its version,
+ * that is all an explanation of the price needs (gyro.record.inputs). */
+#ifndef GY_CHARGING_INPUTS_H
+#define GY_CHARGING_INPUTS_H
+
+#include "core/charging/decide.h"
+#include "core/rating/generate.h"
+
+/* A line for each code and attribute: service, code, attribute, origin, type, number or text. What
+ * does not fit is left out. */
+void gy_inputs_note(struct gy_inputs *inputs, unsigned service, const struct gy_acquired *acquired);
+
+#endif

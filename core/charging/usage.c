@@ -1,0 +1,215 @@
+/* Usage: drained from the sources of the grant it was used under, in the order of its slices, and
+ * paid at their prices; what goes beyond is paid too (G-37). See service.h. */
+#include "core/base/assert.h"
+#include "core/charging/service.h"
+#include "core/rating/price.h"
+
+/* No balance falls below this, whatever a gateway claims was used: the sums of the ledger stay far
+ * from the edge of 64 bits. The usage itself is recorded in full. */
+#define BALANCE_MIN (-4 * GY_AMOUNT_MAX)
+
+/* Usage before and after the Tariff-Time-Change of the grant (G-71). */
+struct phases {
+	int64_t units[2];
+};
+
+static int64_t sum(int64_t a, int64_t b)
+{
+	return b > GY_AMOUNT_MAX - a ? GY_AMOUNT_MAX : a + b;
+}
+
+static struct phases units_used(const struct gy_servicing *s, enum gy_unit unit)
+{
+	bool split = s->row != NULL && s->row->switch_us != 0;
+	struct phases used = { { 0, 0 } };
+
+	for (unsigned i = 0; i < s->service->n_used; i++) {
+		const struct gy_used *report = &s->service->used[i];
+		unsigned phase = split && report->tariff_change == GY_TCU_AFTER;
+
+		used.units[phase] = sum(used.units[phase], report->count[unit]);
+	}
+	return used;
+}
+
+/* The unit of a report that has no price: the first that it holds. */
+static enum gy_unit unit_reported(const struct gy_service *service)
+{
+	for (unsigned i = 0; i < service->n_used; i++)
+		for (unsigned unit = GY_UNIT_OCTETS; unit < GY_UNIT_COUNT; unit++)
+			if (service->used[i].present[unit])
+				return (enum gy_unit)unit;
+	return GY_UNIT_NONE;
+}
+
+/* A row of the record for the next part of the usage; the first is the service's own. Beyond
+ * GY_PARTS_MAX, which no grant of ours needs, parts are added to the last. */
+static struct gy_charge *part(struct gy_servicing *s)
+{
+	struct gy_charge *own = &s->charges[0];
+
+	if (own->from == 0)
+		return own;
+	gy_assert(s->n_charges < GY_PARTS_MAX);
+	s->charges[s->n_charges] = (struct gy_charge){
+		.rating_group = own->rating_group,
+		.service_key = own->service_key,
+		.rc = GY_OK,
+		.unit = own->unit,
+		.final_unit = GY_FINAL_NONE,
+		.rate.block = 1,
+		.flags = GY_CHARGE_PART,
+	};
+	return &s->charges[s->n_charges++];
+}
+
+static gy_time_us phase_time(const struct gy_servicing *s, unsigned phase)
+{
+	if (phase == 0 && s->row != NULL && s->row->switch_us != 0 &&
+	    s->c->now >= s->row->switch_us)
+		return s->row->switch_us - 1;
+	return s->c->now;
+}
+
+/* Takes units from the purse at this rate, all of it. */
+static void drain_money(struct gy_servicing *s, struct gy_rate rate, int64_t rule_id, int64_t units,
+			unsigned phase)
+{
+	struct gy_account *account = s->c->account;
+	int64_t most = account->balance - BALANCE_MIN, micros = 0;
+	int64_t *carry = s->row != NULL ? &s->row->carry : &s->carry;
+	struct gy_charge *charge = part(s);
+
+	if (s->row != NULL)
+		gy_row_reprice(s->row, s->row->unit, rate, s->row->rule_id);
+	if (!gy_price_debit(rate, units, carry, &micros))
+		micros = GY_AMOUNT_MAX;
+	if (micros > most)
+		micros = most;
+	account->balance -= micros;
+	charge->used = units;
+	charge->debit = micros;
+	charge->debit_rate = rate;
+	charge->from = GY_FROM_MONEY;
+	charge->from_id = rule_id;
+	if (micros > 0 && account->balance + account->credit_limit < 0)
+		charge->flags |= GY_CHARGE_OVERRUN;
+	gy_counters_add(account, &s->c->counting, s->rating_group, s->charges[0].unit, units,
+			micros, 0, phase_time(s, phase));
+}
+
+static void drain_free(struct gy_servicing *s, int64_t rule_id, int64_t units, unsigned phase)
+{
+	struct gy_charge *charge = part(s);
+
+	charge->used = units;
+	charge->from = GY_FROM_FREE;
+	charge->from_id = rule_id;
+	gy_counters_add(s->c->account, &s->c->counting, s->rating_group, s->charges[0].unit, units,
+			0, rule_id, phase_time(s, phase));
+}
+
+/* Free units of one rule and day, granted for both phases, are there once. */
+static int64_t free_left(const struct gy_servicing *s, const struct gy_slice *slice)
+{
+	int64_t left = slice->units;
+
+	if (slice->phase == 0 ||
+	    !gy_counters_same_day(&s->c->counting, phase_time(s, 0), s->c->now))
+		return left;
+	for (unsigned i = 0; i < s->n_charges; i++)
+		if (s->charges[i].from == GY_FROM_FREE && s->charges[i].from_id == slice->from_id)
+			left -= s->charges[i].used;
+	return left > 0 ? left : 0;
+}
+
+/* One phase of a grant with slices. Its last slice is money, at whose price over-use is paid. */
+static void drain_slices(struct gy_servicing *s, unsigned phase, int64_t units)
+{
+	const struct gy_account *a = s->c->account;
+	unsigned row = (unsigned)(s->row - a->reservations);
+
+	for (unsigned i = 0; i < a->n_slices && units > 0; i++) {
+		const struct gy_slice *slice = &a->slices[i];
+		int64_t taken = units;
+
+		if (slice->reservation != row || slice->phase != phase)
+			continue;
+		if (slice->from == GY_FROM_FREE && free_left(s, slice) < taken)
+			taken = free_left(s, slice);
+		if (taken == 0)
+			continue;
+		if (slice->from == GY_FROM_FREE)
+			drain_free(s, slice->from_id, taken, phase);
+		else
+			drain_money(s, slice->rate, slice->from_id, taken, phase);
+		units -= taken;
+	}
+}
+
+static bool has_slices(const struct gy_servicing *s)
+{
+	const struct gy_account *a = s->c->account;
+	unsigned row = (unsigned)(s->row - a->reservations);
+
+	for (unsigned i = 0; i < a->n_slices; i++)
+		if (a->slices[i].reservation == row)
+			return true;
+	return false;
+}
+
+static void charge_by_row(struct gy_servicing *s)
+{
+	struct phases used = units_used(s, s->row->unit);
+
+	s->charges[0].unit = s->row->unit;
+	if (!has_slices(s)) {
+		if (used.units[0] > 0)
+			drain_money(s, s->row->rate, s->row->rule_id, used.units[0], 0);
+	} else {
+		drain_slices(s, 0, used.units[0]);
+		drain_slices(s, 1, used.units[1]);
+	}
+	gy_reservation_release(s->c->account, s->row);
+}
+
+void gy_usage_pay(struct gy_servicing *s, int64_t units)
+{
+	int64_t free = units < s->tariff.free_units ? units : s->tariff.free_units;
+
+	s->charges[0].unit = s->tariff.unit;
+	if (free > 0)
+		drain_free(s, s->tariff.free_rule_id, free, 0);
+	if (units > free)
+		drain_money(s, s->tariff.rate, s->tariff.rule_id, units - free, 0);
+	s->charges[0].rule_id = s->tariff.rule_id;
+	s->charges[0].carry = s->carry;
+}
+
+void gy_usage_pay_money(struct gy_servicing *s, int64_t micros)
+{
+	struct gy_charge *charge = &s->charges[0];
+
+	s->c->account->balance -= micros;
+	charge->unit = GY_UNIT_MONEY;
+	charge->used = micros > 0 ? micros : -micros;
+	charge->debit = micros;
+	charge->debit_rate = (struct gy_rate){ 1, 1 };
+	charge->from = GY_FROM_MONEY;
+}
+
+void gy_usage_charge(struct gy_servicing *s)
+{
+	struct gy_charge *own = &s->charges[0];
+
+	if (s->row != NULL) {
+		charge_by_row(s);
+	} else if (s->tariff_rc == GY_OK && s->tariff.kind != GY_RULE_FORBIDDEN) {
+		gy_usage_pay(s, units_used(s, s->tariff.unit).units[0]);
+	} else {
+		own->unit = unit_reported(s->service);
+		own->used = units_used(s, own->unit).units[0];
+		if (own->used > 0)
+			own->flags |= GY_CHARGE_UNRATED;
+	}
+}

@@ -1,0 +1,122 @@
+-- What gyroctl needs beyond single statements: subscribers as one call, records as flat lines.
+--
+-- Refuses what would leave money or sessions behind: a subscriber with open sessions is neither moved
+-- to another account nor removed.
+
+-- Days of records are days in UTC, whatever the time zone of the caller: else two callers' days overlap.
+ALTER FUNCTION gyro.record_partition(integer) SET timezone TO 'UTC';
+
+-- Opens an account, or changes an existing one: its balance is never touched, its currency must be the
+-- same. NULL leaves a value as it is; for a new account it is no credit, active, valid forever.
+CREATE FUNCTION gyro.account_put(for_account bigint, currency_number smallint, opening_micros bigint,
+                                 credit_limit_micros bigint, new_state smallint, new_valid_until timestamptz)
+RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    before smallint;
+BEGIN
+    SELECT currency INTO before FROM gyro.account WHERE account_id = for_account FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        PERFORM gyro.account_open(for_account, currency_number, coalesce(opening_micros, 0),
+                                  coalesce(credit_limit_micros, 0));
+    ELSIF before <> currency_number THEN
+        RAISE EXCEPTION 'account % is in currency %, which cannot become %', for_account, before, currency_number
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    UPDATE gyro.account
+       SET credit_limit = coalesce(credit_limit_micros, credit_limit), state = coalesce(new_state, state),
+           valid_until = coalesce(new_valid_until, valid_until)
+     WHERE account_id = for_account;
+END $$;
+
+-- Locks an account and counts the open sessions of one of its subscribers.
+CREATE FUNCTION gyro.subscriber_sessions(for_subscriber bigint, for_account bigint) RETURNS bigint LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM FROM gyro.account WHERE account_id = for_account FOR NO KEY UPDATE;
+    RETURN (SELECT count(*) FROM gyro.session s
+             WHERE s.account_id = for_account AND s.subscriber_id = for_subscriber AND s.state = 1);
+END $$;
+
+-- Makes a subscriber. State: 1 active, 2 barred.
+CREATE FUNCTION gyro.subscriber_add(for_subscriber bigint, for_account bigint, tariff_code text,
+                                    new_state smallint DEFAULT 1) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    owner  bigint;
+    tariff integer;
+BEGIN
+    SELECT group_id INTO owner FROM gyro.account WHERE account_id = for_account;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'account % does not exist', for_account USING ERRCODE = 'no_data_found';
+    END IF;
+    SELECT tariff_id INTO tariff FROM gyro.specific_tariff WHERE code = tariff_code;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'tariff % does not exist', tariff_code USING ERRCODE = 'no_data_found';
+    END IF;
+    INSERT INTO gyro.subscriber (subscriber_id, account_id, group_id, tariff_id, state)
+    VALUES (for_subscriber, for_account, owner, tariff, new_state);
+EXCEPTION WHEN unique_violation THEN
+    RAISE EXCEPTION 'subscriber % exists', for_subscriber USING ERRCODE = 'unique_violation';
+END $$;
+
+-- Makes a subscriber, or gives an existing one this account, tariff code and state.
+-- State NULL: active if new, else as it was.
+CREATE FUNCTION gyro.subscriber_put(for_subscriber bigint, for_account bigint, tariff_code text, new_state smallint)
+RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    owner  bigint;
+    tariff integer;
+    before bigint;
+BEGIN
+    SELECT account_id INTO before FROM gyro.subscriber WHERE subscriber_id = for_subscriber FOR UPDATE;
+    IF NOT FOUND THEN
+        PERFORM gyro.subscriber_add(for_subscriber, for_account, tariff_code, coalesce(new_state, 1::smallint));
+        RETURN;
+    END IF;
+    SELECT group_id INTO owner FROM gyro.account WHERE account_id = for_account;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'account % does not exist', for_account USING ERRCODE = 'no_data_found';
+    END IF;
+    SELECT tariff_id INTO tariff FROM gyro.specific_tariff WHERE code = tariff_code;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'tariff % does not exist', tariff_code USING ERRCODE = 'no_data_found';
+    END IF;
+    IF before <> for_account AND gyro.subscriber_sessions(for_subscriber, before) > 0 THEN
+        RAISE EXCEPTION 'subscriber % has open sessions on account %', for_subscriber, before
+            USING ERRCODE = 'object_in_use', HINT = 'release them first, then move the subscriber';
+    END IF;
+    UPDATE gyro.subscriber
+       SET account_id = for_account, group_id = owner, tariff_id = tariff, state = coalesce(new_state, state)
+     WHERE subscriber_id = for_subscriber;
+END $$;
+
+-- Removes a subscriber with its identities; the account, its money and the records stay.
+CREATE FUNCTION gyro.subscriber_remove(for_subscriber bigint) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    account bigint;
+BEGIN
+    SELECT account_id INTO account FROM gyro.subscriber WHERE subscriber_id = for_subscriber FOR UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'subscriber % does not exist', for_subscriber USING ERRCODE = 'no_data_found';
+    END IF;
+    IF gyro.subscriber_sessions(for_subscriber, account) > 0 THEN
+        RAISE EXCEPTION 'subscriber % has open sessions on account %', for_subscriber, account
+            USING ERRCODE = 'object_in_use', HINT = 'release them first, then remove the subscriber';
+    END IF;
+    -- Identities first: their trigger finds the account through the subscriber.
+    DELETE FROM gyro.subscriber_identity WHERE subscriber_id = for_subscriber;
+    DELETE FROM gyro.subscriber WHERE subscriber_id = for_subscriber;
+END $$;
+
+CREATE VIEW gyro.record_line AS
+SELECT r.at, r.account_id, r.subscriber_id, r.gateway_id, r.session, r.opened, r.request_type, r.request_number, r.result,
+       c.position, c.rating_group, c.service_result, c.unit, c.used, coalesce(c.debit, r.debit) AS debit, c.granted,
+       c.reserved, c.price_micros, c.block, c.debit_price_micros, c.debit_block, c.rule_id, r.balance,
+       r.reserved AS account_reserved, r.flags, r.end_to_end
+  FROM gyro.record r
+  LEFT JOIN LATERAL (
+       SELECT n AS position, nullif(r.charges[n][1], -1) AS rating_group,
+              (r.charges[n][3] >> 16 & 65535)::integer AS service_result, (r.charges[n][3] >> 32 & 15)::smallint AS unit,
+              r.charges[n][4] AS used, r.charges[n][5] AS debit, r.charges[n][6] AS granted, r.charges[n][7] AS reserved,
+              r.charges[n][8] AS price_micros, r.charges[n][9] AS block, r.charges[n][11] AS rule_id,
+              r.charges[n][14] AS debit_price_micros, r.charges[n][15] AS debit_block
+         FROM generate_series(1, gyro.matrix_rows(r.charges)) n) c ON true;
+COMMENT ON VIEW gyro.record_line IS 'records as an export: one row per service, and one for a request without services';

@@ -1,0 +1,26 @@
+# Writes OUTPUT, a C file with the migrations FILES (separated by |) as byte arrays; see schema.h.
+string(REPLACE "|" ";" FILES "${FILES}")
+set(arrays "")
+set(rows "")
+set(count 0)
+foreach(file ${FILES})
+  cmake_path(GET file STEM stem)
+  if(NOT stem MATCHES "^([0-9][0-9][0-9])_([a-z_]+)$")
+    message(FATAL_ERROR "${file}: a migration is called NNN_name.sql")
+  endif()
+  set(name ${CMAKE_MATCH_2})
+  math(EXPR count "${count} + 1")
+  string(REGEX REPLACE "^0+" "" version ${CMAKE_MATCH_1})
+  if(NOT version EQUAL count)
+    message(FATAL_ERROR "${file}: migration ${count} expected; they are numbered without gaps")
+  endif()
+  file(READ ${file} hex HEX)
+  string(REGEX REPLACE "(................................)" "\\1\n\t" hex "${hex}")
+  string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1, " hex "${hex}")
+  string(APPEND arrays "static const unsigned char sql_${version}[] = {\n\t${hex}0x00,\n};\n\n")
+  string(APPEND rows "\t{ ${version}, \"${name}\", (const char *)sql_${version} },\n")
+endforeach()
+file(WRITE ${OUTPUT} "/* Generated from the files beside core/store/schema/schema.h by embed.cmake. */\n"
+     "#include \"core/store/schema/schema.h\"\n\n${arrays}"
+     "const struct gy_migration gy_migrations[] = {\n${rows}};\n"
+     "const int gy_migrations_count = ${count};\nconst int gy_schema_newest = ${count};\n")

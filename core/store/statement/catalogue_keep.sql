@@ -1,0 +1,2 @@
+-- Archives the catalogue as this transaction sees it, and tells its version.
+SELECT gyro.catalogue_keep()

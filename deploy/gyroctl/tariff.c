@@ -1,0 +1,136 @@
+/* gyroctl tariff, rating-group, context: the catalogue as it stands in the database. It changes by
+ * gyroctl apply. */
+#include "deploy/gyroctl/ctl.h"
+#include "deploy/gyroctl/db.h"
+#include "deploy/gyroctl/table.h"
+#include "deploy/gyroctl/words.h"
+
+static const struct gy_column tariff_columns[] = {
+	{ .key = "code" },
+	{ .key = "name" },
+	{ .key = "rules", .kind = GY_NUMBER },
+	{ .key = "subscribers", .kind = GY_NUMBER },
+	GY_COLUMNS_END,
+};
+
+#define TARIFF_SQL                                                                                 \
+	"SELECT t.code, t.name,"                                                                   \
+	" (SELECT count(*) FROM gyro.specific_rule r WHERE r.tariff_id = t.tariff_id) AS rules,"   \
+	" (SELECT count(*) FROM gyro.subscriber s WHERE s.tariff_id = t.tariff_id) AS subscribers" \
+	" FROM gyro.specific_tariff t"
+
+static enum gy_exit list(struct gy_ctl *ctl, const struct gy_args *args)
+{
+	struct gy_rows *rows = gy_db_query(ctl, TARIFF_SQL " ORDER BY t.code");
+
+	(void)args;
+	if (!rows)
+		return ctl->status;
+	gy_out_table(ctl, NULL, tariff_columns, rows);
+	return GY_EXIT_OK;
+}
+
+static const struct gy_column rule_columns[] = {
+	{ .key = "rule_id", .title = "rule", .kind = GY_NUMBER },
+	{ .key = "rating_group", .kind = GY_NUMBER },
+	{ .key = "rating_group_name", .title = "name" },
+	{ .key = "unit", .kind = GY_WORD, .words = gy_words_unit },
+	{ .key = "kind", .kind = GY_WORD, .words = gy_words_rule_kind },
+	{ .key = "price", .kind = GY_MONEY },
+	{ .key = "per", .kind = GY_UNITS, .unit = "unit" },
+	{ .key = "valid_from", .kind = GY_INSTANT },
+	{ .key = "valid_until", .kind = GY_INSTANT },
+	{ .key = "valid_now", .title = "now", .kind = GY_BOOL },
+	GY_COLUMNS_END,
+};
+
+static enum gy_exit show(struct gy_ctl *ctl, const struct gy_args *args)
+{
+	struct gy_rows *rows = gy_db_query(ctl, TARIFF_SQL " WHERE t.code = $1", args->words[0]);
+
+	if (!rows)
+		return ctl->status;
+	if (rows->n == 0)
+		return gy_fail(ctl, GY_EXIT_FAILED,
+			       "tariff %s does not exist: gyroctl tariff list shows what does",
+			       args->words[0]);
+	gy_out_fields(ctl, "tariff", tariff_columns, rows, 0);
+	rows = gy_db_query(
+		ctl,
+		"SELECT r.rule_id, r.rating_group, g.name AS rating_group_name, r.unit, r.kind,"
+		" CASE WHEN r.kind = 0 THEN r.price_micros END AS price,"
+		" CASE WHEN r.kind = 0 THEN r.block END AS per, r.valid_from, r.valid_until,"
+		" r.valid_from <= now() AND now() < r.valid_until AS valid_now"
+		" FROM gyro.specific_rule r JOIN gyro.specific_tariff t USING (tariff_id)"
+		" JOIN gyro.rating_group g USING (rating_group)"
+		" WHERE t.code = $1 ORDER BY r.rating_group, r.unit, r.valid_from",
+		args->words[0]);
+	if (!rows)
+		return ctl->status;
+	gy_out_table(ctl, "rules", rule_columns, rows);
+	return GY_EXIT_OK;
+}
+
+static const struct gy_column group_columns[] = {
+	{ .key = "rating_group", .kind = GY_NUMBER },
+	{ .key = "name" },
+	{ .key = "default_grant", .kind = GY_SIZE },
+	{ .key = "max_grant", .kind = GY_SIZE },
+	{ .key = "threshold", .kind = GY_SIZE },
+	{ .key = "validity_s", .title = "validity", .kind = GY_DURATION },
+	{ .key = "quota_holding_s", .title = "quota holding", .kind = GY_DURATION },
+	{ .key = "final_unit", .kind = GY_WORD, .words = gy_words_final_unit },
+	{ .key = "redirect_address", .title = "redirect" },
+	{ .key = "redirect_type", .kind = GY_WORD, .words = gy_words_redirect, .detail = true },
+	{ .key = "filter_ids", .title = "filters", .kind = GY_LIST },
+	GY_COLUMNS_END,
+};
+
+static enum gy_exit groups(struct gy_ctl *ctl, const struct gy_args *args)
+{
+	struct gy_rows *rows = gy_db_query(
+		ctl,
+		"SELECT rating_group, name, default_grant, max_grant, threshold, validity_s, "
+		"quota_holding_s,"
+		" final_unit, redirect_address, redirect_type, to_json(filter_ids) AS filter_ids"
+		" FROM gyro.rating_group ORDER BY rating_group");
+
+	(void)args;
+	if (!rows)
+		return ctl->status;
+	gy_out_table(ctl, NULL, group_columns, rows);
+	return GY_EXIT_OK;
+}
+
+static const struct gy_column context_columns[] = {
+	{ .key = "suffix", .title = "Service-Context-Id (or .suffix)" },
+	{ .key = "default_rating_group", .kind = GY_NUMBER },
+	GY_COLUMNS_END,
+};
+
+static enum gy_exit contexts(struct gy_ctl *ctl, const struct gy_args *args)
+{
+	struct gy_rows *rows = gy_db_query(
+		ctl,
+		"SELECT suffix, default_rating_group FROM gyro.service_context ORDER BY suffix");
+
+	(void)args;
+	if (!rows)
+		return ctl->status;
+	gy_out_table(ctl, NULL, context_columns, rows);
+	return GY_EXIT_OK;
+}
+
+const struct gy_command gy_tariff_commands[] = {
+	{ "tariff list", "", 0, 0, "Lists specific tariff codes", NULL, "  gyroctl tariff list",
+	  GY_NEEDS_SCHEMA, NULL, list },
+	{ "tariff show", "CODE", 1, 1, "Shows the rules of a tariff: what each Rating-Group costs",
+	  "The price is per so many units and linear: blocks are not rounded up.",
+	  "  gyroctl tariff show standard", GY_NEEDS_SCHEMA, NULL, show },
+	{ "rating-group list", "", 0, 0,
+	  "Lists Rating-Groups: how their grants are sized and shaped", NULL,
+	  "  gyroctl rating-group list", GY_NEEDS_SCHEMA, NULL, groups },
+	{ "context list", "", 0, 0, "Lists the service contexts that are charged", NULL,
+	  "  gyroctl context list", GY_NEEDS_SCHEMA, NULL, contexts },
+	GY_COMMANDS_END,
+};

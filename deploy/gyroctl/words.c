@@ -1,0 +1,34 @@
+/* See words.h. The numbers are those of the schema, which comments each of them. */
+#include "deploy/gyroctl/words.h"
+
+#include <stddef.h>
+#include <string.h>
+
+const char *const gy_words_state[] = { "", "active", "barred", NULL };
+const char *const gy_words_unit[] = { "", "octets", "seconds", "service", "money", NULL };
+const char *const gy_words_rule_kind[] = { "priced", "free", "forbidden", NULL };
+const char *const gy_words_final_unit[] = { "terminate", "redirect", "restrict", NULL };
+const char *const gy_words_redirect[] = { "ipv4", "ipv6", "url", "sip", NULL };
+const char *const gy_words_identity[] = { "",        "imsi",    "e164",      "nai",
+					  "sip_uri", "private", "user_name", NULL };
+const char *const gy_words_request[] = { "ended", "initial", "update", "terminate", "event", NULL };
+const char *const gy_words_payment[] = { "", "opening", "top-up", "adjustment", NULL };
+const char *const gy_words_session_state[] = {
+	"", "open", "terminated", "expired", "released", NULL
+};
+
+const char *gy_word_name(const char *const *words, int number, const char *otherwise)
+{
+	for (int i = 0; words[i]; i++)
+		if (i == number && *words[i])
+			return words[i];
+	return otherwise;
+}
+
+int gy_word_number(const char *const *words, const char *name)
+{
+	for (int i = 0; words[i]; i++)
+		if (*words[i] && strcmp(words[i], name) == 0)
+			return i;
+	return -1;
+}

@@ -1,0 +1,214 @@
+/* See yaml_file.h. */
+#include "deploy/gyroctl/yaml_file.h"
+
+#include <cyaml/cyaml.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <talloc.h>
+
+#include "core/base/assert.h"
+
+#define FILE_MAX ((size_t)256 << 20)
+
+#define TEXT(type, key, member) \
+	CYAML_FIELD_STRING_PTR(key, CYAML_FLAG_POINTER, struct type, member, 0, 1000)
+#define MAYBE(type, key, member)                                                                   \
+	CYAML_FIELD_STRING_PTR(key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct type, member, \
+			       0, 1000)
+#define LIST(type, key, member, entry)                                                           \
+	CYAML_FIELD_SEQUENCE(key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct type, member, \
+			     entry, 0, CYAML_UNLIMITED)
+#define ENTRY(name, type, fields)                                                          \
+	static const cyaml_schema_value_t name = { CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, \
+								       struct type, fields) }
+
+static const cyaml_schema_field_t context_fields[] = {
+	TEXT(gy_yaml_context, "suffix", suffix),
+	MAYBE(gy_yaml_context, "default_rating_group", default_rating_group), CYAML_FIELD_END
+};
+ENTRY(context, gy_yaml_context, context_fields);
+
+static const cyaml_schema_field_t redirect_fields[] = { TEXT(gy_yaml_redirect, "type", type),
+							TEXT(gy_yaml_redirect, "address", address),
+							CYAML_FIELD_END };
+
+static const cyaml_schema_value_t filter_id = { CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 1,
+								   255) };
+
+static const cyaml_schema_field_t group_fields[] = {
+	TEXT(gy_yaml_group, "rating_group", rating_group),
+	TEXT(gy_yaml_group, "name", name),
+	TEXT(gy_yaml_group, "default_grant", default_grant),
+	TEXT(gy_yaml_group, "max_grant", max_grant),
+	MAYBE(gy_yaml_group, "threshold", threshold),
+	TEXT(gy_yaml_group, "validity", validity),
+	MAYBE(gy_yaml_group, "quota_holding", quota_holding),
+	MAYBE(gy_yaml_group, "final_unit", final_unit),
+	CYAML_FIELD_MAPPING_PTR("redirect", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+				struct gy_yaml_group, redirect, redirect_fields),
+	LIST(gy_yaml_group, "filter_ids", filter_ids, &filter_id),
+	CYAML_FIELD_END
+};
+ENTRY(group, gy_yaml_group, group_fields);
+
+static const cyaml_schema_field_t rule_fields[] = { TEXT(gy_yaml_rule, "rating_group",
+							 rating_group),
+						    TEXT(gy_yaml_rule, "unit", unit),
+						    MAYBE(gy_yaml_rule, "kind", kind),
+						    MAYBE(gy_yaml_rule, "price", price),
+						    MAYBE(gy_yaml_rule, "per", per),
+						    MAYBE(gy_yaml_rule, "valid_from", valid_from),
+						    MAYBE(gy_yaml_rule, "valid_until", valid_until),
+						    CYAML_FIELD_END };
+ENTRY(rule, gy_yaml_rule, rule_fields);
+
+static const cyaml_schema_field_t tariff_fields[] = { TEXT(gy_yaml_tariff, "code", code),
+						      MAYBE(gy_yaml_tariff, "name", name),
+						      LIST(gy_yaml_tariff, "rules", rules, &rule),
+						      CYAML_FIELD_END };
+ENTRY(tariff, gy_yaml_tariff, tariff_fields);
+
+static const cyaml_schema_field_t account_fields[] = {
+	TEXT(gy_yaml_account, "account", account),
+	TEXT(gy_yaml_account, "currency", currency),
+	MAYBE(gy_yaml_account, "balance", balance),
+	MAYBE(gy_yaml_account, "credit_limit", credit_limit),
+	MAYBE(gy_yaml_account, "state", state),
+	MAYBE(gy_yaml_account, "valid_until", valid_until),
+	CYAML_FIELD_END
+};
+ENTRY(account, gy_yaml_account, account_fields);
+
+static const cyaml_schema_field_t subscriber_fields[] = {
+	TEXT(gy_yaml_subscriber, "subscriber", subscriber),
+	TEXT(gy_yaml_subscriber, "account", account),
+	TEXT(gy_yaml_subscriber, "tariff", tariff),
+	MAYBE(gy_yaml_subscriber, "state", state),
+	MAYBE(gy_yaml_subscriber, "imsi", imsi),
+	MAYBE(gy_yaml_subscriber, "e164", e164),
+	MAYBE(gy_yaml_subscriber, "nai", nai),
+	MAYBE(gy_yaml_subscriber, "sip_uri", sip_uri),
+	MAYBE(gy_yaml_subscriber, "private", private_id),
+	MAYBE(gy_yaml_subscriber, "user_name", user_name),
+	CYAML_FIELD_END
+};
+ENTRY(subscriber, gy_yaml_subscriber, subscriber_fields);
+
+static const cyaml_schema_field_t file_fields[] = {
+	LIST(gy_yaml_file, "service_contexts", service_contexts, &context),
+	LIST(gy_yaml_file, "rating_groups", rating_groups, &group),
+	LIST(gy_yaml_file, "tariffs", tariffs, &tariff),
+	LIST(gy_yaml_file, "accounts", accounts, &account),
+	LIST(gy_yaml_file, "subscribers", subscribers, &subscriber),
+	CYAML_FIELD_END
+};
+static const cyaml_schema_value_t file_value = { CYAML_VALUE_MAPPING(
+	CYAML_FLAG_POINTER, struct gy_yaml_file, file_fields) };
+
+/* What libcyaml says: the reason first, then a backtrace whose first line is the place. */
+struct complaint {
+	char reason[300];
+	int line, column;
+};
+
+static void complain(cyaml_log_t level, void *data, const char *format, va_list args)
+{
+	struct complaint *c = data;
+	char text[300];
+	const char *place;
+
+	(void)level;
+	/* The format is libcyaml's own. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+	vsnprintf(text, sizeof(text), format, args);
+#pragma GCC diagnostic pop
+	text[strcspn(text, "\n")] = '\0';
+	if (!c->reason[0])
+		snprintf(c->reason, sizeof(c->reason), "%s",
+			 strncmp(text, "Load: ", 6) ? text : text + 6);
+	place = strstr(text, "(line: ");
+	if (place && !c->line && sscanf(place, "(line: %d, column: %d)", &c->line, &c->column) != 2)
+		c->line = 0;
+}
+
+static cyaml_config_t reader(struct complaint *complaint)
+{
+	return (cyaml_config_t){ .log_fn = complain,
+				 .log_ctx = complaint,
+				 .log_level = CYAML_LOG_ERROR,
+				 .mem_fn = cyaml_mem };
+}
+
+static int yaml_free(struct gy_yaml *yaml)
+{
+	struct complaint complaint = { 0 };
+	cyaml_config_t config = reader(&complaint);
+
+	cyaml_free(&config, &file_value, yaml->file, 0);
+	return 0;
+}
+
+/* The whole file in the pool. */
+static char *slurp(struct gy_ctl *ctl, const char *path, size_t *size)
+{
+	FILE *in = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
+	size_t room = 1 << 16, n;
+	char *data = talloc_size(ctl->pool, room);
+
+	*size = 0;
+	if (!in) {
+		gy_fail(ctl, GY_EXIT_FAILED, "%s: %s", path, strerror(errno));
+		return NULL;
+	}
+	while ((n = fread(data + *size, 1, room - *size, in)) > 0) {
+		*size += n;
+		if (*size == room && room <= FILE_MAX) {
+			room *= 2;
+			data = talloc_realloc_size(ctl->pool, data, room);
+			gy_assert(data);
+		}
+	}
+	if (ferror(in) || *size > FILE_MAX) {
+		gy_fail(ctl, GY_EXIT_FAILED, "%s: %s", path,
+			ferror(in) ? strerror(errno) : "too large");
+		data = NULL;
+	}
+	if (in != stdin)
+		fclose(in);
+	return data;
+}
+
+struct gy_yaml *gy_yaml_read(struct gy_ctl *ctl, const char *path)
+{
+	struct gy_yaml *yaml = talloc_zero(ctl->pool, struct gy_yaml);
+	struct complaint complaint = { 0 };
+	cyaml_config_t config = reader(&complaint);
+	const char *reason;
+	size_t size;
+	char *data = slurp(ctl, path, &size);
+	int line;
+
+	if (!data)
+		return NULL;
+	yaml->path = path;
+	yaml->lines = gy_lines_read(yaml, data, size, &line, &reason);
+	if (!yaml->lines) {
+		gy_fail(ctl, GY_EXIT_FAILED, "%s:%d: %s", path, line, reason);
+		return NULL;
+	}
+	if (cyaml_load_data((const uint8_t *)data, size, &config, &file_value,
+			    (cyaml_data_t **)&yaml->file, NULL) != CYAML_OK) {
+		gy_fail(ctl, GY_EXIT_FAILED, "%s:%d: %s", path, complaint.line ? complaint.line : 1,
+			complaint.reason);
+		return NULL;
+	}
+	if (!yaml->file) {
+		gy_fail(ctl, GY_EXIT_FAILED, "%s:1: there is nothing in it", path);
+		return NULL;
+	}
+	talloc_set_destructor(yaml, yaml_free);
+	return yaml;
+}

@@ -1,0 +1,70 @@
+/* A catalogue file as it was written: every scalar is still text, NULL where the key is absent.
+ *
+ * libcyaml checks the shape: unknown keys, missing keys, a list where a word belongs. What the
+ * words mean is catalogue.h's business. */
+#ifndef GY_CTL_YAML_FILE_H
+#define GY_CTL_YAML_FILE_H
+
+#include "deploy/gyroctl/ctl.h"
+#include "deploy/gyroctl/lines.h"
+
+struct gy_yaml_context {
+	char *suffix, *default_rating_group;
+};
+
+struct gy_yaml_redirect {
+	char *type, *address;
+};
+
+struct gy_yaml_group {
+	char *rating_group, *name, *default_grant, *max_grant, *threshold, *validity,
+		*quota_holding;
+	char *final_unit;
+	struct gy_yaml_redirect *redirect;
+	char **filter_ids;
+	unsigned filter_ids_count;
+};
+
+struct gy_yaml_rule {
+	char *rating_group, *unit, *kind, *price, *per, *valid_from, *valid_until;
+};
+
+struct gy_yaml_tariff {
+	char *code, *name;
+	struct gy_yaml_rule *rules;
+	unsigned rules_count;
+};
+
+struct gy_yaml_account {
+	char *account, *currency, *balance, *credit_limit, *state, *valid_until;
+};
+
+struct gy_yaml_subscriber {
+	char *subscriber, *account, *tariff, *state;
+	char *imsi, *e164, *nai, *sip_uri, *private_id, *user_name;
+};
+
+struct gy_yaml_file {
+	struct gy_yaml_context *service_contexts;
+	unsigned service_contexts_count;
+	struct gy_yaml_group *rating_groups;
+	unsigned rating_groups_count;
+	struct gy_yaml_tariff *tariffs;
+	unsigned tariffs_count;
+	struct gy_yaml_account *accounts;
+	unsigned accounts_count;
+	struct gy_yaml_subscriber *subscribers;
+	unsigned subscribers_count;
+};
+
+/* A file and its lines, in the pool. A section that is not in the file is NULL. */
+struct gy_yaml {
+	const char *path;
+	struct gy_yaml_file *file;
+	struct gy_lines *lines;
+};
+
+/* Reads a file ("-": standard input). NULL after an error, which names file and line. */
+struct gy_yaml *gy_yaml_read(struct gy_ctl *ctl, const char *path);
+
+#endif

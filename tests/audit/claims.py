@@ -1,0 +1,207 @@
+"""I5 and I7: what a client holds in its hands, joined with the database.
+
+The client's log says what it sent (before it did) and what it was answered; this says whether the records agree.
+Every success is there exactly once, with the same grants; copies were answered alike; what was refused as busy
+(3002, 3004, 5012) and never sent otherwise has left no trace; and what the gateway let through is what was paid.
+"""
+import collections
+import json
+
+from tables import LATE, NO_RATING_GROUP, session_key, used as charged
+
+TRANSIENT = (3002, 3004, 5012)
+UNIT = {1: 'octets', 2: 'seconds', 3: 'service_units'}
+THRESHOLD = {1: 'volume_threshold', 2: 'time_threshold', 3: 'unit_threshold'}
+
+
+class Asked:
+    """One request, as its (Session-Id, type, number) names it, in all its transmissions."""
+
+    def __init__(self, key):
+        self.key = key
+        self.contents = {}        # what was sent: services as text: services
+        self.end_to_end = set()
+        self.answers = {}         # transmission: (code, services)
+        self.sent = set()         # transmissions: (log, request, attempt)
+        self.lost = set()
+
+    def said(self):
+        """Answers that say something about the request."""
+        return [a for a in self.answers.values() if a[0] not in TRANSIENT]
+
+    def unsettled(self):
+        """A transmission of which nobody here knows what became."""
+        return bool(self.sent - self.answers.keys())
+
+
+def read(paths):
+    """{(session uuid, type, number): Asked} of these logs. The last line of one that was cut short is left out."""
+    asked = {}
+    for log, path in enumerate(paths):
+        run = 0
+        with open(path, encoding='utf-8') as file:
+            for number, text in enumerate(file, 1):
+                if not text.endswith('\n'):
+                    break
+                try:
+                    line = json.loads(text)
+                except ValueError:
+                    raise ValueError(f'{path}, line {number}: no JSON') from None
+                if line['event'] == 'start':
+                    run += 1
+                elif line['event'] in ('sent', 'answer', 'lost'):
+                    take(asked, (log, run), line)
+    return asked
+
+
+def take(asked, log, line):
+    key = (session_key(line['session_id'], line.get('sub_session')), line['type'], line['number'])
+    request = asked.setdefault(key, Asked(key))
+    transmission = (*log, line['request'], line['attempt'])
+    if line['event'] == 'sent':
+        request.sent.add(transmission)
+        request.end_to_end.add(line['end_to_end'])
+        request.contents[json.dumps(line['services'])] = line['services']
+    elif line['event'] == 'answer':
+        request.answers[transmission] = (line['code'], line['services'])
+    else:
+        request.lost.add(transmission)
+
+
+def amount(units):
+    """The one number of a Granted- or Used-Service-Unit, and its unit."""
+    for unit, name in UNIT.items():
+        if units and name in units:
+            return units[name], unit
+    return 0, 0
+
+
+class Claims:
+    def __init__(self, tables, asked, ledger, found, complete=False, overuse=0):
+        self.t, self.asked, self.ledger, self.found = tables, asked, ledger, found
+        self.complete, self.overuse = complete, overuse
+        self.records = collections.defaultdict(list)
+        for r in tables.records:
+            self.records[r.session, r.kind, r.number].append(r)
+        self.sessions = {r.session for r in tables.records}
+        self.unmatched = {(u.session, u.kind, u.number): u for u in tables.unmatched}
+        self.checked = collections.Counter()
+
+    def run(self):
+        for key, request in self.asked.items():
+            self.request(key, request, self.records.get(key, []))
+        if self.complete:
+            for key, records in self.records.items():
+                if key[1] != 0 and key not in self.asked:
+                    self.say('I5', key, f'{len(records)} records of a request that nobody sent')
+        self.let_through()
+
+    def say(self, invariant, key, text):
+        self.found(invariant, f'session {key[0]} {key[1]}/{key[2]}', text)
+
+    # --- I5
+
+    def request(self, key, request, records):
+        said = request.said()
+        self.checked['requests'] += 1
+        self.checked['answers'] += len(request.answers)
+        self.checked['copies answered alike'] += max(0, len(said) - 1)
+        if len(request.contents) > 1:
+            self.checked['reused numbers, left out'] += 1
+            return
+        services = next(iter(request.contents.values()), [])
+        if any(answer != said[0] for answer in said[1:]):
+            self.say('I5', key, 'copies were answered differently: ' +
+                     ' / '.join(sorted({json.dumps(a) for a in said})))
+        if len(records) > 1:
+            self.say('I5', key, f'{len(records)} records, debits {[r.debit for r in records]}')
+        for record in records:
+            self.usage(key, services, record)
+            if record.end_to_end not in request.end_to_end:
+                self.say('I5', key, f'End-to-End-Id {record.end_to_end} was never sent')
+        if said:
+            self.answered(key, services, *said[0], records)
+        elif records and not request.unsettled():
+            self.say('I5', key, 'refused each time, and yet there is a record')
+
+    def answered(self, key, services, code, answer, records):
+        if code == 2001:
+            self.checked['successes'] += 1
+            if not records:
+                self.say('I5', key, 'answered 2001, and there is no record: LOST')
+            for record in records:
+                if record.result != 2001:
+                    self.say('I5', key, f'answered 2001, the record says {record.result}')
+                self.same(key, answer, record)
+        elif code == 5002 and key[1] in (2, 3):
+            self.late(key, services, records)
+        elif any(r.result != code for r in records):
+            self.say('I5', key, f'answered {code}, the record says {records[0].result}')
+
+    def same(self, key, answer, record):
+        """The services of the answer are those of the record, in order."""
+        if len(answer) != len(record.charges):
+            self.say('I5', key, f'{len(answer)} services answered, {len(record.charges)} recorded')
+        for a, c in zip(answer, record.charges):
+            granted, unit = amount(a['granted'])
+            self.checked['grants'] += granted > 0
+            group = None if c.flags & NO_RATING_GROUP else c.group
+            held = (group, c.code, c.granted, c.validity, c.threshold, c.holding, c.final_unit)
+            got = (a['rating_group'], a['code'], granted, a.get('validity_s', 0),
+                   a.get(THRESHOLD.get(unit, ''), 0) or 0, a.get('quota_holding_s', 0),
+                   -1 if a.get('final_unit') is None else a['final_unit'])
+            if got != held or (granted and unit != c.unit):
+                self.say('I5', key, f'answered (group, code, granted, validity, threshold, holding, final) {got}, '
+                                    f'recorded {held}')
+
+    def late(self, key, services, records):
+        """5002: usage of a session that has ended is paid all the same; of one that never was, kept aside."""
+        used = sum(amount(u)[0] for s in services for u in s['used'])
+        for record in records:
+            if record.result != 5002 or not record.flags & LATE:
+                self.say('I5', key, f'answered 5002, the record says {record.result}, flags {record.flags}')
+        if records:
+            self.checked['late usage'] += 1
+        elif used and key[0] in self.sessions:
+            self.say('I5', key, f'{used} units reported late, answered 5002, not recorded')
+        elif used and key not in self.unmatched:
+            self.say('I5', key, f'{used} units of an unknown session are not kept')
+
+    def usage(self, key, services, record):
+        """What was reported is what was charged."""
+        sent = [(s['rating_group'], sum(amount(u)[0] for u in s['used'])) for s in services]
+        stored = [(None if c.flags & NO_RATING_GROUP else c.group, charged(c)) for c in record.charges]
+        if sent != stored:
+            self.say('I5', key, f'reported {sent}, recorded {stored}')
+
+    # --- I7
+
+    def let_through(self):
+        """Of sessions that have ended: what the gateway reported, what was paid, what was granted."""
+        reported = collections.Counter()
+        for key, request in self.asked.items():
+            if request.said() and len(request.contents) == 1:
+                for s in next(iter(request.contents.values())):
+                    reported[key[0], s['rating_group']] += sum(amount(u)[0] for u in s['used'])
+        logged = {key[0] for key in self.asked}
+        reused = {key[0] for key, request in self.asked.items() if len(request.contents) > 1}
+        doubtful = reused | {key[0] for key, request in self.asked.items() if not request.said()}
+        for session, life in self.ledger.ended():
+            if session not in logged or session in doubtful:
+                continue
+            self.checked['ended sessions'] += 1
+            paid, granted = collections.Counter(), collections.Counter()
+            for record in life.numbers.values():
+                for c in record.charges:
+                    group = None if c.flags & NO_RATING_GROUP else c.group
+                    paid[group] += charged(c)
+                    granted[group] += c.granted
+            for group in paid.keys() | {g for s, g in reported if s == session}:
+                self.session(session, group, reported[session, group], paid[group], granted[group])
+
+    def session(self, session, group, reported, paid, granted):
+        where = f'session {session} Rating-Group {group}'
+        if reported != paid:
+            self.found('I7', where, f'{reported} let through and reported, {paid} recorded')
+        if paid > granted + self.overuse:
+            self.found('I7', where, f'{paid} let through, {granted} granted')

@@ -1,0 +1,209 @@
+#!/usr/bin/python3
+"""gyroctl while a node charges: sessions, records, export, release, audit, status.
+
+sessions.py GYROCTL ROOT DRIVE    DRIVE is the engine without Diameter, see drive.c
+"""
+import csv
+import io
+import subprocess
+import sys
+import time
+
+from ctl import FIXTURE, Ctl, refused
+from postgres import Postgres, binary
+from tap import Tap
+
+DRIVE = sys.argv[3]
+IMSI1, IMSI2 = '460001000000001', '460001000000002'
+A, B, C = 'pgw1.gyro.test;1;1', 'pgw1.gyro.test;1;2', 'pgw1.gyro.test;1;3'
+
+
+class Node:
+    def __init__(self, conninfo):
+        self.process = subprocess.Popen([DRIVE, conninfo], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        line = self.process.stdout.readline()
+        if line != 'ready\n':
+            self.stop()
+            raise RuntimeError(f'no node: {line!r}')
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def ask(self, line):
+        self.process.stdin.write(line + '\n')
+        self.process.stdin.flush()
+        return self.process.stdout.readline().strip()
+
+    def stop(self):
+        self.process.stdin.close()
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+def charge(tap, node):
+    """A: 8 MiB used, open. B: 1000 octets used, ended. C of the poor subscriber: all it has."""
+    tap.equal([node.ask(line) for line in (
+        f'I 0 {A} {IMSI1} 10', f'U 1 {A} {IMSI1} 10 8388608', f'I 0 {B} {IMSI1} 11', f'T 1 {B} {IMSI1} 11 1000',
+        f'I 0 {C} {IMSI2} 10', f'U 3 never;seen;it {IMSI2} 10 5555')],
+        ['2001 2001 10485760', '2001 2001 10485760', '2001 2001 10485760', '2001 2001 0', '2001 2001 3145728', '5002'],
+        'a node charges')
+
+
+def sessions(tap, ctl):
+    rows = ctl.json('session', 'list')
+    tap.equal([(s['account_id'], s['state'], s['reserved'], s['session_id']) for s in rows],
+              [(1, 'open', '1.00', A), (1, 'terminated', '0.00', B), (2, 'open', '0.30', C)], 'session list')
+    tap.equal([s['session_id'] for s in ctl.json('session', 'list', '--open')], [A, C], '--open')
+    for words in (['--account', 1], ['--subscriber', 1], ['--imsi', IMSI1]):
+        tap.equal([s['session_id'] for s in ctl.json('session', 'list', *words)], [A, B], f'{words[0]}')
+    text = ctl.out('session', 'list')
+    tap.ok(len(text.splitlines()) == 4 and A in text and 'pgw1.gyro.test' in text, 'its table', text)
+    shown = ctl.json('session', 'show', A)
+    tap.equal((shown['state'], shown['account_id'], shown['gateway'], shown['reserved'], shown['highest_number']),
+              ('open', 1, 'pgw1.gyro.test', '1.00', 1), 'session show')
+    tap.equal([(r['rating_group'], r['unit'], r['granted'], r['reserved'], r['price_micros'], r['block']) for r in shown['reservations']],
+              [(10, 'octets', 10485760, '1.00', '0.10', 1048576)], 'its reservations')
+    tap.equal([(a['request_type'], a['request_number'], a['granted']) for a in shown['answers_kept_for_duplicates']],
+              [('initial', 0, 10485760), ('update', 1, 10485760)], 'the answers it keeps')
+    tap.equal([r['used'] for r in shown['records']], [0, 8388608], 'its records')
+    tap.equal(ctl.json('session', 'show', rows[0]['session'])['session_id'], A, 'by its key')
+    text = ctl.out('session', 'show', A)
+    tap.ok(all(w in text for w in ('Reservations\n', '10MiB', '8MiB', '0.80', 'Records\n')), 'its table', text)
+    refused(tap, ctl.run('session', 'show', 'x'), 1, ['session x is not known', 'session list'], 'a session that is not known')
+
+
+def records(tap, ctl):
+    rows = ctl.json('records')
+    tap.equal([(r['request_type'], r['request_number'], r['rating_group'], r['used'], r['debit'], r['balance']) for r in rows],
+              [('initial', 0, 10, 0, '0.00', '100.00'), ('update', 1, 10, 8388608, '0.80', '99.20'), ('initial', 0, 11, 0, '0.00', '99.20'),
+               ('terminate', 1, 11, 1000, '0.000095', '99.199905'), ('initial', 0, 10, 0, '0.00', '0.30')], 'records, oldest first')
+    tap.equal(len(ctl.json('records', '--account', 1)), 4, '--account')
+    tap.equal(len(ctl.json('records', '--imsi', IMSI2)), 1, '--imsi')
+    tap.equal([r['rating_group'] for r in ctl.json('records', '--session', B)], [11, 11], '--session')
+    tap.equal(len(ctl.json('records', '--since', '1h')), 5, '--since a time ago')
+    tap.equal(len(ctl.json('records', '--until', '1h')), 0, '--until')
+    tap.equal(len(ctl.json('records', '--since', rows[3]['at'], '--until', rows[4]['at'])), 1, 'from one instant to another')
+    cut = ctl.run('records', '--limit', 2, '--json')
+    tap.ok('newest 2' in cut.stderr and '"terminate"' in cut.stdout and '"update"' not in cut.stdout, 'the newest two', cut.stderr)
+    text = ctl.out('records')
+    tap.ok('8MiB' in text and '99.199905' in text and '(UTC)' in text, 'the table for people', text)
+    table = list(csv.DictReader(io.StringIO(ctl.out('records', '--csv'))))
+    tap.equal([(r['used'], r['debit'], r['session_id'], r['price'], r['per']) for r in table[1:2]],
+              [('8388608', '0.80', A, '0.10', '1048576')], 'CSV')
+    tap.equal([set(r) for r in table], [set(rows[0])] * 5, 'with the columns of JSON')
+    tap.equal([r['at'] for r in table], [r['at'] for r in rows], 'and its times')
+    refused(tap, ctl.run('records', '--since', 'yesterday'), 2, ['--since yesterday', '2h'], 'a time that is none')
+    unmatched = ctl.json('unmatched', 'list')
+    tap.equal([(u['origin_host'], u['request_number'], u['rating_group'], u['unit'], u['used'], u['session_id']) for u in unmatched],
+              [('pgw1.gyro.test', 3, 10, 'octets', 5555, 'never;seen;it')], 'unmatched list')
+    tap.ok('never;seen;it' in ctl.out('unmatched', 'list'), 'its table')
+
+
+def people(tap, ctl):
+    shown = ctl.json('subscriber', 'show', 1)
+    tap.equal((shown['balance'], shown['reserved'], shown['available'], len(shown['sessions']), len(shown['records'])),
+              ('99.199905', '1.00', '98.199905', 2, 4), 'subscriber show')
+    tap.equal([s['open_sessions'] for s in ctl.json('subscriber', 'list', '--limit', 0)][:3], [1, 1, 0], 'subscriber list counts sessions')
+    shown = ctl.json('account', 'show', 1)
+    tap.equal((shown['open_sessions'], len(shown['sessions']), len(shown['records'])), (1, 2, 4), 'account show')
+    refused(tap, ctl.run('subscriber', 'delete', 1), 1, ['open sessions', 'release them first'], 'not deleted while it has sessions')
+    refused(tap, ctl.run('subscriber', 'change', 1, '--account', 3), 1, ['open sessions', 'release them first'], 'nor moved')
+
+
+def status(tap, pg, ctl):
+    found = ctl.json('status')
+    tap.equal({k: found['gyro'][k] for k in ('accounts', 'subscribers', 'gateways', 'open_sessions', 'overdue_sessions', 'unmatched_usage')},
+              {'accounts': 8, 'subscribers': 9, 'gateways': 1, 'open_sessions': 2, 'overdue_sessions': 0, 'unmatched_usage': 1}, 'status counts')
+    tap.equal((found['gyro']['balance'], found['gyro']['reserved']), ('201.499905', '1.30'), 'sums of money')
+    tap.equal({k: found['server'][k] for k in ('synchronous_commit', 'fsync', 'full_page_writes', 'durable', 'standby')},
+              {'synchronous_commit': 'on', 'fsync': 'on', 'full_page_writes': 'on', 'durable': True, 'standby': False}, 'durability')
+    tap.equal(len(found['record_partitions']), 4, 'record partitions')
+    text = ctl.out('status')
+    tap.ok('record_default' in text and 'open sessions' in text and 'NOT DURABLE' not in text, 'its table', text)
+    pg.query('ALTER DATABASE gyro SET synchronous_commit = off', 'postgres')
+    tap.ok('NOT DURABLE' in ctl.out('status') and not ctl.json('status')['server']['durable'], 'a server that may lose commits is told')
+    pg.query('ALTER DATABASE gyro RESET synchronous_commit', 'postgres')
+
+
+def release(tap, node, ctl):
+    done = ctl.json('session', 'release', A)
+    tap.equal(done, {'session_id': A, 'state': 'released'}, 'a node ends a session that an operator releases')
+    tap.equal((ctl.json('account', 'show', 1)['reserved'], ctl.json('session', 'list', '--open')[0]['session_id']), ('0.00', C),
+              'what it held is given back')
+    tap.equal(ctl.out('session', 'release', A), f'session {A}: had already ended\n', 'a second time it has ended')
+    tap.equal(ctl.json('records', '--session', A)[-1]['request_type'], 'ended', 'a record says so')
+    refused(tap, ctl.run('session', 'release', 'x'), 1, ['session x is not known'], 'a session that is not known')
+    tap.ok(node.ask(f'U 2 {A} {IMSI1} 10 1048576').startswith('5002'), 'late usage finds it ended')
+    late = ctl.json('records', '--session', A)[-1]
+    tap.equal((late['flags'], late['debit']), ('late', '0.10'), 'and is charged, noted as late')
+
+
+def nobody(tap, ctl):
+    before = time.monotonic()
+    refused(tap, ctl.run('session', 'release', C), 1, [C, 'within 5 s', 'is a node running'], 'no node: it says so')
+    tap.ok(5 <= time.monotonic() - before < 15, 'after five seconds')
+    tap.equal(ctl.json('session', 'show', C)['release_requested'], True, 'the request stands')
+    tap.equal(ctl.out('session', 'release', '--no-wait', C), f'session {C}: a node was asked to end it\n', '--no-wait')
+
+
+def audit(tap, pg, ctl):
+    tap.equal((ctl.json('audit'), ctl.out('audit')), ([], 'audit: nothing found\n'), 'the audit finds nothing')
+    pg.query('UPDATE gyro.account SET balance = balance + 1 WHERE account_id = 2')
+    found = ctl.run('audit')
+    tap.ok(found.returncode == 4 and 'I1' in found.stdout and 'ledger' in found.stdout, 'a micro-unit too much: exit status 4', found.stdout)
+    found = ctl.run('audit', '--json')
+    tap.ok(found.returncode == 4 and '"account_id": 2' in found.stdout, 'the same in JSON', found.stdout)
+    pg.query('UPDATE gyro.account SET balance = balance - 1, reserved = reserved + 1 WHERE account_id = 2')
+    tap.ok(ctl.run('audit').returncode == 4 and 'I3' in ctl.run('audit').stdout, 'a micro-unit held by nothing')
+    pg.query('UPDATE gyro.account SET reserved = reserved - 1 WHERE account_id = 2')
+    tap.equal(ctl.run('audit').returncode, 0, 'mended: nothing found')
+    refused(tap, ctl.run('audit', '--sweep-grace', 'x'), 2, ['--sweep-grace x'], 'a grace that is no time')
+
+
+def lost(tap, pg, ctl):
+    """The server goes down while a command waits in it."""
+    blocker = subprocess.Popen([binary('psql'), '-qX', pg.conninfo(), '-c', 'BEGIN', '-c', 'LOCK gyro.account', '-c', 'SELECT pg_sleep(60)'],
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        end = time.monotonic() + 20
+        while pg.value("SELECT count(*) FROM pg_locks WHERE relation = 'gyro.account'::regclass AND mode = 'AccessExclusiveLock'"
+                       ' AND granted') == '0' and time.monotonic() < end:
+            time.sleep(0.05)
+        waiting = ctl.start('topup', '1', '--account', '1', '--reference', 'lost')
+        time.sleep(0.5)
+        pg.stop('immediate')
+        _, said = waiting.communicate(timeout=60)
+        tap.ok(waiting.returncode == 3 and len(said.splitlines()) == 1 and 'connection was lost' in said, 'a lost connection: 3', said)
+    finally:
+        blocker.kill()
+        blocker.wait()
+    pg.start()
+    tap.equal(pg.value("SELECT count(*) FROM gyro.payment WHERE reference = 'lost'"), '0', 'nothing was paid')
+
+
+def main():
+    tap = Tap()
+    with Postgres() as pg:
+        ctl = Ctl(pg.conninfo())
+        ctl.out('migrate')
+        ctl.out('apply', '-f', FIXTURE)
+        with Node(pg.conninfo()) as node:
+            charge(tap, node)
+            sessions(tap, ctl)
+            records(tap, ctl)
+            people(tap, ctl)
+            status(tap, pg, ctl)
+            release(tap, node, ctl)
+        nobody(tap, ctl)
+        audit(tap, pg, ctl)
+        lost(tap, pg, ctl)
+    tap.done()
+
+
+main()

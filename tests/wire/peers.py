@@ -1,0 +1,257 @@
+#!/usr/bin/python3
+"""Peers and connections (TC-01 to TC-04, rules G-01 to G-04, F4, F10): who gets in, and who can't disturb whom.
+
+peers.py [--long]. --long: 1,000 silent strangers instead of 100.
+"""
+import resource
+import socket
+import time
+
+from family import INITIAL, P, R, UPDATE, Closed, Site, Tap, Witness, arguments, service, until
+
+GY, RELAY = ('Auth-Application-Id', 4), ('Auth-Application-Id', 0xffffffff)
+VSAI = ('Vendor-Specific-Application-Id', [('Vendor-Id', 10415), ('Auth-Application-Id', 4)])
+S6A = ('Vendor-Specific-Application-Id', [('Vendor-Id', 10415), ('Auth-Application-Id', 16777251)])
+
+
+def capabilities(node, host, applications):
+    """The CEA to a CER that says these applications, and whether the connection ended after it."""
+    with node.client(host, cer=False) as gateway:
+        cea = gateway.ask(gateway.cer(applications))
+        closed = cea.result != 2001 and gateway.wait_closed(5)
+        if cea.result == 2001:
+            gateway.disconnect()
+    return cea, closed
+
+
+def capabilities_exchange(tap, node):
+    cea, _ = capabilities(node, 'cer1', [GY])
+    tap.equal((cea.result, cea['Auth-Application-Id'], 10415 in [a.value for a in cea.all('Supported-Vendor-Id')]),
+              (2001, 4, True), 'TC-01 CER with application 4')
+    tap.equal((cea['Origin-Host'], cea['Origin-Realm'], cea['Origin-State-Id'], cea.flags & R),
+              (node.identity, node.realm, 1, 0), 'the CEA says who the node is')
+    tap.equal((cea['Vendor-Specific-Application-Id/Auth-Application-Id'], cea['Vendor-Specific-Application-Id/Vendor-Id']),
+              (4, 10415), 'the CEA offers application 4 of 3GPP, too')
+    cea, _ = capabilities(node, 'cer2', [VSAI])
+    tap.equal((cea.result, cea['Auth-Application-Id']), (2001, 4), 'TC-03 CER with application 4 of 3GPP')
+    cea, _ = capabilities(node, 'cer3', [RELAY])
+    tap.equal(cea.result, 2001, 'G-01 a relay')
+    cea, _ = capabilities(node, 'cer4', [S6A, GY])
+    tap.equal(cea.result, 2001, 'G-01 one common application among others is enough')
+    cea, closed = capabilities(node, 'cer5', [S6A])
+    tap.equal((cea.result, closed), (5010, True), 'G-02 no common application: CEA 5010, then closed')
+    cea, closed = capabilities(node, 'cer6', [])
+    tap.equal((cea.result, closed), (5010, True), 'G-02 no application at all: CEA 5010, then closed')
+    cea, _ = capabilities(node, 'CER7.Spec.TEST', [GY])
+    tap.equal(cea.result, 2001, 'a peer in other letters of either case')
+
+
+def strangers(tap, node):
+    with node.client('pgw1.elsewhere.test', realm='elsewhere.test', cer=False) as stranger:
+        cea = stranger.ask(stranger.cer())
+        tap.equal((cea.result, bool(cea.flags & 0x20), stranger.wait_closed(5)), (3010, True, True),
+                  'G-02 an unknown peer: CEA 3010 with the E bit, then closed')
+    with node.client(cer=False) as gateway:
+        gateway.send(gateway.ccr(gateway.session(), INITIAL, 0, [service(10)]))
+        tap.ok(gateway.wait_closed(10) and not gateway.buffer, 'a request before the CER: closed, unanswered')
+    with node.client(cer=False) as gateway:
+        gateway.send(gateway.dwr())
+        tap.ok(gateway.wait_closed(10), 'a DWR before the CER: closed')
+    with node.client('pgw1') as first:
+        with node.client('pgw1', cer=False) as second:
+            cea = second.ask(second.cer())
+            tap.equal((cea.result, second.wait_closed(5)), (5012, True), 'G-02 a second connection: CEA 5012, then closed')
+        answer = first.charge(first.session(), INITIAL, 0, [service(10)])
+        tap.equal(answer.result, 2001, 'the first connection is served on')
+        first.send(first.cer())
+        cea = first.receive()
+        tap.equal(cea.result, 5012, 'a second CER on a connection: 5012')
+
+
+def spoofing(tap, site, node):
+    """F10: a peer speaks for itself; an agent for others."""
+    with node.client('pgw1') as gateway:
+        before = site.money(1)
+        for name in ('pgw2.spec.test', 'pgw1.spec.test.', 'gyro1.spec.test', 'pgw1.spec.tes', 'pgw1'):
+            avps = gateway.ccr_avps(gateway.session(), INITIAL, 0, [service(10)])
+            avps[1] = ('Origin-Host', name)
+            answer = gateway.ask(gateway.message('CCR', P, avps))
+            failed = answer['Failed-AVP/Origin-Host']
+            tap.equal((answer.result, failed), (5004, name), f'F10 Origin-Host {name} on a connection of pgw1: refused')
+        tap.equal(site.money(1), before, 'F10 and nothing was reserved')
+        avps = gateway.ccr_avps(gateway.session(), INITIAL, 0, [service(10)])
+        avps[1] = ('Origin-Host', 'PGW1.spec.TEST')
+        tap.equal(gateway.ask(gateway.message('CCR', P, avps)).result, 2001, 'F10 its own name in other letters: served')
+    with node.client('dra1') as agent:
+        avps = agent.ccr_avps(agent.session(), INITIAL, 0, [service(10)], more=[('Route-Record', 'pgw9.spec.test')])
+        avps[1] = ('Origin-Host', 'pgw9.spec.test')
+        tap.equal(agent.ask(agent.message('CCR', P, avps)).result, 2001, 'F10 an agent brings requests of another host')
+    tap.equal(site.pg.query("SELECT origin_host FROM gyro.gateway WHERE origin_host LIKE 'pgw_.%' ORDER BY 1"),
+              [['pgw1.spec.test'], ['pgw9.spec.test']], 'F10 known are the hosts that were let in, under their own names')
+
+
+def watchdog_under_load(tap, site, node):
+    """TC-04: 500 requests of one account wait for its row, which an operator holds; a DWR doesn't."""
+    with node.client('pgw1') as gateway, Hold(site, 1):
+        session, requests = gateway.session(), 500
+        batch = [gateway.ccr(session, INITIAL if n == 0 else UPDATE, n, [service(10)]) for n in range(requests)]
+        gateway.send(b''.join(batch))
+        begin = time.monotonic()
+        dwa = gateway.ask(gateway.dwr())
+        took = time.monotonic() - begin
+        tap.ok(dwa.result == 2001 and dwa['Origin-State-Id'] == 1 and took <= 1,
+               'TC-04 DWR while 500 requests are in flight: DWA 2001 within a second', f'{dwa} after {took:.3f} s')
+        waiting = {int.from_bytes(raw[12:16], 'big') for raw in batch}
+        got = answers(gateway, waiting, 8)
+        tap.equal((len(got), set(got.values()) <= {2001, 5012, 5002}), (requests, True),
+                  'TC-04 each of the 500 gets an answer, a success or an honest refusal')
+
+
+class Hold:
+    """An operator's transaction that holds an account's row, for as long as the context lasts."""
+
+    def __init__(self, site, account):
+        self.site, self.account = site, account
+
+    def __enter__(self):
+        import subprocess
+        from postgres import binary
+        self.psql = subprocess.Popen([binary('psql'), '-XqAt', self.site.pg.conninfo()], stdin=subprocess.PIPE,
+                                     stdout=subprocess.PIPE, text=True)
+        self.psql.stdin.write(f'BEGIN; SELECT 1 FROM gyro.account WHERE account_id = {self.account} FOR UPDATE;\n')
+        self.psql.stdin.flush()
+        self.psql.stdout.readline()
+        return self
+
+    def __exit__(self, *_):
+        self.psql.communicate('ROLLBACK;\n', timeout=20)
+
+
+def answers(gateway, ids, seconds):
+    """{hop-by-hop: Result-Code} of what comes for these requests in that time."""
+    got, end = {}, time.monotonic() + seconds
+    while len(got) < len(ids) and time.monotonic() < end:
+        try:
+            message = gateway.receive(end - time.monotonic())
+        except Closed:
+            break
+        if not message.is_request and message.hop_by_hop in ids:
+            got[message.hop_by_hop] = message.result
+    return got
+
+
+def goodbye_under_load(tap, site, node, imsi, account):
+    """G-04: a DPR behind 200 requests."""
+    with node.client('pgw1') as gateway:
+        session, requests = gateway.session(), 200
+        batch = [gateway.ccr(session, INITIAL if n == 0 else UPDATE, n, [service(10, used=1 << 20 if n else None)], who=imsi)
+                 for n in range(requests)]
+        dpr = gateway.dpr()
+        gateway.send(b''.join(batch) + dpr)
+        ids = {int.from_bytes(raw[12:16], 'big') for raw in [*batch, dpr]}
+        got = answers(gateway, ids, 8)
+        tap.equal(got.pop(int.from_bytes(dpr[12:16], 'big'), None), 2001, 'G-04 DPR in the middle of traffic: DPA 2001')
+        good = sum(code == 2001 for code in got.values())
+        charged = until(lambda: site.records(session)[0] == requests, 5) and site.records(session)
+        tap.equal(charged, (requests, (requests - 1) * 100000), 'G-04 what was received before it is charged')
+        tap.ok(good == len(got) and good >= requests * 0.9, 'G-04 and answered while the connection lasts',
+               f'{good} of {requests} answered with 2001, {len(got)} answers')
+    tap.equal(site.money(account)[0], 1_000_000_000 - charged[1], 'G-04 each once')
+
+
+def comes_back(tap, node, imsi):
+    """A peer that vanishes without goodbye is served at once when it is back."""
+    for how in ('reset', 'close'):
+        gateway = node.client('pgw1')
+        gateway.charge(gateway.session(), INITIAL, 0, [service(10)], who=imsi)
+        getattr(gateway, how)()
+        begin = time.monotonic()
+        back = node.client('pgw1')
+        tap.equal(back.cea.result, 2001, f'after a {how} the same peer gets in again')
+        answer = back.charge(back.session(), INITIAL, 0, [service(10)], who=imsi)
+        took = time.monotonic() - begin
+        tap.ok(answer.result == 2001 and took < 2, f'and is answered within two seconds after a {how}', f'{took:.3f} s')
+        back.disconnect()
+
+
+def silent_strangers(tap, node, imsi, count):
+    """F4, P11: connections that say nothing, or begin a message and stop."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(max(soft, count + 200), hard), hard))
+    witness = Witness(node, imsi)
+    quiet = []
+    for n in range(count):
+        s = socket.create_connection(('127.0.0.1', node.port), timeout=10)
+        if n % 3 == 1:
+            s.sendall(b'\x01\x00\x00\x80\x80\x00\x01\x01')  # the beginning of a CER
+        elif n % 3 == 2:
+            s.sendall(b'GET / HTTP/1.1\r\n\r\n')
+        quiet.append(s)
+    slowest = 0.0
+    for n in range(10):
+        begin = time.monotonic()
+        with node.client(f'late{n}') as gateway:
+            slowest = max(slowest, time.monotonic() - begin)
+            good = gateway.cea.result == 2001
+            gateway.disconnect()
+        if not good:
+            break
+        time.sleep(0.1)
+    tap.ok(good and slowest <= 1, f'F4 beside {count} silent connections a good CER takes less than a second',
+           f'{gateway.cea} after {slowest:.3f} s')
+    witness.check(tap, 'F4 and a peer that is connected doesn\'t notice them')
+    gone = until(lambda: all(closed(s) for s in quiet[:30]), 15, 0.2)
+    tap.ok(gone, 'F4 strangers that say nothing are shown the door')
+    for s in quiet:
+        s.close()
+
+
+def closed(s):
+    s.setblocking(False)
+    try:
+        return s.recv(4096) == b''
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
+def deaf_peer(tap, site, node, imsis):
+    """P11: a peer that sends and never reads; its answers fill the socket, the others don't wait for it."""
+    witness = Witness(node, imsis[0])
+    deaf = node.client('deaf', receive_buffer=4096, timeout=2)
+    session = deaf.session()
+    long_id = [('Proxy-Info', [('Proxy-Host', 'dra1.spec.test'), ('Proxy-State', bytes(8000))])]
+    sent, end = 0, time.monotonic() + 6
+    try:
+        while time.monotonic() < end and sent < 4000:
+            deaf.send(deaf.ccr(session, INITIAL if sent == 0 else UPDATE, sent, [service(10)], who=imsis[1], more=long_id))
+            sent += 1
+    except OSError:
+        pass  # full: the node slows it down
+    tap.ok(sent > 100, 'P11 a peer sends requests and reads no answer', f'{sent} sent')
+    witness.check(tap, 'P11 another peer is served meanwhile', slowest=1.5)
+    deaf.reset()
+    tap.ok(bool(node.pid), 'P11 the node runs')
+
+
+def main():
+    args, tap = arguments(__doc__), Tap()
+    with Site(agents=['dra1.spec.test']) as site:
+        node, imsis = site.node, site.people(20)
+        pid = node.pid
+        capabilities_exchange(tap, node)
+        strangers(tap, node)
+        spoofing(tap, site, node)
+        watchdog_under_load(tap, site, node)
+        goodbye_under_load(tap, site, node, imsis[0], 1000)
+        comes_back(tap, node, imsis[1])
+        silent_strangers(tap, node, imsis[2], 1000 if args.long else 100)
+        deaf_peer(tap, site, node, imsis[3:5])
+        tap.equal(node.pid, pid, 'the same process all the time')
+        site.check(tap)
+    tap.done()
+
+
+if __name__ == '__main__':
+    main()
