@@ -58,10 +58,10 @@ static void show_table(struct gy_ctl *ctl, const struct gy_diff *diff)
 		for (int c = 0; gy_sections[change->section].columns[c].key; c++)
 			if (gy_change_concerns(change, c))
 				line = difference(ctl->pool, line, change, c);
-		cells[i * 4 + 1] = action_words[change->action];
-		cells[i * 4 + 2] = gy_section_what(ctl->pool, change->section,
+		cells[i * 4] = action_words[change->action];
+		cells[i * 4 + 1] = gy_section_what(ctl->pool, change->section,
 						   change->wanted ? change->wanted : change->old);
-		cells[i * 4 + 3] = line;
+		cells[i * 4 + 2] = line;
 		cells[i * 4 + 3] =
 			change->line ? talloc_asprintf(ctl->pool, "%d", change->line) : NULL;
 	}
