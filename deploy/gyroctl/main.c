@@ -18,7 +18,7 @@
 
 static const struct gy_command *const families[] = {
 	gy_setup_commands,   gy_subscriber_commands, gy_account_commands, gy_tariff_commands,
-	gy_session_commands, gy_record_commands,     gy_check_commands,
+	gy_session_commands, gy_record_commands,     gy_check_commands,   gy_attribute_commands,
 };
 #define FAMILIES (sizeof(families) / sizeof(families[0]))
 
