@@ -19,6 +19,7 @@
 static const struct gy_command *const families[] = {
 	gy_setup_commands,   gy_subscriber_commands, gy_account_commands, gy_tariff_commands,
 	gy_session_commands, gy_record_commands,     gy_check_commands,   gy_attribute_commands,
+	gy_explain_commands, gy_rate_commands,
 };
 #define FAMILIES (sizeof(families) / sizeof(families[0]))
 
@@ -158,6 +159,13 @@ static int take_options(struct gy_ctl *ctl, int argc, char **argv, const struct 
 				"unknown option %s: gyroctl %s--help lists them", argv[optind - 1],
 				command ? talloc_asprintf(ctl->pool, "%s ", command->name) : "");
 			return -1;
+		}
+		/* NAME=VALUE may be given several times: they come as one, with commas between. */
+		if (args->values[i] && command->flags[i].metavar &&
+		    strchr(command->flags[i].metavar, '=')) {
+			args->values[i] =
+				talloc_asprintf(ctl->pool, "%s,%s", args->values[i], optarg);
+			continue;
 		}
 		if (args->values[i]) {
 			gy_fail(ctl, GY_EXIT_USAGE, "--%s is given twice", command->flags[i].name);
