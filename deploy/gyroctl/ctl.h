@@ -89,6 +89,7 @@ extern const struct gy_command gy_tariff_commands[];
 extern const struct gy_command gy_session_commands[];
 extern const struct gy_command gy_record_commands[];
 extern const struct gy_command gy_check_commands[];
+extern const struct gy_command gy_attribute_commands[];
 extern const struct gy_command gy_explain_commands[];
 extern const struct gy_command gy_rate_commands[];
 

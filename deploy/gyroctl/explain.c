@@ -54,6 +54,8 @@ static struct gy_rows *requests_of(struct gy_ctl *ctl, const char *key, const ch
 		" LEFT JOIN gyro.subscriber s ON s.subscriber_id = r.subscriber_id"
 		" LEFT JOIN gyro.specific_tariff t ON t.tariff_id = s.tariff_id"
 		" WHERE r.session = $1 AND ($2::bigint IS NULL OR r.request_number = $2)"
+		/* Records are kept by day and found by time. */
+		" AND r.at >= (SELECT opened FROM gyro.session_index WHERE session = $1)"
 		" ORDER BY r.at, r.request_type, r.request_number",
 		key, request);
 }
