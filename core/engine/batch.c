@@ -60,7 +60,7 @@ static enum gy_rc lock_accounts(struct batch *b)
 	n_keys = 0;
 	for (unsigned i = 0; rc == GY_OK && i < b->n; i++)
 		if (b->work[i].fate == UNDECIDED && opens(&b->work[i].request->ccr))
-			b->work[i].session_known = known[n_keys++];
+			b->work[i].indexed = b->work[i].session_known = known[n_keys++];
 	return rc;
 }
 
@@ -235,7 +235,7 @@ static enum gy_rc apply(struct batch *b)
 		records[n_records++] = &w->plan.record;
 		if (w->plan.opened && !opened_again(b, i))
 			opened[n_opened++] = (struct gy_opened){ &w->request->ccr, &w->plan.record,
-								 w->plan.check_at_us };
+								 w->plan.check_at_us, w->indexed };
 	}
 	return gy_store_apply(b->lane->store, b->locked, b->n_locked, records, n_records, opened,
 			      n_opened);

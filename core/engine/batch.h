@@ -21,7 +21,8 @@ struct work {
 	bool fresh;      /* read in this batch, not from the cache */
 	bool by_session; /* found through the session, not through identities */
 	struct gy_locked *locked;
-	bool session_known; /* CCR-I, CCR-E: the index has its Session-Id */
+	bool indexed;       /* CCR-I, CCR-E: the index has its Session-Id */
+	bool session_known; /* and so it has, or will have by an earlier request of this batch */
 	struct gy_history history;
 	struct gy_plan plan;
 	unsigned first_lookup, n_lookups;
