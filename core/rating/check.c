@@ -9,6 +9,8 @@
 
 /* Members of one set. */
 #define SET_MAX 1024
+/* Holidays this far from 1970: their microseconds still fit. */
+#define DAYS_MAX 10000000
 
 static bool refuse(struct gy_dynamic_fault *fault, enum gy_fault_reason reason, int64_t object_id)
 {
@@ -24,7 +26,8 @@ const char *gy_fault_text(enum gy_fault_reason reason)
 		[GY_FAULT_ORDER] = "not in ascending order",
 		[GY_FAULT_ATTRIBUTE_TYPE] =
 			"source, derivation, type, default and calendar don't fit together",
-		[GY_FAULT_ZONE] = "time zone without transitions, or unknown default zone",
+		[GY_FAULT_ZONE] = "time zone without transitions, with a bad one, or unknown; or a "
+				  "day out of range",
 		[GY_FAULT_DUPLICATE_ID] = "two rules have this id",
 		[GY_FAULT_UNKNOWN_TARIFF] = "unknown specific code, or one without rules",
 		[GY_FAULT_UNKNOWN_CODE] = "unknown dynamic code",
@@ -160,8 +163,10 @@ static bool check_zone(const struct gy_zone *zone)
 	for (unsigned i = 0; i < zone->n_changes; i++) {
 		const struct gy_zone_change *change = &zone->changes[i];
 
-		if (change->offset_s <= -86400 || change->offset_s >= 86400 ||
-		    (i > 0 && change[-1].at_us >= change->at_us))
+		if (change->offset_s <= -86400 || change->offset_s >= 86400)
+			return false;
+		if (i > 0 && (change[-1].at_us >= change->at_us || change->at_us > GY_AMOUNT_MAX ||
+			      change->at_us < -GY_AMOUNT_MAX))
 			return false;
 	}
 	return true;
@@ -185,9 +190,12 @@ static bool check_times(const struct gy_dynamic *dynamic, struct gy_dynamic_faul
 		if (calendar->calendar_id <= 0 ||
 		    (i > 0 && calendar[-1].calendar_id >= calendar->calendar_id))
 			return refuse(fault, GY_FAULT_ORDER, calendar->calendar_id);
-		for (unsigned d = 1; d < calendar->n_days; d++)
-			if (calendar->days[d - 1] >= calendar->days[d])
+		for (unsigned d = 0; d < calendar->n_days; d++) {
+			if (d > 0 && calendar->days[d - 1] >= calendar->days[d])
 				return refuse(fault, GY_FAULT_ORDER, calendar->calendar_id);
+			if (calendar->days[d] > DAYS_MAX || calendar->days[d] < -DAYS_MAX)
+				return refuse(fault, GY_FAULT_ZONE, calendar->calendar_id);
+		}
 	}
 	return true;
 }

@@ -70,7 +70,7 @@ static void find_edge(struct walk *w, const struct gy_acquired *acquired)
 {
 	const struct gy_attribute_type *type = w->code->attribute;
 	struct gy_determined *out = w->out;
-	int64_t left = w->high == INT64_MAX ? INT64_MAX : w->high - w->code->value.number;
+	int64_t left;
 
 	if (w->low == INT64_MIN && w->high == INT64_MAX)
 		return;
@@ -88,8 +88,9 @@ static void find_edge(struct walk *w, const struct gy_acquired *acquired)
 	if (w->low > 0)
 		sooner(&out->until_us, gy_clock_next_day(acquired->zone, w->input->now),
 		       w->input->now);
-	if (w->code->origin != GY_ORIGIN_SOURCE)
+	if (w->code->origin != GY_ORIGIN_SOURCE || w->high == INT64_MAX)
 		return;
+	left = w->high - w->code->value.number;
 	if (type->derivation == GY_DERIVE_UNITS_DAY || type->derivation == GY_DERIVE_UNITS_MONTH) {
 		if (left < out->counter_units)
 			out->counter_units = left;

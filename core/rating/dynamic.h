@@ -117,27 +117,24 @@ struct gy_dynamic {
 /* Why a snapshot is refused. */
 enum gy_fault_reason {
 	GY_FAULT_NONE,
-	GY_FAULT_TOO_MANY,       /* a bound above is exceeded, or too many rules for one value */
-	GY_FAULT_ORDER,          /* attributes, codes, zones or calendars not ascending by id */
-	GY_FAULT_ATTRIBUTE_TYPE, /* source, derivation, type, default or calendar don't fit together
-				  */
-	GY_FAULT_ZONE,           /* no changes, not ascending, or the default zone is unknown */
+	GY_FAULT_TOO_MANY,       /* a bound above is exceeded */
+	GY_FAULT_ORDER,          /* not ascending: attributes, codes, zones, calendars, a set */
+	GY_FAULT_ATTRIBUTE_TYPE, /* source, derivation, type and default don't fit together */
+	GY_FAULT_ZONE,           /* a bad transition or holiday; no zone where one is needed */
 	GY_FAULT_DUPLICATE_ID,   /* a rule id that another rule has */
 	GY_FAULT_UNKNOWN_TARIFF, /* no specific rule has this specific code */
-	GY_FAULT_UNKNOWN_CODE,
+	GY_FAULT_UNKNOWN_CODE,   /* no such dynamic code */
 	GY_FAULT_UNKNOWN_ATTRIBUTE,
-	GY_FAULT_VALUE_TYPE, /* the predicate's value is not of the attribute's type */
-	GY_FAULT_PREDICATE,  /* a kind of match that the attribute's type doesn't have */
-	GY_FAULT_EFFECT, /* operand out of range, unit or block missing, DENY in a stack group */
-	GY_FAULT_NEVER_VALUE, /* never matches: no value satisfies the predicate */
-	GY_FAULT_NEVER_TIME,  /* never matches: it ends before it begins */
-	GY_FAULT_NEVER_GROUP, /* never matches: no specific rule of its code, Rating-Group, unit and
-				 time */
-	GY_FAULT_REPLACE_OVERLAP, /* two REPLACE of equal precedence (and equally specific) overlap
-				   */
+	GY_FAULT_VALUE_TYPE,      /* a predicate's value is not of the attribute's type */
+	GY_FAULT_PREDICATE,       /* a kind of match that the attribute's type doesn't have */
+	GY_FAULT_EFFECT,          /* operand out of range; no unit or block; a DENY that stacks */
+	GY_FAULT_NEVER_VALUE,     /* never matches: no value satisfies the predicate */
+	GY_FAULT_NEVER_TIME,      /* never matches: it ends before it begins */
+	GY_FAULT_NEVER_GROUP,     /* never matches: no specific rule that it could work on */
+	GY_FAULT_REPLACE_OVERLAP, /* two REPLACE, equal in precedence and specificity, overlap */
 	GY_FAULT_KEY_OVERLAP,     /* two rules of one key are valid at the same time */
 	GY_FAULT_NEGATIVE,        /* the rate could go below zero after the worst stacking */
-	GY_FAULT_NOT_EXACT,       /* the rate could need a block above GY_AMOUNT_MAX to be exact */
+	GY_FAULT_NOT_EXACT,       /* the rate could need a block above GY_AMOUNT_MAX */
 	GY_FAULT_COUNT
 };
 

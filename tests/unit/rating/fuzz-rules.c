@@ -38,6 +38,11 @@ static int64_t number(struct source *s)
 	return value;
 }
 
+static int64_t scaled(struct source *s, uint64_t by)
+{
+	return (int64_t)((uint64_t)number(s) * by);
+}
+
 static struct gy_bytes text(struct source *s)
 {
 	size_t n = octet(s) % 12;
@@ -85,9 +90,8 @@ static void fill_times(struct source *s, struct gy_dynamic *d, struct shop *shop
 						   .n_changes = octet(s) % 5,
 						   .changes = shop->changes[i] };
 		for (unsigned k = 0; k < shop->zones[i].n_changes; k++)
-			shop->changes[i][k] =
-				(struct gy_zone_change){ number(s) * GY_SECOND_US / 64,
-							 (int32_t)number(s) };
+			shop->changes[i][k] = (struct gy_zone_change){ scaled(s, GY_SECOND_US / 64),
+								       (int32_t)number(s) };
 	}
 	d->default_zone_id = (int32_t)number(s);
 	d->n_calendars = octet(s) % 3;
@@ -157,8 +161,8 @@ static struct gy_dynamic_rule rule(struct source *s, struct shop *shop)
 				       .redirect_type = (enum gy_redirect_type)(octet(s) % 5),
 				       .address = octet(s) % 2 == 0 ? NULL : "http://x.test/" };
 	if (octet(s) % 4 == 0) {
-		r.valid_from_us = number(s) * 1000;
-		r.valid_until_us = number(s) * 1000;
+		r.valid_from_us = scaled(s, 1000);
+		r.valid_until_us = scaled(s, 1000);
 	}
 	return r;
 }

@@ -136,7 +136,8 @@ def rule_fault(snapshot, rule):
 
 def object_faults(snapshot):
     for zone, changes in snapshot.zones.items():
-        if any(not -86400 < o < 86400 for _, o in changes) or any(a[0] >= b[0] for a, b in itertools.pairwise(changes)):
+        if any(not -86400 < o < 86400 for _, o in changes) or any(a[0] >= b[0] for a, b in itertools.pairwise(changes)) \
+                or any(abs(at) > AMOUNT_MAX for at, _ in changes[1:]):
             yield f'zone object={zone}'
     for identity in snapshot.order_faults:
         yield f'order object={identity}'
