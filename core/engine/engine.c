@@ -306,7 +306,8 @@ static bool start_threads(struct gy_engine *engine)
 	}
 	engine->maintenance_started =
 		pthread_create(&engine->maintenance, NULL, gy_maintenance_run, engine) == 0;
-	return engine->maintenance_started;
+	engine->watch_started = pthread_create(&engine->watch, NULL, gy_watch_run, engine) == 0;
+	return engine->maintenance_started && engine->watch_started;
 }
 
 enum gy_rc gy_engine_start(const struct gy_engine_config *config, struct gy_engine **out,
@@ -374,6 +375,8 @@ void gy_engine_stop(struct gy_engine *engine)
 		return;
 	atomic_store(&engine->draining, true);
 	atomic_store(&engine->stopping, true);
+	if (engine->watch_started)
+		pthread_join(engine->watch, NULL);
 	if (engine->maintenance_started) {
 		gy_maintenance_wake(engine);
 		pthread_join(engine->maintenance, NULL);

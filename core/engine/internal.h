@@ -164,9 +164,12 @@ struct gy_engine {
 	unsigned n_lanes;
 	struct gy_lane *lanes;
 
-	/* The maintenance thread: supervision, catalogue, partitions, requests nobody takes up. */
+	/* The maintenance thread: supervision, outbox, catalogue, partitions. */
 	pthread_t maintenance;
 	bool maintenance_started;
+	/* The watch: requests that nobody takes up. */
+	pthread_t watch;
+	bool watch_started;
 	struct gy_outbox outbox;
 	pthread_mutex_t parked_lock;
 	struct gy_queue
@@ -201,6 +204,8 @@ void gy_request_enqueue(struct gy_engine *engine, struct gy_request *request);
 
 void *gy_lane_run(void *lane);
 void *gy_maintenance_run(void *engine);
+/* watch.c. The engine. */
+void *gy_watch_run(void *engine);
 void gy_maintenance_wake(struct gy_engine *engine);
 
 /* Runs one transaction for these requests. Every one of them is given back, parked, or put into

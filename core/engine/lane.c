@@ -138,6 +138,7 @@ static void after_failure(struct gy_lane *lane, enum gy_rc rc, unsigned n)
 		gy_store_close(lane->store);
 		lane->store = NULL;
 		lane->connect_at_ns = 0;
+		drop_old(lane, &lane->retry); /* to connect may take as long again */
 		break;
 	case GY_STORE_REFUSED:
 		lane->singly = n; /* whoever is the cause meets its fate alone */

@@ -1,9 +1,8 @@
 /* The maintenance thread: what no request asks for.
  *
  * Supervision (G-67) and the ends that operators and restarted gateways ask for (G-92), the
- * outbox (outbox.c), the catalogue when it changes, partitions for the records to come, and
- * requests that wait in a lane that stands still. It has a connection of its own; without a
- * database it does what needs none. */
+ * outbox (outbox.c), the catalogue when it changes, and partitions for the records to come. It has
+ * a connection of its own; without a database it does what needs none. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -230,25 +229,6 @@ static enum gy_rc refresh_catalogue(struct maintenance *m)
 	return rc;
 }
 
-/* --- requests that nobody takes up
- * ------------------------------------------------------------------- */
-
-static void expire_waiting(struct gy_engine *engine, struct gy_lane *lane)
-{
-	int64_t now_ns = gy_engine_now_ns();
-	struct gy_queue old = { NULL, NULL, 0 };
-	struct gy_request *request;
-
-	pthread_mutex_lock(&lane->lock);
-	while (lane->waiting.first != NULL && gy_request_age_ms(lane->waiting.first, now_ns) >
-						      (int64_t)engine->config.queue_age_ms)
-		gy_queue_push(&old, gy_queue_pop(&lane->waiting));
-	pthread_mutex_unlock(&lane->lock);
-	while ((request = gy_queue_pop(&old)) != NULL)
-		if (!gy_request_expire(engine, request, now_ns))
-			gy_request_enqueue(engine, request);
-}
-
 /* --- the thread
  * ---------------------------------------------------------------------------------------- */
 
@@ -308,8 +288,6 @@ void *gy_maintenance_run(void *data)
 	fcntl(m.engine->wake_pipe[0], F_SETFL, O_NONBLOCK);
 	fcntl(m.engine->wake_pipe[1], F_SETFL, O_NONBLOCK);
 	while (!atomic_load(&m.engine->stopping)) {
-		for (unsigned i = 0; i < m.engine->n_lanes; i++)
-			expire_waiting(m.engine, &m.engine->lanes[i]);
 		if (m.store == NULL && gy_engine_now_ns() >= m.connect_at_ns)
 			connect_store(&m);
 		rc = unpark(&m);

@@ -130,6 +130,7 @@ static PGresult *next_result(struct gy_store *store, int64_t until_ms, bool *ok)
 			return PQgetResult(store->connection);
 		if (!wait_socket(store, more > 0, until_ms)) {
 			note_error(store, "database", "no answer in time");
+			store->silent = true;
 			*ok = false;
 			return NULL;
 		}
@@ -217,13 +218,19 @@ struct gy_bytes gy_result_bytes(const PGresult *result, int row, int column)
 /* --- open and close -----------------------------------------------------------------------------
  */
 
-/* PQconnectdb waits as long as the network likes; this doesn't. */
+/* PQconnectdb waits as long as the network likes; this doesn't. What the conninfo says goes first;
+ * else a server that the network has lost is given up on after some seconds. */
 static bool connect_in_time(struct gy_store *store, const char *conninfo)
 {
+	static const char *const names[] = {
+		"tcp_user_timeout", "keepalives_idle", "keepalives_interval",
+		"keepalives_count", "dbname",          NULL
+	};
+	const char *values[] = { "10000", "10", "3", "3", conninfo, NULL };
 	int64_t until_ms = now_ms() + store->timeout_ms;
 	PostgresPollingStatusType status = PGRES_POLLING_WRITING;
 
-	store->connection = PQconnectStart(conninfo);
+	store->connection = PQconnectStartParams(names, values, 1);
 	if (store->connection == NULL || PQstatus(store->connection) == CONNECTION_BAD)
 		return false;
 	while (status != PGRES_POLLING_OK) {
@@ -242,9 +249,27 @@ static bool connect_in_time(struct gy_store *store, const char *conninfo)
 	return true;
 }
 
+/* The last result of what was sent, before there is a pipeline; NULL: none in time. */
+static PGresult *settled(struct gy_store *store, int sent)
+{
+	int64_t until_ms = now_ms() + store->timeout_ms;
+	PGresult *result, *last = NULL;
+	bool ok = sent == 1;
+
+	while (ok && (result = next_result(store, until_ms, &ok)) != NULL) {
+		PQclear(last);
+		last = result;
+	}
+	if (!ok) {
+		PQclear(last);
+		return NULL;
+	}
+	return last;
+}
+
 static const char *scalar(struct gy_store *store, const char *sql, char *out, size_t size)
 {
-	PGresult *result = PQexec(store->connection, sql);
+	PGresult *result = settled(store, PQsendQuery(store->connection, sql));
 
 	out[0] = '\0';
 	if (PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) == 1)
@@ -290,20 +315,22 @@ static enum gy_rc check_schema(struct gy_store *store, char *error, size_t error
 
 static enum gy_rc prepare(struct gy_store *store, char *error, size_t error_size)
 {
-	PGresult *result = PQexec(store->connection, settings);
+	PGresult *result = settled(store, PQsendQuery(store->connection, settings));
 	bool ok = PQresultStatus(result) == PGRES_COMMAND_OK;
 
 	PQclear(result);
 	for (int i = 0; ok && i < GY_SQL_COUNT; i++) {
-		result = PQprepare(store->connection, gy_sql_name[i], gy_sql_text[i], 0, NULL);
+		result = settled(store, PQsendPrepare(store->connection, gy_sql_name[i],
+						      gy_sql_text[i], 0, NULL));
 		ok = PQresultStatus(result) == PGRES_COMMAND_OK;
 		PQclear(result);
 		if (!ok) {
 			snprintf(error, error_size, "statement %s: %s", gy_sql_name[i],
 				 PQerrorMessage(store->connection));
 			error[strcspn(error, "\n")] = '\0';
-			return PQstatus(store->connection) == CONNECTION_OK ? GY_STORE_REFUSED
-									    : GY_STORE_UNAVAILABLE;
+			return PQstatus(store->connection) == CONNECTION_OK && !store->silent
+				       ? GY_STORE_REFUSED
+				       : GY_STORE_UNAVAILABLE;
 		}
 	}
 	if (ok)
@@ -333,15 +360,19 @@ enum gy_rc gy_store_open(const char *conninfo, unsigned timeout_ms, struct gy_st
 		goto failed;
 	}
 	PQsetNoticeReceiver(store->connection, on_notice, store);
-	rc = check_schema(store, error, error_size);
+	if (PQsetnonblocking(store->connection, 1) == 0)
+		rc = check_schema(store, error, error_size);
 	if (rc == GY_OK)
 		rc = prepare(store, error, error_size);
 	if (rc == GY_OK)
 		rc = check_durability(store, error, error_size);
+	if (store->silent) { /* then nothing is known of it */
+		snprintf(error, error_size, "%s", store->error);
+		rc = GY_STORE_UNAVAILABLE;
+	}
 	if (rc != GY_OK)
 		goto failed;
-	if (PQsetnonblocking(store->connection, 1) != 0 ||
-	    !PQenterPipelineMode(store->connection)) {
+	if (!PQenterPipelineMode(store->connection)) {
 		snprintf(error, error_size, "%s", PQerrorMessage(store->connection));
 		rc = GY_STORE_UNAVAILABLE;
 		goto failed;
@@ -387,7 +418,7 @@ bool gy_store_notified(struct gy_store *store)
 
 void gy_store_rollback(struct gy_store *store)
 {
-	if (PQstatus(store->connection) != CONNECTION_OK)
+	if (PQstatus(store->connection) != CONNECTION_OK || store->silent)
 		return;
 	gy_round_begin(store);
 	gy_round_add_command(store, "ROLLBACK");

@@ -18,6 +18,7 @@ struct gy_store {
 	PGconn *connection;
 	unsigned timeout_ms;      /* of one round */
 	bool sync_wait_cancelled; /* a commit is local only: its outcome is not an answer (P5) */
+	bool silent;              /* it didn't answer in time: nothing more is asked of it */
 	char error[512];          /* of the last failure, one line */
 
 	unsigned n_round; /* statements sent */

@@ -87,6 +87,9 @@ struct gy_opened {
 	const struct gy_ccr *ccr;
 	const struct gy_record *record;
 	gy_time_us check_at_us;
+	/* gy_store_lock found an index row: it is taken over. Otherwise it is made, and if somebody
+	 * was faster, the transaction fails (GY_STORE_RETRY). */
+	bool known;
 };
 
 /* Writes and commits. Nothing to write ends the transaction without a commit's cost.

@@ -7,10 +7,10 @@ Every success is there exactly once, with the same grants; copies were answered 
 import collections
 import json
 
-from tables import LATE, NO_RATING_GROUP, session_key, used as charged
+from tables import LATE, NO_RATING_GROUP, ONE_TIME, session_key, used as charged
 
 TRANSIENT = (3002, 3004, 5012)
-UNIT = {1: 'octets', 2: 'seconds', 3: 'service_units'}
+UNIT = {1: 'octets', 2: 'seconds', 3: 'service_units', 4: 'money_micros'}
 THRESHOLD = {1: 'volume_threshold', 2: 'time_threshold', 3: 'unit_threshold'}
 
 
@@ -19,7 +19,8 @@ class Asked:
 
     def __init__(self, key):
         self.key = key
-        self.contents = {}        # what was sent: services as text: services
+        self.contents = {}        # what was sent, of whom, as text: services
+        self.content_of = {}      # transmission: that text
         self.end_to_end = set()
         self.answers = {}         # transmission: (code, services)
         self.sent = set()         # transmissions: (log, request, attempt)
@@ -56,23 +57,34 @@ def read(paths):
 
 def take(asked, log, line):
     key = (session_key(line['session_id'], line.get('sub_session')), line['type'], line['number'])
-    request = asked.setdefault(key, Asked(key))
+    request = asked.get(key)
+    if request is None:
+        request = asked[key] = Asked(key)
     transmission = (*log, line['request'], line['attempt'])
     if line['event'] == 'sent':
         request.sent.add(transmission)
         request.end_to_end.add(line['end_to_end'])
-        request.contents[json.dumps(line['services'])] = line['services']
+        content = repr((line['services'], line['identities']))
+        request.contents[content] = line['services']
+        request.content_of[transmission] = content
     elif line['event'] == 'answer':
         request.answers[transmission] = (line['code'], line['services'])
     else:
         request.lost.add(transmission)
 
 
+def of_unit(units, unit):
+    """How much of that unit a Granted- or Used-Service-Unit holds; octets may stand in two halves (G-41)."""
+    if unit == 1 and 'octets' not in units:
+        return units.get('input_octets', 0) + units.get('output_octets', 0)
+    return units.get(UNIT.get(unit, ''), 0)
+
+
 def amount(units):
-    """The one number of a Granted- or Used-Service-Unit, and its unit."""
-    for unit, name in UNIT.items():
-        if units and name in units:
-            return units[name], unit
+    """The amount of the first unit that is there, and its unit."""
+    for unit in UNIT:
+        if units and of_unit(units, unit):
+            return of_unit(units, unit), unit
     return 0, 0
 
 
@@ -107,7 +119,7 @@ class Claims:
         self.checked['answers'] += len(request.answers)
         self.checked['copies answered alike'] += max(0, len(said) - 1)
         if len(request.contents) > 1:
-            self.checked['reused numbers, left out'] += 1
+            self.reused(key, request, records)
             return
         services = next(iter(request.contents.values()), [])
         if any(answer != said[0] for answer in said[1:]):
@@ -123,6 +135,14 @@ class Claims:
             self.answered(key, services, *said[0], records)
         elif records and not request.unsettled():
             self.say('I5', key, 'refused each time, and yet there is a record')
+
+    def reused(self, key, request, records):
+        """One number, used for different requests or by different subscribers: each success has its own record."""
+        self.checked['reused numbers'] += 1
+        served = {request.content_of.get(t) for t, (code, _) in request.answers.items() if code == 2001}
+        stored = sum(r.result == 2001 for r in records)
+        if stored != len(served) and not (stored > len(served) and request.unsettled()):
+            self.say('I5', key, f'{len(served)} different requests were answered 2001, {stored} are recorded')
 
     def answered(self, key, services, code, answer, records):
         if code == 2001:
@@ -169,25 +189,27 @@ class Claims:
 
     def usage(self, key, services, record):
         """What was reported is what was charged."""
-        sent = [(s['rating_group'], sum(amount(u)[0] for u in s['used'])) for s in services]
+        if key[1] == ONE_TIME:
+            return
+        sent = [(s['rating_group'], sum(of_unit(u, c.unit) for u in s['used'])) for s, c in zip(services, record.charges)]
         stored = [(None if c.flags & NO_RATING_GROUP else c.group, charged(c)) for c in record.charges]
-        if sent != stored:
+        if sent != stored or len(services) != len(record.charges):
             self.say('I5', key, f'reported {sent}, recorded {stored}')
 
     # --- I7
 
     def let_through(self):
         """Of sessions that have ended: what the gateway reported, what was paid, what was granted."""
-        reported = collections.Counter()
+        reported = collections.defaultdict(collections.Counter)
+        doubtful = set()
         for key, request in self.asked.items():
-            if request.said() and len(request.contents) == 1:
-                for s in next(iter(request.contents.values())):
-                    reported[key[0], s['rating_group']] += sum(amount(u)[0] for u in s['used'])
-        logged = {key[0] for key in self.asked}
-        reused = {key[0] for key, request in self.asked.items() if len(request.contents) > 1}
-        doubtful = reused | {key[0] for key, request in self.asked.items() if not request.said()}
+            if not request.said() or len(request.contents) > 1:
+                doubtful.add(key[0])
+                continue
+            for s in next(iter(request.contents.values())):
+                reported[key[0]][s['rating_group']] += sum(amount(u)[0] for u in s['used'])
         for session, life in self.ledger.ended():
-            if session not in logged or session in doubtful:
+            if session not in reported or session in doubtful or life.record.kind == ONE_TIME:
                 continue
             self.checked['ended sessions'] += 1
             paid, granted = collections.Counter(), collections.Counter()
@@ -196,8 +218,8 @@ class Claims:
                     group = None if c.flags & NO_RATING_GROUP else c.group
                     paid[group] += charged(c)
                     granted[group] += c.granted
-            for group in paid.keys() | {g for s, g in reported if s == session}:
-                self.session(session, group, reported[session, group], paid[group], granted[group])
+            for group in paid.keys() | reported[session].keys():
+                self.session(session, group, reported[session][group], paid[group], granted[group])
 
     def session(self, session, group, reported, paid, granted):
         where = f'session {session} Rating-Group {group}'

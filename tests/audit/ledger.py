@@ -6,10 +6,11 @@ in Python's integers. (I2, cards, comes with cards.)
 """
 import collections
 
-from tables import LATE, MONEY, OPEN, OVERRUN, SLICED
+from tables import ENDED_BY_US, EVENT, INITIAL, LATE, MONEY, ONE_TIME, OPEN, OVERRUN, SLICED, TERMINATION, UPDATE
 
 AMOUNT_MAX = 1 << 60     # an amount beyond this is cut: such a debit isn't explained here
 SECOND = 1000000
+MONEY_UNIT = 4
 
 
 def is_payment(event):
@@ -20,27 +21,34 @@ def fits_balance(event, balance):
     return balance + (event.amount if is_payment(event) else -event.debit) == event.balance
 
 
-def step(event, balance, held, state):
-    """(held, state) after this event, None if it can't be the next one. state: {session: (holds, ended)}."""
+def step(event, balance, held, state, lives):
+    """(held, state) after this event, None if it can't be the next one.
+
+    state: {session: (holds, ended)} of the sessions that this batch has touched; the others are as lives has them."""
     if not fits_balance(event, balance):
         return None
     if is_payment(event):
         return held, state
     key = (event.session, event.opened)
-    if key not in state and event.kind != 1:
+    if key in state:
+        holds, ended = state[key]
+    elif key in lives:
+        holds, ended = lives[key].holds, lives[key].ended_by is not None
+    elif opens(event):
+        holds, ended = {}, False
+    else:
         return None
-    holds, ended = state.get(key, ({}, False))
-    if ended != bool(event.flags & LATE):
+    if ended != bool(event.flags & LATE) and event.kind != ONE_TIME:
         return None
     after, seen = follow(holds, event), dict(holds)
     held += total(after) - total(holds)
     if held != event.reserved:
         return None
     for c in event.charges:
-        if not explained(c, seen.get((c.group, c.service)), event.flags & LATE):
+        if event.kind != ONE_TIME and not explained(c, seen.get((c.group, c.service)), event.flags & LATE):
             return None
         seen[c.group, c.service] = held_by(c)
-    return held, {**state, key: (after, ended or event.kind in (0, 3))}
+    return held, {**state, key: (after, ended or ends(event))}
 
 
 def cost_up(units, price, block, carry):
@@ -75,14 +83,23 @@ class Life:
         self.numbers = {}        # (type, number): record
 
 
+def ends(r):
+    """An event is a session that has ended."""
+    return r.kind in (ENDED_BY_US, TERMINATION, ONE_TIME)
+
+
+def opens(r):
+    return r.kind in (INITIAL, ONE_TIME)
+
+
 def follow(holds, r):
     """The session's holds after this record."""
     holds = dict(holds)
-    for c in r.charges:
+    for c in r.charges if r.kind != ONE_TIME else ():
         key = (c.group, c.service)
         if key in holds or not r.flags & LATE:
             holds[key] = held_by(c)
-    if r.kind in (0, 3) and not r.flags & LATE:
+    if ends(r) and not r.flags & LATE:
         holds = {key: h._replace(granted=0, reserved=0) for key, h in holds.items()}
     return holds
 
@@ -184,7 +201,6 @@ class Ledger:
         if len(same) == 1:
             return same
         lives = self.lives[account.account]
-        state = {key: (life.holds, life.ended_by is not None) for key, life in lives.items()}
         budget = [20000]
 
         def go(left, balance, held, state):
@@ -192,12 +208,12 @@ class Ledger:
                 return []
             for n, event in enumerate(left):
                 budget[0] -= 1
-                after = step(event, balance, held, state) if budget[0] > 0 else None
+                after = step(event, balance, held, state, lives) if budget[0] > 0 else None
                 rest = go(left[:n] + left[n + 1:], event.balance, *after) if after else None
                 if rest is not None:
                     return [event, *rest]
             return None
-        found = go(same, balance, held, state)
+        found = go(same, balance, held, {})
         self.checked['batches put in order'] += found is not None
         return found or same
 
@@ -219,12 +235,12 @@ class Ledger:
         if r.debit != sum(parts):
             self.say('I1', account.account, f'{where}: debit {r.debit}, services {parts}')
         if life is None:
-            if r.kind != 1 or r.opened != r.at:
+            if not opens(r) or r.opened != r.at:
                 self.say('I6', account.account, f'{where}: of a session that no CCR-I opened')
             life = lives[r.session, r.opened] = Life(r)
         elif (r.kind, r.number) in life.numbers:
             self.say('I6', account.account, f'{where}: decided twice')
-        if life.ended_by and not r.flags & LATE:
+        if life.ended_by and not r.flags & LATE and r.kind != ONE_TIME:
             self.say('I6', account.account, f'{where}: after the end of its session, not as late usage')
         if not life.ended_by and r.flags & LATE:
             self.say('I6', account.account, f'{where}: late usage of an open session')
@@ -234,7 +250,7 @@ class Ledger:
         for c in r.charges:
             self.charge(account.account, where, r, c, seen.get((c.group, c.service)))
             seen[c.group, c.service] = held_by(c)
-        if r.kind in (0, 3) and not r.flags & LATE:
+        if ends(r) and not r.flags & LATE:
             life.ended_by = r
         held += total(life.holds) - total(before)
         if r.reserved != held:
@@ -247,15 +263,30 @@ class Ledger:
         where = f'{where} Rating-Group {c.group}'
         self.checked['charges'] += 1
         due = cost_up(c.granted, c.price, c.block, c.carry) if c.granted else 0
-        if c.reserved != due and not c.flags & SLICED:
+        if c.reserved != (0 if c.flags & EVENT else due) and not c.flags & SLICED:
             self.say('I4', account, f'{where}: {c.granted} granted at {c.price} per {c.block}, carry {c.carry}: '
                                     f'{c.reserved} reserved, not {due}')
-        if c.granted and (c.flags & LATE or r.kind in (0, 3)):
+        if c.granted and (c.flags & LATE or ends(r)) and not c.flags & EVENT:
             self.say('I4', account, f'{where}: {c.granted} granted by what ends a session or comes after its end')
         for p in c.parts:
             if p.debit and p.source != MONEY:
                 self.say('I1', account, f'{where}: {p.debit} debited, not for usage paid with money')
-        self.usage(account, where, r, c, before)
+        if r.kind == ONE_TIME:
+            self.event(account, where, c)
+        else:
+            self.usage(account, where, r, c, before)
+
+    def event(self, account, where, c):
+        """Paid at once, or given back: what its units cost, or the amount itself."""
+        carry = 0
+        for p in paid_parts(c):
+            self.checked['debits'] += 1
+            due = (p.used * p.price + carry) // p.block if p.block else p.used
+            carry = (p.used * p.price + carry) % p.block if p.block else 0
+            if p.debit < 0 and c.unit != MONEY_UNIT:
+                self.checked['refunds by units, taken as they are'] += 1
+            elif abs(p.debit) != due:
+                self.say('I1', account, f'{where}: {p.used} at {p.price} per {p.block}: {due} due, {p.debit} debited')
 
     def usage(self, account, where, r, c, before):
         """What was used costs what the grant said; the remainder goes on."""
@@ -348,7 +379,7 @@ class Ledger:
 
     def compare_seen(self, account, s, life):
         """The numbers that duplicates are told by: exactly those decided."""
-        numbers = {number for kind, number in life.numbers if kind == 2}
+        numbers = {number for kind, number in life.numbers if kind == UPDATE}
         seen = {s.highest - i for i in range(64) if s.seen >> i & 1} if s.highest >= 0 else set()
         if seen != {n for n in numbers if n > s.highest - 64} or (max(numbers) if numbers else -1) != s.highest:
             self.say('I6', account.account, f'session {s.key}: knows updates {sorted(seen)}, decided {sorted(numbers)}')

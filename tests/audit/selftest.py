@@ -10,14 +10,14 @@ import argparse
 import json
 import os
 import pathlib
-import random
+import subprocess
 import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / 'tests/lib'), str(ROOT / 'tests/audit'), str(ROOT / 'tests/chaos')]
 import audit # noqa: E402
-from stack import Gateway, Stack # noqa: E402
+from stack import FIRST_IMSI, Gateway, Stack # noqa: E402
 from tap import Tap # noqa: E402
 
 # One record that debited something, an update of an ended session; by its place in the table.
@@ -68,13 +68,13 @@ SPOILT = (
     ('I6', 'a kept answer that nobody gave', "UPDATE gyro.account SET answers[1][3] = answers[1][3] + 1 WHERE account_id = "
      "(SELECT min(account_id) FROM gyro.account WHERE answers[1][3] <> 0)"),
     ('I6', 'a number forgotten, that a copy could use again',
-     f"UPDATE gyro.account SET sessions[n][9] = sessions[n][9] - 1 FROM (SELECT account_id AS a, min(n) AS n FROM gyro.account, "
+     "UPDATE gyro.account SET sessions[n][9] = sessions[n][9] - 1 FROM (SELECT account_id AS a, min(n) AS n FROM gyro.account, "
      "generate_series(1, array_length(sessions, 1)) n WHERE sessions[n][9] & 1 = 1 GROUP BY 1 LIMIT 1) x WHERE account_id = a"),
     ('I6', 'a session open beyond its deadline',
-     f"UPDATE gyro.account SET sessions[n][7] = 1 FROM (SELECT account_id AS a, n FROM gyro.account, "
+     "UPDATE gyro.account SET sessions[n][7] = 1 FROM (SELECT account_id AS a, n FROM gyro.account, "
      "generate_series(1, array_length(sessions, 1)) n WHERE sessions[n][5] = 1 LIMIT 1) x WHERE account_id = a"),
     ('I6', 'an ended session open again',
-     f"UPDATE gyro.account SET sessions[n][5] = 1 FROM (SELECT account_id AS a, n FROM gyro.account, "
+     "UPDATE gyro.account SET sessions[n][5] = 1 FROM (SELECT account_id AS a, n FROM gyro.account, "
      "generate_series(1, array_length(sessions, 1)) n WHERE sessions[n][5] = 2 LIMIT 1) x WHERE account_id = a"),
     ('I6', 'a session that nobody supervises',
      f"DELETE FROM gyro.session_index WHERE account_id = (SELECT account_id FROM gyro.account WHERE {BUSY})"),
@@ -89,6 +89,9 @@ SPOILT = (
     ('I6', 'a record of a session that nobody opened',
      "DELETE FROM gyro.record WHERE (tableoid, ctid)::text = (SELECT min((tableoid, ctid)::text) FROM gyro.record "
      "WHERE request_type = 1)"),
+    ('I1', 'an event that was paid less', "UPDATE gyro.record SET charges[1][5] = charges[1][5] - 1, debit = debit - 1 "
+     "WHERE request_type = 4 AND request_number = 0"),
+    ('I5', 'an event that is not recorded', "DELETE FROM gyro.record WHERE request_type = 4 AND request_number = 1"),
     ('I5', 'a success without a record', f"DELETE FROM gyro.record WHERE {ONE}"),
     ('I5', 'a success with two records', f"INSERT INTO gyro.record SELECT * FROM gyro.record WHERE {ONE}"),
     ('I5', 'another grant than was answered', number(6, '- 1')),
@@ -174,9 +177,15 @@ def load(stack, seed):
                       copies_percent=30, parallel_percent=30, overtake_percent=50, vanish_percent=10)
     gateway.process.wait(60)
     count = gateway.finish()
+    events = str(stack.home / 'events.log')
+    for port, imsi in zip(stack.ports().values(), (FIRST_IMSI, FIRST_IMSI + 1)):
+        subprocess.run([stack.build / 'bin/gyro-sim', 'request', '--connect', f'127.0.0.1:{port}', '--imsi', str(imsi),
+                        '--origin-host', 'pgw2.gyro.test', '--origin-realm', 'gyro.test', '--destination-realm', 'gyro.test',
+                        '--log', events, 'E0 action=0 {10:RSU=3MiB} -> 2001', 'E1 action=0 {cmd:RSU=money:1.25} -> 2001',
+                        'E2 action=1 {cmd:RSU=money:0.25} -> 2001'], check=True, stdout=subprocess.DEVNULL)
     for node in stack.nodes:
         node.stop()
-    return log, count
+    return [log, events], count
 
 
 def look(stack, database, logs):
@@ -195,8 +204,8 @@ def main():
     tap = Tap()
     print(f'# seed {args.seed}')
     with Stack(args.build_dir, subscribers=20) as stack:
-        log, count = load(stack, args.seed)
-        found, checked = look(stack, 'gyro', [log])
+        logs, count = load(stack, args.seed)
+        found, checked = look(stack, 'gyro', logs)
         print(f'# {dict(checked)}')
         tap.ok(count['unknown'] == 0 and not found.lines, 'a real load is clean', found.lines[:10])
         for what in ('accounts', 'records', 'debits', 'sessions in rows', 'kept answers', 'successes', 'grants',
@@ -207,15 +216,15 @@ def main():
             before = stack.pg.value(TABLES, 'spoilt')
             stack.pg.query(sql, 'spoilt')
             tap.ok(stack.pg.value(TABLES, 'spoilt') != before, f'spoilt: {name}', sql)
-            caught(tap, invariant, name, look(stack, 'spoilt', [log])[0])
+            caught(tap, invariant, name, look(stack, 'spoilt', logs)[0])
             stack.pg.drop('spoilt')
-        text = pathlib.Path(log).read_text(encoding='utf-8').splitlines()
+        text = pathlib.Path(logs[0]).read_text(encoding='utf-8').splitlines()
         for invariant, name, lie in LIES:
             lines = [json.loads(line) for line in text]
             lie(lines)
             lying = stack.home / 'lying.log'
             lying.write_text(''.join(json.dumps(line) + '\n' for line in lines), encoding='utf-8')
-            caught(tap, invariant, name, look(stack, 'gyro', [str(lying)])[0])
+            caught(tap, invariant, name, look(stack, 'gyro', [str(lying), logs[1]])[0])
     print(f'# seed {args.seed}')
     tap.done()
 

@@ -26,7 +26,8 @@ Unmatched = collections.namedtuple('Unmatched', 'session kind number usage')
 Tables = collections.namedtuple('Tables', 'now accounts records payments index rules tariffs unmatched')
 
 OPEN = 1
-OVERRUN, UNRATED, LATE, NO_RATING_GROUP, PART, SLICED = 1, 2, 4, 8, 16, 32
+OVERRUN, UNRATED, LATE, NO_RATING_GROUP, PART, SLICED, EVENT = 1, 2, 4, 8, 16, 32, 64
+ENDED_BY_US, INITIAL, UPDATE, TERMINATION, ONE_TIME = range(5)    # types of a record
 FREE_UNITS, MONEY = 1, 3    # sources
 
 

@@ -140,6 +140,25 @@ def test_duplicates():
            'copies answered differently: exit 1', faults(result))
 
 
+def test_refused_copies():
+    # Every third request is refused the first time it comes: its copy is decided anew, and that is no contradiction.
+    seen, granted = set(), set()
+
+    def refuse_first(answer, request, _):
+        first = request.end not in seen
+        seen.add(request.end)
+        if first and request.end[3] % 3 == 0:
+            answer.result = 5012
+        else:
+            granted.add(request.end)
+        return [answer]
+    with Peer(refuse_first) as peer:
+        status, result, _ = load(peer, '--requests', '400', '--duplicates', '50', '--allow', '5012', '--mode', 'update')
+    tap.ok(status == 0 and 0 < result['copies_equal'] < result['copies'], 'a refused original and a granted copy: no fault',
+           f'{status} {result}')
+    tap.equal(result['all_succeeded'], len(granted), 'what either copy was granted counts once')
+
+
 def test_open_loop():
     # For half a second nothing is read: some hundred requests should have left meanwhile, and count as late.
     with Peer(stall=(100, 0.5)) as peer:
@@ -152,7 +171,7 @@ def test_open_loop():
         status, result, _ = load(peer, '--rate', '200', '--seconds', '2', '--timeout', '9000')
     tap.ok(status == 0 and 200 < result['starved'] < 280, 'what could not be sent is counted', result['starved'])
     with Peer() as peer:
-        status, result, _ = load(peer, '--rate', '500', '--seconds', '2', '--poisson', '--seed', '1')
+        status, result, _ = load(peer, '--rate', '500', '--seconds', '2', '--poisson', '--seed', '1', '--tick', '200')
     tap.ok(status == 0 and 850 <= result['answered'] <= 1150, 'random gaps give the same rate', result['answered'])
 
 
@@ -178,7 +197,7 @@ def test_refusals():
         tap.ok(status == 2 and err.startswith(('load: ', SIM)), f'refused: {name}', f'{status} {err}')
 
 
-for test in (test_right, test_faults, test_codes, test_silence, test_reset, test_duplicates, test_open_loop,
+for test in (test_right, test_faults, test_codes, test_silence, test_reset, test_duplicates, test_refused_copies, test_open_loop,
              test_in_turn, test_refusals):
     test()
 tap.done()

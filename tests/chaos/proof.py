@@ -78,6 +78,13 @@ def totals(tap, count, name, least=1):
     figures(name, **count)
 
 
+def simulated(tap, simulator, name):
+    """gyro-sim got an outcome for each request, every answer in form, every copy the same answer."""
+    status, count, said = simulator.finish()
+    figures(f'{name}, gyro-sim', **{what: n for what, n in count.items() if isinstance(n, int)})
+    tap.ok(status == 0, f'{name}: gyro-sim is content', f'{count}\n{said}')
+
+
 def psql(conninfo):
     """A session of an operator, fed by its standard input."""
     return subprocess.Popen(['psql', '-XqAt', '-v', 'ON_ERROR_STOP=1', '-d', conninfo], stdin=subprocess.PIPE,

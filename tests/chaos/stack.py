@@ -4,6 +4,7 @@ Nodes are gyrod itself, started from here: what is proved must not depend on wha
 stopped by its pid, and dies with the test.
 """
 import glob
+import json
 import os
 import pathlib
 import re
@@ -184,11 +185,33 @@ class Stack:
         return False
 
 
+class Simulator:
+    """gyro-sim churn: a second gateway, of another making, on the same subscribers."""
+
+    def __init__(self, stack, log, seed, seconds, *more, subscribers=100):
+        self.process = subprocess.Popen(
+            ['setpriv', '--pdeathsig', 'KILL', str(stack.build / 'bin/gyro-sim'), 'churn', '--imsi-base', str(FIRST_IMSI),
+             '--subscribers', f'0..{subscribers - 1}', '--seconds', str(seconds), '--log', log, '--seed', str(seed), '--json',
+             '--origin-host', 'pgw2.gyro.test', '--origin-realm', 'gyro.test', '--destination-realm', 'gyro.test',
+             '--rating-group', '10,11', '--sessions', '16', '--timeout', '1s', '--duplicates', '20%', '--parallel', '40%',
+             '--overtake', '15%', *more, *(word for port in stack.ports().values()
+                                           for word in ('--connect', f'127.0.0.1:{port}'))],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def finish(self, seconds=180):
+        """(exit status, totals, what else it said)."""
+        try:
+            out, said = self.process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            out, said = self.process.communicate()
+        return self.process.returncode, json.loads(out) if out else {}, said
+
+
 class Gateway:
     """client.py as a process of its own."""
 
     def __init__(self, **settings):
-        import json
         self.log = settings['log']
         self.process = subprocess.Popen(
             ['setpriv', '--pdeathsig', 'KILL', sys.executable, str(pathlib.Path(__file__).with_name('client.py')),
@@ -200,7 +223,6 @@ class Gateway:
 
     def finish(self, seconds=120):
         """Lets it end its sessions; its totals."""
-        import json
         if self.running():
             self.process.send_signal(signal.SIGTERM)
         try:

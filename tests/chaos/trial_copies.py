@@ -3,8 +3,8 @@ node; and different numbers of one session at the same time, in any order, at tw
 
 The second part is the trial that a prototype failed (shared notes on the store): it took every number not above the
 last one for a copy, and answered a late original without ever charging it."""
-from proof import audited, figures, story, totals
-from stack import Gateway, Stack
+from proof import audited, figures, simulated, story, totals
+from stack import Gateway, Simulator, Stack
 
 
 def orders(sent):
@@ -34,13 +34,15 @@ def run(tap, build, rng, rounds, keep, short):
         log = str(stack.home / 'client.log')
         gateway = Gateway(nodes=stack.ports(), log=log, seed=rng.getrandbits(32), seconds=1200, requests=requests,
                           subscribers=60, sessions=48, copies_percent=20, parallel_percent=60, together=9, overtake_percent=25)
+        simulator = Simulator(stack, str(stack.home / 'sim.log'), rng.getrandbits(32), 4 if short else 60, subscribers=60)
         gateway.process.wait(1200)
         totals(tap, gateway.finish(), name, requests * 9 // 10)
+        simulated(tap, simulator, name)
         sent = story([log])
         pairs, reverse, split = orders(sent)
         figures(name, pairs_under_way_together=pairs, of_them_in_reverse_order=reverse, of_them_at_two_nodes=split)
         tap.ok(reverse > requests // 100 and split > requests // 100, f'{name}: there was disorder to survive')
-        checked = audited(tap, stack, [log], name)
+        checked = audited(tap, stack, [log, str(stack.home / 'sim.log')], name)
         missing = stack.pg.value('SELECT count(*) FROM gyro.record WHERE request_type <> 0')
         figures(name, records=missing, missing=0 if int(missing) == checked['requests'] else 'see above')
         tap.equal(int(missing), checked['requests'], f'{name}: one record for each request')

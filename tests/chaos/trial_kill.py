@@ -2,8 +2,8 @@
 import random
 import time
 
-from proof import audited, figures, spread, story, totals
-from stack import Gateway, Stack
+from proof import audited, figures, simulated, spread, story, totals
+from stack import Gateway, Simulator, Stack
 
 
 def operator(stack, rng, n):
@@ -62,14 +62,16 @@ def run(tap, build, rng, rounds, keep, short):
         log = str(stack.home / 'client.log')
         gateway = Gateway(nodes=stack.ports(), log=log, seed=rng.getrandbits(32), seconds=3600, sessions=24, pause_ms=40,
                           copies_percent=10, parallel_percent=25, overtake_percent=10, timeout_s=1.0)
+        simulator = Simulator(stack, str(stack.home / 'sim.log'), rng.getrandbits(32), max(5, rounds // 2))
         time.sleep(0.5)
         events = kills(stack, random.Random(rng.getrandbits(32)), rounds)
         time.sleep(0.5)
         tap.ok(gateway.running(), f'{name}: the client runs through all of it')
         totals(tap, gateway.finish(), name, rounds * 10)
+        simulated(tap, simulator, name)
         sent = story([log])
         figures(name, kills=len(events), rounds=rounds, start_to_first_answer=spread(recovery(sent, events)),
                 lost_transmissions=sum(s.lost is not None for s in sent),
                 answers_lost_after_the_commit=committed_unheard(stack, sent))
         tap.ok(len(events) >= rounds, f'{name}: {rounds} rounds')
-        audited(tap, stack, [log], name)
+        audited(tap, stack, [log, str(stack.home / 'sim.log')], name)

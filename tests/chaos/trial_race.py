@@ -1,4 +1,7 @@
-"""P14: grants never exceed the money. 64 sessions race on one account that holds the price of one grant, at two nodes."""
+"""P14: grants never exceed the money. 64 sessions race on one account that holds the price of one grant, at two nodes.
+
+And two subscribers race for one Session-Id, at two nodes (a broken gateway): one is served, the other is refused until
+the first has ended, and no session is left that nobody supervises."""
 import time
 
 import wire
@@ -44,6 +47,45 @@ def one_race(stack, client, rng, n, money):
     return race
 
 
+def twin(client, session, imsi, node, pair):
+    """Opens, under a Session-Id that another subscriber uses at the same moment; ends."""
+    opening = Request(session, imsi, INITIAL, 0, [Service(GROUP, wire.OCTETS)], node)
+    yield [opening]
+    if opening.outcome == 'ok':
+        pair['open'] += 1
+        pair['most'] = max(pair['most'], pair['open'])
+        yield 0.05
+        pair['open'] -= 1
+        yield [Request(session, imsi, TERMINATION, 1, [Service(GROUP, wire.OCTETS, 1000, False)])]
+
+
+def twins(tap, stack, rng, pairs):
+    name = 'P14 two subscribers, one Session-Id'
+    stack.pg.query(subscribers(40, 10**9, first=1000))
+    log = str(stack.home / 'twins.log')
+    client = Client(Settings(nodes=stack.ports(), log=log, seed=rng.getrandbits(32), sessions=24, first_imsi=FIRST_IMSI))
+    todo, found = [], []
+    for _ in range(pairs):
+        session, both, pair = client.session_id(), rng.sample(range(1000, 1040), 2), {'open': 0, 'most': 0}
+        found.append(pair)
+        todo += [twin(client, session, client.imsi(n), node.name, pair) for n, node in zip(both, stack.nodes)]
+
+    def more():
+        if not todo:
+            return False
+        for _ in range(2):
+            client.start(todo.pop())
+        return True
+    client.run(more, 120)
+    waited = stack.pg.value("SELECT count(*) FROM (SELECT FROM gyro.record GROUP BY session HAVING count(DISTINCT account_id) = 2) x")
+    figures(name, pairs=pairs, served_one_after_the_other=waited, **client.count)
+    tap.ok(client.count['ok'] > pairs and client.count['transient'] > 0, f'{name}: one is served, the other refused',
+           client.count)
+    both = sum(pair['most'] > 1 for pair in found)
+    tap.ok(both == 0, f'{name}: never both at once', f'{both} of {pairs}')
+    return log
+
+
 def run(tap, build, rng, rounds, keep, short):
     name = 'P14 a race for one grant'
     races = max(3, rounds // 4) if short else max(3, rounds)
@@ -71,4 +113,4 @@ def run(tap, build, rng, rounds, keep, short):
         tap.ok(not over, f'{name}: never granted more than the money pays for', over[:5])
         tap.ok(any(got), f'{name}: and somebody was granted it')
         tap.ok(not negative, f'{name}: the balance is what was not used, and not below zero', negative[:5])
-        audited(tap, stack, [log], name)
+        audited(tap, stack, [log, twins(tap, stack, rng, 60 if short else 1000)], name)

@@ -292,6 +292,12 @@ static void wait_for_events(struct load *load, int64_t now)
 		until = load->next_due_ns;
 	if (load->phase_end_ns > now && load->phase_end_ns < until)
 		until = load->phase_end_ns;
+	/* A slow clock: many requests leave, and many answers are read, at one wake-up. */
+	if (sends_by_clock(load) && load->options.tick_us > 0) {
+		wait = (struct timespec){ 0, load->options.tick_us * 1000L };
+		clock_nanosleep(CLOCK_MONOTONIC, 0, &wait, NULL);
+		until = now;
+	}
 	wait_ns = until > now ? until - now : 0;
 	wait = (struct timespec){ wait_ns / LOAD_NS, wait_ns % LOAD_NS };
 	n = epoll_pwait2(load->epoll, events, EVENTS_MAX, &wait, NULL);

@@ -29,9 +29,10 @@ struct load_options {
 	const char *nodes[LOAD_NODES_MAX];
 	unsigned n_nodes;
 	unsigned connections;
-	unsigned window; /* outstanding per connection, closed loop */
-	double rate;     /* requests per second, open loop; 0: closed */
-	bool poisson;    /* open loop: exponential gaps instead of even ones */
+	unsigned window;  /* outstanding per connection, closed loop */
+	double rate;      /* requests per second, open loop; 0: closed */
+	bool poisson;     /* open loop: exponential gaps instead of even ones */
+	unsigned tick_us; /* open loop: wakes up no more often; 0: as needed */
 	uint64_t session_first, sessions;
 	uint64_t subscribers, subscriber_step;
 	enum load_mode mode;
@@ -112,6 +113,7 @@ struct load_slot {
 	uint32_t other; /* slot of the other copy + 1; 0: none */
 	uint8_t type, attempts;
 	bool used, copy, copy_later, copy_marked;
+	bool other_refused, other_succeeded; /* the other copy's answer, if it came already */
 };
 
 enum load_peer_state {

@@ -27,6 +27,9 @@ static const char usage_text[] =
 	"the\n"
 	"                            intended time of sending\n"
 	"  --poisson                 open loop: random gaps (exponential) instead of even ones\n"
+	"  --tick US                 open loop: look for what is due and what came every so often "
+	"only\n"
+	"                            (0: at once); costs less CPU, adds up to US to each latency\n"
 	"  --seconds S               measured time (10)\n"
 	"  --requests N              stop after N requests instead\n"
 	"  --warmup S                before measuring (1)\n"
@@ -73,6 +76,7 @@ enum {
 	OPT_WINDOW,
 	OPT_RATE,
 	OPT_POISSON,
+	OPT_TICK,
 	OPT_SECONDS,
 	OPT_REQUESTS,
 	OPT_WARMUP,
@@ -110,6 +114,7 @@ static const struct option long_options[] = {
 	{ "window", required_argument, NULL, OPT_WINDOW },
 	{ "rate", required_argument, NULL, OPT_RATE },
 	{ "poisson", no_argument, NULL, OPT_POISSON },
+	{ "tick", required_argument, NULL, OPT_TICK },
 	{ "seconds", required_argument, NULL, OPT_SECONDS },
 	{ "requests", required_argument, NULL, OPT_REQUESTS },
 	{ "warmup", required_argument, NULL, OPT_WARMUP },
@@ -291,6 +296,9 @@ static bool read_amount(struct load_options *options, int option, char *text)
 		break;
 	case OPT_POISSON:
 		options->poisson = true;
+		break;
+	case OPT_TICK:
+		options->tick_us = (unsigned)whole(text, 0, 100000);
 		break;
 	case OPT_SECONDS:
 		options->seconds = fraction(text, 0.1, 1e7);

@@ -458,21 +458,30 @@ static void advance(struct load *load, const struct load_slot *slot, const struc
 	}
 }
 
-/* Two answers to one request must be equal: all but the Hop-by-Hop id. */
+/* Two answers to one request must be equal: all but the Hop-by-Hop id. But a refusal is not kept by
+ * the node (G-35): the other copy is decided anew, and may be the one that counts. */
 static void compare(struct load *load, struct load_peer *peer, struct load_slot *slot,
-		    const uint8_t *bytes, size_t size)
+		    const struct answer *answer, const uint8_t *bytes, size_t size)
 {
-	uint64_t hash = XXH3_64bits(bytes + 16, size - 16) | 1;
+	struct load_slot *other = slot->other != 0 ? &peer->slots[slot->other - 1] : NULL;
+	bool refused = answer->result == 3004 || answer->result == 5012;
+	uint64_t hash;
 
-	if (slot->other_hash == 0) {
-		if (slot->other != 0)
-			peer->slots[slot->other - 1].other_hash = hash;
-		return;
-	}
-	if (slot->other_hash == hash)
+	if (other == NULL && slot->other_hash == 0 && !slot->other_refused)
+		return; /* it is the only one */
+	hash = XXH3_64bits(bytes + 16, size - 16) | 1;
+	if (slot->copy ? answer->result == 2001 && slot->other_refused
+		       : refused && slot->other_succeeded)
+		load->stats.succeeded++;
+	if (other != NULL) {
+		other->other_hash = refused ? 0 : hash;
+		other->other_refused = refused;
+		other->other_succeeded = answer->result == 2001;
+	} else if (!refused && slot->other_hash == hash) {
 		load->stats.copies_equal++;
-	else
+	} else if (!refused && slot->other_hash != 0) {
 		load->stats.faults[LOAD_UNLIKE_COPY]++;
+	}
 }
 
 static void measure(struct load *load, const struct load_slot *slot, const struct answer *answer,
@@ -521,12 +530,9 @@ void load_answer(struct load *load, struct load_peer *peer, const uint8_t *bytes
 	if (fault != LOAD_FAULTS)
 		load->stats.faults[fault]++;
 	measure(load, slot, &answer, now);
-	if (slot->other != 0 || slot->other_hash != 0)
-		compare(load, peer, slot, bytes, size);
-	if (slot->copy_later) {
+	if (slot->copy_later)
 		send_copy(load, peer, slot, slot->copy_marked);
-		compare(load, peer, slot, bytes, size);
-	}
+	compare(load, peer, slot, &answer, bytes, size);
 	if (!slot->copy)
 		advance(load, slot, &answer);
 	if (slot->other != 0)

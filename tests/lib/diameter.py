@@ -360,8 +360,7 @@ class Client:
                 if len(self.buffer) >= length:
                     raw, self.buffer = self.buffer[:length], self.buffer[length:]
                     return Message(raw)
-            left = end - time.monotonic()
-            if left <= 0 or not select.select([self.socket], [], [], left)[0]:
+            if not select.select([self.socket], [], [], max(0, end - time.monotonic()))[0]:
                 raise Silent("nothing came in time")
             try:
                 more = self.socket.recv(1 << 16)

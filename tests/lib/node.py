@@ -77,6 +77,7 @@ class Failed(RuntimeError):
 
 class Node:
     """One gyrod. conninfo: its database. settings: keys of gyro.yaml; peers, agents: who may connect."""
+    PROGRAM, READY = None, r'^gyro: ready on 127\.0\.0\.1:\d+$'
 
     def __init__(self, conninfo, name='gyro1', realm=REALM, peers=None, agents=(), settings=None, tw_timer=30):
         self.conninfo, self.identity, self.realm = conninfo, f'{name}.{realm}', realm
@@ -112,7 +113,7 @@ class Node:
         """Starts the process without waiting; for starts that are meant to fail."""
         self.port = self.port or pick_port()
         self.configure()
-        self.process = spawn([build_dir() / 'bin/gyrod', '-c', self.home / 'gyrod.conf'], self.log)
+        self.process = spawn([self.PROGRAM or build_dir() / 'bin/gyrod', '-c', self.home / 'gyrod.conf'], self.log)
         return self
 
     def start(self):
@@ -132,7 +133,7 @@ class Node:
         """True when it is; False if it ended instead, or the time is over."""
         end = time.monotonic() + START_S
         while time.monotonic() < end:
-            if re.search(r'^gyro: ready on 127\.0\.0\.1:\d+$', self.said(begin), re.M):
+            if re.search(self.READY, self.said(begin), re.M):
                 return True
             if self.process.poll() is not None:
                 return False
@@ -255,7 +256,7 @@ class Site:
 
     def add(self, name, **more):
         """One more node, not started yet."""
-        node = Node(self.pg.conninfo(), name, settings=self.settings, **{**self.more, **more})
+        node = Node(self.pg.conninfo(), name, **{'settings': self.settings, **self.more, **more})
         self.nodes.append(node)
         return node
 

@@ -6,6 +6,7 @@ import argparse
 import os
 import pathlib
 import random
+import subprocess
 import sys
 import threading
 import time
@@ -13,12 +14,14 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / 'tests/lib'))
 
-from diameter import CODES, E, INITIAL, MSCC, P, R, T, TABLE, TERMINATION, UPDATE, Closed, Message, service
+from diameter import CODES, E, INITIAL, MSCC, P, R, T, TABLE, TERMINATION, UPDATE, Closed, Message, Silent, service
 from node import Failed, Node, Site, build_dir
+from postgres import binary
 from tap import Tap
 
-__all__ = ['CODES', 'Closed', 'E', 'Failed', 'INITIAL', 'MSCC', 'Message', 'Node', 'P', 'R', 'ROOT', 'Site', 'T', 'TABLE',
-           'TERMINATION', 'Tap', 'UPDATE', 'Witness', 'arguments', 'build_dir', 'conform', 'sanitized', 'service', 'until']
+__all__ = ['CODES', 'Closed', 'E', 'Failed', 'Hold', 'INITIAL', 'MSCC', 'Message', 'Node', 'P', 'R', 'ROOT', 'Silent', 'Site', 'T',
+           'TABLE', 'TERMINATION', 'Tap', 'UPDATE', 'Witness', 'arguments', 'binary', 'build_dir', 'collect', 'conform', 'hop',
+           'results', 'sanitized', 'service', 'until']
 
 
 def arguments(text, *more):
@@ -45,6 +48,49 @@ def until(condition, seconds, pause=0.02):
         if value or time.monotonic() > end:
             return value
         time.sleep(pause)
+
+
+def hop(raw):
+    """The Hop-by-Hop id of a message's bytes: finds its answer."""
+    return int.from_bytes(raw[12:16], 'big')
+
+
+def collect(gateway, ids, seconds):
+    """{Hop-by-Hop id: answer} of what comes for these requests in that time, or until the connection ends."""
+    got, end = {}, time.monotonic() + seconds
+    while len(got) < len(ids) and time.monotonic() < end:
+        try:
+            message = gateway.receive(end - time.monotonic())
+        except Closed:
+            break
+        if not message.is_request and message.hop_by_hop in ids:
+            got[message.hop_by_hop] = message
+    return got
+
+
+def results(gateway, ids, seconds):
+    """The same with Result-Codes instead of answers."""
+    return {number: answer.result for number, answer in collect(gateway, ids, seconds).items()}
+
+
+class Hold:
+    """An operator's transaction that holds rows of accounts, for as long as the context lasts."""
+
+    def __init__(self, site, *accounts):
+        self.site, self.accounts = site, ', '.join(map(str, accounts))
+
+    def __enter__(self):
+        self.psql = subprocess.Popen([binary('psql'), '-XqAt', self.site.pg.conninfo()], stdin=subprocess.PIPE,
+                                     stdout=subprocess.PIPE, text=True)
+        self.psql.stdin.write(f'BEGIN; SELECT FROM gyro.account WHERE account_id IN ({self.accounts}) FOR UPDATE;\n'
+                              '\\echo held\n')
+        self.psql.stdin.flush()
+        while self.psql.stdout.readline() != 'held\n':
+            pass
+        return self
+
+    def __exit__(self, *_):
+        self.psql.communicate('ROLLBACK;\n', timeout=20)
 
 
 class Witness(threading.Thread):

@@ -7,7 +7,7 @@ import resource
 import socket
 import time
 
-from family import INITIAL, P, R, UPDATE, Closed, Site, Tap, Witness, arguments, service, until
+from family import (INITIAL, P, R, UPDATE, Hold, Site, Tap, Witness, arguments, hop, results, service, until)
 
 GY, RELAY = ('Auth-Application-Id', 4), ('Auth-Application-Id', 0xffffffff)
 VSAI = ('Vendor-Specific-Application-Id', [('Vendor-Id', 10415), ('Auth-Application-Id', 4)])
@@ -101,43 +101,10 @@ def watchdog_under_load(tap, site, node):
         took = time.monotonic() - begin
         tap.ok(dwa.result == 2001 and dwa['Origin-State-Id'] == 1 and took <= 1,
                'TC-04 DWR while 500 requests are in flight: DWA 2001 within a second', f'{dwa} after {took:.3f} s')
-        waiting = {int.from_bytes(raw[12:16], 'big') for raw in batch}
-        got = answers(gateway, waiting, 8)
+        waiting = {hop(raw) for raw in batch}
+        got = results(gateway, waiting, 8)
         tap.equal((len(got), set(got.values()) <= {2001, 5012, 5002}), (requests, True),
                   'TC-04 each of the 500 gets an answer, a success or an honest refusal')
-
-
-class Hold:
-    """An operator's transaction that holds an account's row, for as long as the context lasts."""
-
-    def __init__(self, site, account):
-        self.site, self.account = site, account
-
-    def __enter__(self):
-        import subprocess
-        from postgres import binary
-        self.psql = subprocess.Popen([binary('psql'), '-XqAt', self.site.pg.conninfo()], stdin=subprocess.PIPE,
-                                     stdout=subprocess.PIPE, text=True)
-        self.psql.stdin.write(f'BEGIN; SELECT 1 FROM gyro.account WHERE account_id = {self.account} FOR UPDATE;\n')
-        self.psql.stdin.flush()
-        self.psql.stdout.readline()
-        return self
-
-    def __exit__(self, *_):
-        self.psql.communicate('ROLLBACK;\n', timeout=20)
-
-
-def answers(gateway, ids, seconds):
-    """{hop-by-hop: Result-Code} of what comes for these requests in that time."""
-    got, end = {}, time.monotonic() + seconds
-    while len(got) < len(ids) and time.monotonic() < end:
-        try:
-            message = gateway.receive(end - time.monotonic())
-        except Closed:
-            break
-        if not message.is_request and message.hop_by_hop in ids:
-            got[message.hop_by_hop] = message.result
-    return got
 
 
 def goodbye_under_load(tap, site, node, imsi, account):
@@ -148,9 +115,9 @@ def goodbye_under_load(tap, site, node, imsi, account):
                  for n in range(requests)]
         dpr = gateway.dpr()
         gateway.send(b''.join(batch) + dpr)
-        ids = {int.from_bytes(raw[12:16], 'big') for raw in [*batch, dpr]}
-        got = answers(gateway, ids, 8)
-        tap.equal(got.pop(int.from_bytes(dpr[12:16], 'big'), None), 2001, 'G-04 DPR in the middle of traffic: DPA 2001')
+        ids = {hop(raw) for raw in [*batch, dpr]}
+        got = results(gateway, ids, 8)
+        tap.equal(got.pop(hop(dpr), None), 2001, 'G-04 DPR in the middle of traffic: DPA 2001')
         good = sum(code == 2001 for code in got.values())
         charged = until(lambda: site.records(session)[0] == requests, 5) and site.records(session)
         tap.equal(charged, (requests, (requests - 1) * 100000), 'G-04 what was received before it is charged')

@@ -1,6 +1,6 @@
 -- One batch: account rows, session index, records. The counts of changed rows are checked inside,
 -- so that a wrong one fails the transaction before its COMMIT, which is already on its way.
--- $1-$20 accounts, $21-$41 records, $42-$50 opened sessions, $51 rows expected in all.
+-- $1-$20 accounts, $21-$41 records, $42-$51 opened sessions, $52 rows expected in all.
 WITH changed AS (
     UPDATE gyro.account a
        SET version = a.version + 1, balance = i.balance, reserved = i.reserved,
@@ -31,15 +31,27 @@ WITH changed AS (
                  request_number, end_to_end, content_hash, debit, balance, reserved, result,
                  request_type, flags, catalogue, inputs, c_from, c_to)
     RETURNING 1
+), opened AS (
+    SELECT * FROM unnest($42::uuid[], $43::text[], $44::text[], $45::bigint[], $46::bigint[], $47::bigint[],
+                         $48::bigint[], $49::timestamptz[], $50::timestamptz[], $51::boolean[])
+               AS i (session, session_id, sub_session, account_id, group_id, subscriber_id, gateway_id,
+                     opened, check_at, known)
 ), indexed AS (
-    INSERT INTO gyro.session_index AS x (session, session_id, sub_session, account_id, group_id,
-                                         subscriber_id, gateway_id, opened, check_at)
-    SELECT i.session, i.session_id, nullif(i.sub_session, '')::numeric, i.account_id, i.group_id,
-           i.subscriber_id, i.gateway_id, i.opened, i.check_at
-      FROM unnest($42::uuid[], $43::text[], $44::text[], $45::bigint[], $46::bigint[],
-                  $47::bigint[], $48::bigint[], $49::timestamptz[], $50::timestamptz[])
-           AS i (session, session_id, sub_session, account_id, group_id, subscriber_id, gateway_id,
-                 opened, check_at)
+    -- Of a Session-Id that was not known. If another node has made the row since, for another account, this fails
+    -- (unique_violation): taking the row over would leave the other session without supervision.
+    INSERT INTO gyro.session_index (session, session_id, sub_session, account_id, group_id, subscriber_id,
+                                    gateway_id, opened, check_at)
+    SELECT session, session_id, nullif(sub_session, '')::numeric, account_id, group_id, subscriber_id, gateway_id,
+           opened, check_at
+      FROM opened WHERE NOT known
+    RETURNING 1
+), indexed_again AS (
+    -- Of one whose earlier session has ended.
+    INSERT INTO gyro.session_index AS x (session, session_id, sub_session, account_id, group_id, subscriber_id,
+                                         gateway_id, opened, check_at)
+    SELECT session, session_id, nullif(sub_session, '')::numeric, account_id, group_id, subscriber_id, gateway_id,
+           opened, check_at
+      FROM opened WHERE known
     ON CONFLICT (session) DO UPDATE
        SET account_id = excluded.account_id, group_id = excluded.group_id,
            subscriber_id = excluded.subscriber_id, gateway_id = excluded.gateway_id,
@@ -48,4 +60,4 @@ WITH changed AS (
     RETURNING 1
 )
 SELECT 1 / ((SELECT count(*) FROM changed) + (SELECT count(*) FROM recorded)
-            + (SELECT count(*) FROM indexed) = $51::bigint)::integer
+            + (SELECT count(*) FROM indexed) + (SELECT count(*) FROM indexed_again) = $52::bigint)::integer

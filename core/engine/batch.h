@@ -1,0 +1,54 @@
+/* One batch on its way, as batch.c and resolve.c share it. Not for anybody else. */
+#ifndef GY_ENGINE_BATCH_H
+#define GY_ENGINE_BATCH_H
+
+#include "core/engine/internal.h"
+
+enum fate {
+	UNDECIDED,
+	ANSWERED,  /* without the database: a refusal, an unknown subscriber or session */
+	DECIDED,   /* in this transaction */
+	TRY_AGAIN, /* row held by somebody, or profile moved */
+	PARKED,
+};
+
+/* One request's way through the batch. */
+struct work {
+	struct gy_request *request;
+	enum fate fate;
+	struct gy_profile profile; /* subscriber_id 0: not found */
+	bool cacheable;
+	bool fresh;      /* read in this batch, not from the cache */
+	bool by_session; /* found through the session, not through identities */
+	struct gy_locked *locked;
+	bool indexed;       /* CCR-I, CCR-E: the index has its Session-Id */
+	bool session_known; /* and so it has, or will have by an earlier request of this batch */
+	struct gy_history history;
+	struct gy_plan plan;
+	unsigned first_lookup, n_lookups;
+};
+
+struct batch {
+	struct gy_lane *lane;
+	void *pool;
+	bool wait;
+	const struct gy_catalogue *catalogue;
+	const struct gy_pushed *pushed;
+	unsigned n;
+	struct work *work;
+	unsigned n_locked;
+	struct gy_locked *locked;
+	gy_time_us now;
+};
+
+/* Answers a request without the database. */
+void gy_work_refuse(struct work *work, enum gy_rc rc, const char *message);
+
+/* resolve.c: which subscriber each request is of, from the cache or the store. */
+enum gy_rc gy_batch_find_profiles(struct batch *batch) GY_MUST_CHECK;
+/* Reads those profiles again that are older than their locked account row. */
+enum gy_rc gy_batch_reload_stale(struct batch *batch) GY_MUST_CHECK;
+/* Which gateway each request came from, and whether it has restarted (G-92). */
+enum gy_rc gy_batch_find_gateways(struct batch *batch) GY_MUST_CHECK;
+
+#endif
