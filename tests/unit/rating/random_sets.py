@@ -268,7 +268,7 @@ class Generator:
             words.append('codes=' + ','.join(codes))
         for identity, kind in self.kinds.items():
             template, values = TEMPLATES[kind]
-            if 'source=' not in template and self.some(0.8):
+            for _ in range(self.rng.choice((0, 1, 1, 1, 1, 2)) if 'source=' not in template else 0):
                 words.append(f'attr={identity}:{self.rng.choice(values.split())}{self.span(self.around)}')
         if self.some(0.8):
             words += [f'net={self.rng.choice(("46001", "46001", "310410", "26202", "4600", ""))}',
