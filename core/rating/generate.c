@@ -358,31 +358,42 @@ bool gy_tariff_same(const struct gy_tariff_result *a, const struct gy_tariff_res
 	       a->free_more == b->free_more;
 }
 
+/* Edges without a change that are passed over before one is taken as a change. */
+#define EDGES_MAX 64
+
+/* Moves result->valid_until_us over edges at which its price stays. True: at the one it now stands
+ * at, before until_us, the price becomes *next. */
+static bool pass_edges(const struct gy_catalogue *catalogue, struct gy_rating_input input,
+		       gy_time_us until_us, struct gy_tariff_result *result,
+		       struct gy_tariff_result *next)
+{
+	input.unit = result->unit;
+	for (int edge = 0; result->valid_until_us < until_us; edge++) {
+		input.now = result->valid_until_us;
+		if (gy_tariff_rate(catalogue, &input, next, NULL) != GY_OK)
+			*next = (struct gy_tariff_result){ .kind = GY_RULE_FORBIDDEN,
+							   .unit = result->unit,
+							   .valid_until_us = input.now };
+		if (edge == EDGES_MAX || next->rule_id == 0 || !gy_tariff_same(result, next))
+			return true;
+		result->valid_until_us = next->valid_until_us;
+	}
+	return false;
+}
+
 enum gy_rc gy_tariff_window(const struct gy_catalogue *catalogue,
 			    const struct gy_rating_input *input, gy_time_us until_us,
 			    struct gy_tariff_result *result, struct gy_tariff_result *next,
 			    bool *has_next)
 {
-	/* Edges without a change that are passed over before one is taken as a change. */
-	enum { EDGES_MAX = 64 };
-	struct gy_rating_input later = *input;
+	struct gy_tariff_result after;
 	enum gy_rc rc = gy_tariff_rate(catalogue, input, result, NULL);
 
 	*has_next = false;
 	if (rc != GY_OK)
 		return rc;
-	later.unit = result->unit;
-	for (int edge = 0; result->valid_until_us < until_us; edge++) {
-		later.now = result->valid_until_us;
-		if (gy_tariff_rate(catalogue, &later, next, NULL) != GY_OK)
-			*next = (struct gy_tariff_result){ .kind = GY_RULE_FORBIDDEN,
-							   .unit = result->unit,
-							   .valid_until_us = later.now };
-		if (edge == EDGES_MAX || next->rule_id == 0 || !gy_tariff_same(result, next)) {
-			*has_next = true;
-			return GY_OK;
-		}
-		result->valid_until_us = next->valid_until_us;
-	}
+	*has_next = pass_edges(catalogue, *input, until_us, result, next);
+	if (*has_next && next->rule_id != 0)
+		pass_edges(catalogue, *input, until_us, next, &after);
 	return GY_OK;
 }

@@ -155,10 +155,10 @@ enum gy_rc gy_tariff_rate(const struct gy_catalogue *catalogue, const struct gy_
 bool gy_tariff_same(const struct gy_tariff_result *a, const struct gy_tariff_result *b);
 
 /* The result at input->now and, in *next, the one that follows it at result->valid_until_us if that
- * is before until_us. Edges at which nothing changes are passed over, so valid_until_us is the
- * first instant of a change or, if there is none before until_us, some instant >= until_us.
- * *has_next tells which. A next that can't be rated (no specific rule any more) has kind
- * GY_RULE_FORBIDDEN and rule_id 0. Returns as gy_tariff_rate. */
+ * is before until_us; *has_next tells. Edges at which no price changes are passed over: either
+ * valid_until_us is the first instant of a change (after 64 edges, of none) or some instant at or
+ * after until_us. A next that can't be rated (no specific rule any more) has kind GY_RULE_FORBIDDEN
+ * and rule_id 0. Returns as gy_tariff_rate. */
 enum gy_rc gy_tariff_window(const struct gy_catalogue *catalogue,
 			    const struct gy_rating_input *input, gy_time_us until_us,
 			    struct gy_tariff_result *result, struct gy_tariff_result *next,

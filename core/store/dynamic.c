@@ -94,7 +94,13 @@ static enum gy_rc read_codes(struct loading *l, const PGresult *result)
 	return GY_OK;
 }
 
-/* A set comes as one text, an element a line. */
+static int compare_elements(const void *a, const void *b)
+{
+	return gy_value_compare(a, b);
+}
+
+/* A set comes as one text, an element a line, in the order in which it was written; a predicate
+ * has its set in the order of values. */
 static bool read_set(void *pool, char *lines, enum gy_value_type type, struct gy_predicate *p)
 {
 	struct gy_value *set;
@@ -116,6 +122,7 @@ static bool read_set(void *pool, char *lines, enum gy_value_type type, struct gy
 		else
 			set[i].number = strtoll(element, NULL, 10);
 	}
+	qsort(set, n, sizeof(*set), compare_elements);
 	p->set = set;
 	p->n_set = n;
 	return true;

@@ -12,6 +12,8 @@
 #include "core/base/assert.h"
 #include "deploy/gyroctl/catalogue.h"
 #include "deploy/gyroctl/diff.h"
+#include "deploy/gyroctl/prices.h"
+#include "deploy/gyroctl/sound.h"
 #include "deploy/gyroctl/table.h"
 
 static const char *const action_words[] = { "add", "change", "replace", "remove" };
@@ -56,10 +58,10 @@ static void show_table(struct gy_ctl *ctl, const struct gy_diff *diff)
 		for (int c = 0; gy_sections[change->section].columns[c].key; c++)
 			if (gy_change_concerns(change, c))
 				line = difference(ctl->pool, line, change, c);
-		cells[i * 4 + 1] = action_words[change->action];
-		cells[i * 4 + 2] = gy_section_what(ctl->pool, change->section,
+		cells[i * 4] = action_words[change->action];
+		cells[i * 4 + 1] = gy_section_what(ctl->pool, change->section,
 						   change->wanted ? change->wanted : change->old);
-		cells[i * 4 + 3] = line;
+		cells[i * 4 + 2] = line;
 		cells[i * 4 + 3] =
 			change->line ? talloc_asprintf(ctl->pool, "%d", change->line) : NULL;
 	}
@@ -159,10 +161,38 @@ static enum gy_exit rollback(struct gy_ctl *ctl)
 	return ctl->status;
 }
 
+/* Prices of now, for a dry run. NULL, if what is in the database isn't sound. False: failed. */
+static bool present_prices(struct gy_ctl *ctl, struct gy_prices **before)
+{
+	struct gy_pushed *pushed = NULL;
+	const struct gy_catalogue *catalogue = gy_sound_catalogue(ctl, NULL, &pushed);
+
+	*before = catalogue ? gy_prices_find(ctl, catalogue, pushed) : NULL;
+	return PQtransactionStatus(ctl->db) == PQTRANS_INTRANS && (*before || !catalogue);
+}
+
+/* Makes the difference, and looks at what came of it as a node will. */
+static bool change(struct gy_ctl *ctl, const struct gy_catalogue_file *file,
+		   const struct gy_diff *diff, struct gy_prices **after)
+{
+	struct gy_pushed *pushed = NULL;
+	const struct gy_catalogue *catalogue;
+
+	if (!gy_diff_apply(ctl, diff))
+		return false;
+	if (diff->n == 0)
+		return true;
+	catalogue = gy_sound_catalogue(ctl, file, &pushed);
+	if (catalogue && after)
+		*after = gy_prices_find(ctl, catalogue, pushed);
+	return catalogue && (!after || *after);
+}
+
 enum gy_exit gy_apply(struct gy_ctl *ctl, const struct gy_args *args)
 {
 	const char *path = gy_args_flag(args, "file");
 	bool dry_run = gy_args_has(args, "dry-run");
+	struct gy_prices *before = NULL, *after = NULL;
 	struct gy_catalogue_file *file;
 	struct gy_diff *diff;
 	struct gy_rows *version;
@@ -174,7 +204,11 @@ enum gy_exit gy_apply(struct gy_ctl *ctl, const struct gy_args *args)
 	if (!file || !gy_db_connect(ctl) || !gy_db_schema_check(ctl) || !begin(ctl))
 		return ctl->status;
 	diff = gy_diff_find(ctl, file, gy_args_has(args, "prune"));
-	if (!diff || !gy_diff_apply(ctl, diff))
+	if (!diff)
+		return rollback(ctl);
+	if (dry_run && diff->n > 0 && !present_prices(ctl, &before))
+		return rollback(ctl);
+	if (!change(ctl, file, diff, dry_run ? &after : NULL))
 		return rollback(ctl);
 	if (dry_run && !gy_db_do(ctl, "ROLLBACK"))
 		return ctl->status;
@@ -182,5 +216,6 @@ enum gy_exit gy_apply(struct gy_ctl *ctl, const struct gy_args *args)
 	if (!version || (!dry_run && !gy_db_do(ctl, "COMMIT")))
 		return rollback(ctl);
 	show(ctl, diff, dry_run, gy_rows_get(version, 0, "version"));
+	gy_prices_show(ctl, before, after);
 	return GY_EXIT_OK;
 }

@@ -11,16 +11,26 @@
 /* In the order in which they are put into the database. */
 enum gy_section_id {
 	GY_CONTEXTS,
+	GY_PEERS,
 	GY_GROUPS,
 	GY_TARIFFS,
 	GY_RULES,
+	GY_ZONES,
+	GY_CALENDARS,
+	GY_HOME_NETWORKS,
+	GY_ATTRIBUTES,
+	GY_DYNAMIC_CODES,
+	GY_DYNAMIC_RULES,
 	GY_ACCOUNTS,
-	GY_SUBSCRIBERS,
+	GY_SUBSCRIBERS, /* what follows is of the file's subscribers */
 	GY_IDENTITIES,
+	GY_SUBSCRIBER_ZONES,
+	GY_SUBSCRIBER_ATTRIBUTES,
+	GY_SUBSCRIBER_CODES,
 	GY_SECTIONS
 };
 
-#define GY_SECTION_COLUMNS_MAX 12
+#define GY_SECTION_COLUMNS_MAX 20
 
 struct gy_section {
 	const char *name; /* in the file */
@@ -40,6 +50,9 @@ struct gy_section {
 	const char *change;  /* changes it without a new row, where put would make one; or NULL */
 	const char *remove;  /* removes the row with the key $1...; NULL: never */
 	const char *missing; /* why put changed nothing, or NULL */
+	bool early;          /* what goes makes room first */
+	int valid_until;     /* its column, where rows follow each other in time (the last part of
+				the key is valid_from); else 0 */
 };
 
 extern const struct gy_section gy_sections[GY_SECTIONS];

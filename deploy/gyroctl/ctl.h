@@ -89,6 +89,9 @@ extern const struct gy_command gy_tariff_commands[];
 extern const struct gy_command gy_session_commands[];
 extern const struct gy_command gy_record_commands[];
 extern const struct gy_command gy_check_commands[];
+extern const struct gy_command gy_attribute_commands[];
+extern const struct gy_command gy_explain_commands[];
+extern const struct gy_command gy_rate_commands[];
 
 /* Prints "gyroctl: DOING: message" on standard error and keeps the status, which it returns. */
 enum gy_exit gy_fail(struct gy_ctl *ctl, enum gy_exit status, const char *format, ...)

@@ -238,8 +238,7 @@ static bool run(struct gy_ctl *ctl, const struct gy_diff *diff, const struct gy_
 static bool removes_early(const struct gy_change *change)
 {
 	return change->action == GY_REPLACE ||
-	       (change->action == GY_REMOVE &&
-		(change->section == GY_RULES || change->section == GY_IDENTITIES));
+	       (change->action == GY_REMOVE && gy_sections[change->section].early);
 }
 
 /* First what makes room: rules and identities that go. */
@@ -278,20 +277,39 @@ static bool put(struct gy_ctl *ctl, const struct gy_diff *diff, enum gy_section_
 	return true;
 }
 
+/* There is one default zone: the old one gives way before the new one comes. */
+static bool make_default_way(struct gy_ctl *ctl, const struct gy_diff *diff)
+{
+	for (int i = 0; i < diff->n; i++) {
+		const struct gy_change *change = &diff->changes[i];
+
+		if (change->section == GY_ZONES && change->wanted &&
+		    strcmp(change->wanted[1], "t") == 0)
+			return gy_db_do(
+				ctl,
+				"UPDATE gyro.time_zone SET is_default = false WHERE is_default");
+	}
+	return true;
+}
+
 bool gy_diff_apply(struct gy_ctl *ctl, const struct gy_diff *diff)
 {
-	static const enum gy_section_id early[] = { GY_RULES, GY_IDENTITIES };
-	/* A tariff before the Rating-Groups that its rules name. */
-	static const enum gy_section_id late[] = { GY_TARIFFS, GY_GROUPS, GY_CONTEXTS };
+	/* A user before what it uses: codes before attributes, those before their calendars. */
+	static const enum gy_section_id late[] = {
+		GY_DYNAMIC_CODES, GY_ATTRIBUTES, GY_CALENDARS, GY_HOME_NETWORKS, GY_ZONES,
+		GY_TARIFFS,       GY_GROUPS,     GY_CONTEXTS,  GY_PEERS,
+	};
 
-	for (int i = 0; i < 2; i++)
-		if (!remove_some(ctl, diff, early[i], true))
+	for (int id = 0; id < GY_SECTIONS; id++)
+		if (gy_sections[id].early && !remove_some(ctl, diff, (enum gy_section_id)id, true))
 			return false;
+	if (!make_default_way(ctl, diff))
+		return false;
 	for (int id = 0; id < GY_SECTIONS; id++)
 		if (!put(ctl, diff, (enum gy_section_id)id, false) ||
 		    !put(ctl, diff, (enum gy_section_id)id, true))
 			return false;
-	for (int i = 0; i < 3; i++)
+	for (size_t i = 0; i < sizeof(late) / sizeof(late[0]); i++)
 		if (!remove_some(ctl, diff, late[i], false))
 			return false;
 	return true;

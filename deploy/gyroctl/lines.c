@@ -61,12 +61,13 @@ static int value_of(yaml_document_t *document, const yaml_node_t *mapping, const
 	return 0;
 }
 
-int gy_lines_find(struct gy_lines *lines, const char *path)
+/* The node at a path, or NULL; *line is of the last part that is there. */
+static const yaml_node_t *walk(struct gy_lines *lines, const char *path, int *line)
 {
 	yaml_document_t *document = &lines->document;
 	const yaml_node_t *node = yaml_document_get_root_node(document);
-	int line = node ? (int)node->start_mark.line + 1 : 1;
 
+	*line = node ? (int)node->start_mark.line + 1 : 1;
 	while (node && *path) {
 		size_t n = strcspn(path, "/");
 		int next = 0;
@@ -82,8 +83,39 @@ int gy_lines_find(struct gy_lines *lines, const char *path)
 		}
 		node = next ? yaml_document_get_node(document, next) : NULL;
 		if (node)
-			line = (int)node->start_mark.line + 1;
+			*line = (int)node->start_mark.line + 1;
 		path += n + (path[n] == '/');
 	}
+	return node;
+}
+
+int gy_lines_find(struct gy_lines *lines, const char *path)
+{
+	int line;
+
+	walk(lines, path, &line);
 	return line;
+}
+
+int gy_lines_pair(struct gy_lines *lines, const char *path, int n, const char **key,
+		  const char **value)
+{
+	int line;
+	const yaml_node_t *node = walk(lines, path, &line), *one, *other;
+	const yaml_node_pair_t *pair;
+
+	if (!node)
+		return 0;
+	if (node->type != YAML_MAPPING_NODE)
+		return -1;
+	pair = node->data.mapping.pairs.start + n;
+	if (pair >= node->data.mapping.pairs.top)
+		return 0;
+	one = yaml_document_get_node(&lines->document, pair->key);
+	other = yaml_document_get_node(&lines->document, pair->value);
+	if (!one || !other || one->type != YAML_SCALAR_NODE || other->type != YAML_SCALAR_NODE)
+		return -1;
+	*key = (const char *)one->data.scalar.value;
+	*value = (const char *)other->data.scalar.value;
+	return 1;
 }

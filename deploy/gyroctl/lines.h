@@ -16,4 +16,10 @@ struct gy_lines *gy_lines_read(void *pool, const char *data, size_t size, int *l
 /* The line of "tariffs/0/rules/3/price", or of the last part of the path that is there. */
 int gy_lines_find(struct gy_lines *lines, const char *path);
 
+/* The n-th key and value of the mapping at a path. 1: there is one; 0: there are no more, or
+ * nothing is there; -1: it is no mapping, or *value is no scalar. The texts live as long as the
+ * lines. */
+int gy_lines_pair(struct gy_lines *lines, const char *path, int n, const char **key,
+		  const char **value);
+
 #endif

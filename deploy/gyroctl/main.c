@@ -18,7 +18,8 @@
 
 static const struct gy_command *const families[] = {
 	gy_setup_commands,   gy_subscriber_commands, gy_account_commands, gy_tariff_commands,
-	gy_session_commands, gy_record_commands,     gy_check_commands,
+	gy_session_commands, gy_record_commands,     gy_check_commands,   gy_attribute_commands,
+	gy_explain_commands, gy_rate_commands,
 };
 #define FAMILIES (sizeof(families) / sizeof(families[0]))
 
@@ -27,16 +28,19 @@ enum { OPTION_DATABASE = 256, OPTION_JSON, OPTION_VERSION, OPTION_OF_COMMAND };
 
 enum gy_exit gy_fail(struct gy_ctl *ctl, enum gy_exit status, const char *format, ...)
 {
+	char line[2048];
 	va_list args;
 
-	fflush(stdout);
-	fprintf(stderr, "gyroctl: ");
-	if (ctl->doing)
-		fprintf(stderr, "%s: ", ctl->doing);
+	/* One line, whatever the values in it hold. */
 	va_start(args, format);
-	vfprintf(stderr, format, args);
+	vsnprintf(line, sizeof(line), format, args);
 	va_end(args);
-	fputc('\n', stderr);
+	for (char *c = line; *c != '\0'; c++)
+		if ((unsigned char)*c < ' ' || *c == 0x7f)
+			*c = '?';
+	fflush(stdout);
+	fprintf(stderr, "gyroctl: %s%s%s\n", ctl->doing ? ctl->doing : "", ctl->doing ? ": " : "",
+		line);
 	ctl->status = status;
 	return status;
 }
@@ -155,6 +159,13 @@ static int take_options(struct gy_ctl *ctl, int argc, char **argv, const struct 
 				"unknown option %s: gyroctl %s--help lists them", argv[optind - 1],
 				command ? talloc_asprintf(ctl->pool, "%s ", command->name) : "");
 			return -1;
+		}
+		/* NAME=VALUE may be given several times: they come as one, with commas between. */
+		if (args->values[i] && command->flags[i].metavar &&
+		    strchr(command->flags[i].metavar, '=')) {
+			args->values[i] =
+				talloc_asprintf(ctl->pool, "%s,%s", args->values[i], optarg);
+			continue;
 		}
 		if (args->values[i]) {
 			gy_fail(ctl, GY_EXIT_USAGE, "--%s is given twice", command->flags[i].name);

@@ -69,8 +69,108 @@ static const struct gy_column identities[] = {
 	GY_COLUMNS_END,
 };
 
+static const struct gy_column peers[] = {
+	{ .key = "peer" },
+	{ .key = "tariff_time_change", .kind = GY_BOOL },
+	GY_COLUMNS_END,
+};
+
+static const struct gy_column zones[] = {
+	{ .key = "name" },
+	{ .key = "default", .kind = GY_BOOL },
+	GY_COLUMNS_END,
+};
+
+static const struct gy_column calendars[] = {
+	{ .key = "name" },
+	{ .key = "days", .kind = GY_LIST },
+	GY_COLUMNS_END,
+};
+
+static const struct gy_column networks[] = {
+	{ .key = "mcc_mnc" },
+	GY_COLUMNS_END,
+};
+
+static const struct gy_column attributes[] = {
+	{ .key = "name" },
+	{ .key = "source", .kind = GY_WORD, .words = gy_words_source },
+	{ .key = "derivation", .kind = GY_WORD, .words = gy_words_derivation },
+	{ .key = "type", .kind = GY_WORD, .words = gy_words_value_type },
+	{ .key = "default" },
+	{ .key = "on_change", .kind = GY_WORD, .words = gy_words_on_change },
+	{ .key = "calendar" },
+	{ .key = "all_groups", .kind = GY_BOOL },
+	GY_COLUMNS_END,
+};
+
+static const struct gy_column codes[] = {
+	{ .key = "code" },
+	{ .key = "attribute" },
+	{ .key = "on_missing", .kind = GY_WORD, .words = gy_words_on_missing },
+	GY_COLUMNS_END,
+};
+
+/* What may be left out of a key is empty text there, 0 as a unit. */
+static const struct gy_column dynamic_rules[] = {
+	{ .key = "tariff" },
+	{ .key = "code" },
+	{ .key = "attribute" },
+	{ .key = "rating_group" },
+	{ .key = "unit", .kind = GY_WORD, .words = gy_words_unit },
+	{ .key = "match", .kind = GY_WORD, .words = gy_words_match },
+	{ .key = "from" },
+	{ .key = "to" },
+	{ .key = "in" },
+	{ .key = "effect", .kind = GY_WORD, .words = gy_words_effect },
+	{ .key = "precedence", .kind = GY_NUMBER },
+	{ .key = "stack_group", .kind = GY_NUMBER },
+	{ .key = "valid_from", .kind = GY_INSTANT },
+	{ .key = "amount", .kind = GY_NUMBER },
+	{ .key = "block", .kind = GY_NUMBER },
+	{ .key = "redirect_type", .kind = GY_WORD, .words = gy_words_redirect },
+	{ .key = "redirect_address" },
+	{ .key = "valid_until", .kind = GY_INSTANT },
+	GY_COLUMNS_END,
+};
+
+static const struct gy_column subscriber_zones[] = {
+	{ .key = "subscriber", .kind = GY_NUMBER },
+	{ .key = "zone" },
+	GY_COLUMNS_END,
+};
+
+static const struct gy_column subscriber_attributes[] = {
+	{ .key = "subscriber", .kind = GY_NUMBER },
+	{ .key = "attribute" },
+	{ .key = "value" },
+	GY_COLUMNS_END,
+};
+
+static const struct gy_column subscriber_codes[] = {
+	{ .key = "subscriber", .kind = GY_NUMBER },
+	{ .key = "code" },
+	GY_COLUMNS_END,
+};
+
 /* Columns of the file's rows inside a statement that is read by_file. */
 #define WANTED "json_array_elements($1::json) w"
+
+#define DYNAMIC_FROM                                                                   \
+	" FROM gyro.dynamic_rule r LEFT JOIN gyro.specific_tariff t USING (tariff_id)" \
+	" LEFT JOIN gyro.dynamic_code c USING (code_id)"                               \
+	" LEFT JOIN gyro.attribute_type a ON a.attribute_id = r.attribute_id"
+
+/* One rule by the key $1 to $13. */
+#define DYNAMIC_KEY                                                                              \
+	"(SELECT r.rule_id" DYNAMIC_FROM " WHERE coalesce(t.code, '') = $1::text"                \
+	" AND coalesce(c.code, '') = $2::text AND coalesce(a.name, '') = $3::text"               \
+	" AND coalesce(r.rating_group::text, '') = $4::text"                                     \
+	" AND coalesce(r.unit, 0) = $5::smallint AND r.match = $6::smallint"                     \
+	" AND coalesce(r.low, '') = $7::text AND coalesce(r.high, '') = $8::text"                \
+	" AND coalesce(to_json(r.set_values)::text, '') = $9::text AND r.effect = $10::smallint" \
+	" AND r.precedence = $11::integer AND r.stack_group = $12::integer"                      \
+	" AND r.valid_from = $13::timestamptz)"
 
 const struct gy_section gy_sections[GY_SECTIONS] = {
 	[GY_CONTEXTS] = {
@@ -122,6 +222,95 @@ const struct gy_section gy_sections[GY_SECTIONS] = {
 		.remove = "DELETE FROM gyro.specific_rule r USING gyro.specific_tariff t WHERE t.code = $1"
 			  " AND r.tariff_id = t.tariff_id AND r.rating_group = $2 AND r.unit = $3 AND r.valid_from = $4",
 		.missing = "its rating_group is neither in the file nor in the database",
+		.early = true,
+		.valid_until = 7,
+	},
+	[GY_PEERS] = {
+		"peers", "peer", peers, "k.",
+		.read = "SELECT peer, tariff_time_change FROM gyro.peer_profile",
+		.put = "INSERT INTO gyro.peer_profile (peer, tariff_time_change) VALUES ($1, $2)"
+		       " ON CONFLICT (peer) DO UPDATE SET tariff_time_change = excluded.tariff_time_change",
+		.remove = "DELETE FROM gyro.peer_profile WHERE peer = $1",
+	},
+	[GY_ZONES] = {
+		"time_zones", "time_zone", zones, "k.",
+		.read = "SELECT name, is_default AS default FROM gyro.time_zone",
+		.put = "INSERT INTO gyro.time_zone (name, is_default) VALUES ($1, $2)"
+		       " ON CONFLICT (name) DO UPDATE SET is_default = excluded.is_default",
+		.remove = "DELETE FROM gyro.time_zone WHERE name = $1",
+	},
+	[GY_CALENDARS] = {
+		"calendars", "calendar", calendars, "k.",
+		.read = "SELECT name, to_json(ARRAY(SELECT to_char(day, 'YYYY-MM-DD') FROM gyro.calendar_day d"
+			" WHERE d.calendar_id = c.calendar_id ORDER BY day)) AS days FROM gyro.calendar c",
+		.put = "WITH c AS (INSERT INTO gyro.calendar (name) VALUES ($1)"
+		       " ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING calendar_id),"
+		       " wanted AS (SELECT value::date AS day FROM json_array_elements_text($2::json)),"
+		       " gone AS (DELETE FROM gyro.calendar_day d USING c WHERE d.calendar_id = c.calendar_id"
+		       "  AND d.day NOT IN (SELECT day FROM wanted)),"
+		       " come AS (INSERT INTO gyro.calendar_day (calendar_id, day) SELECT c.calendar_id, w.day"
+		       "  FROM c, wanted w ON CONFLICT DO NOTHING)"
+		       " SELECT calendar_id FROM c",
+		.remove = "DELETE FROM gyro.calendar WHERE name = $1",
+	},
+	[GY_HOME_NETWORKS] = {
+		"home_networks", "home_network", networks, "k",
+		.read = "SELECT mcc_mnc FROM gyro.home_network",
+		.put = "INSERT INTO gyro.home_network (mcc_mnc) VALUES ($1)",
+		.remove = "DELETE FROM gyro.home_network WHERE mcc_mnc = $1",
+	},
+	[GY_ATTRIBUTES] = {
+		"attributes", "attribute", attributes, "k.......",
+		.read = "SELECT a.name, source, derivation, value_type AS type, default_value AS default, on_change,"
+			" c.name AS calendar, all_groups FROM gyro.attribute_type a LEFT JOIN gyro.calendar c USING (calendar_id)",
+		.put = "INSERT INTO gyro.attribute_type (name, source, derivation, value_type, default_value, on_change,"
+		       " calendar_id, all_groups) SELECT $1, $2, $3, $4, $5, $6, c.calendar_id, $8"
+		       " FROM (SELECT) one LEFT JOIN gyro.calendar c ON c.name = $7::text"
+		       " WHERE $7::text IS NULL OR c.name IS NOT NULL"
+		       " ON CONFLICT (name) DO UPDATE SET source = excluded.source, derivation = excluded.derivation,"
+		       " value_type = excluded.value_type, default_value = excluded.default_value,"
+		       " on_change = excluded.on_change, calendar_id = excluded.calendar_id, all_groups = excluded.all_groups",
+		.remove = "DELETE FROM gyro.attribute_type WHERE name = $1",
+		.missing = "its calendar is neither in the file nor in the database",
+	},
+	[GY_DYNAMIC_CODES] = {
+		"dynamic_codes", "dynamic_code", codes, "k..",
+		.read = "SELECT code, name AS attribute, on_missing FROM gyro.dynamic_code JOIN gyro.attribute_type USING (attribute_id)",
+		.put = "INSERT INTO gyro.dynamic_code (code, attribute_id, on_missing) SELECT $1, attribute_id, $3"
+		       " FROM gyro.attribute_type WHERE name = $2"
+		       " ON CONFLICT (code) DO UPDATE SET attribute_id = excluded.attribute_id, on_missing = excluded.on_missing",
+		.remove = "DELETE FROM gyro.dynamic_code WHERE code = $1",
+		.missing = "its attribute is neither in the file nor in the database",
+	},
+	/* As specific rules: another operand is another rule, with another number. */
+	[GY_DYNAMIC_RULES] = {
+		"dynamic_rules", "dynamic_rule", dynamic_rules, "kkkkkkkkkkkkkrrrr.",
+		.read = "SELECT r.rule_id, coalesce(t.code, '') AS tariff, coalesce(c.code, '') AS code,"
+			" coalesce(a.name, '') AS attribute, coalesce(r.rating_group::text, '') AS rating_group,"
+			" coalesce(r.unit, 0) AS unit, r.match, coalesce(r.low, '') AS from, coalesce(r.high, '') AS to,"
+			" coalesce(to_json(r.set_values)::text, '') AS in, r.effect, r.precedence, r.stack_group,"
+			" r.valid_from, r.amount, r.block, r.redirect_type, r.redirect_address, r.valid_until" DYNAMIC_FROM,
+		.put = "INSERT INTO gyro.dynamic_rule (tariff_id, code_id, attribute_id, rating_group, unit, match, low,"
+		       " high, set_values, effect, precedence, stack_group, valid_from, amount, block, redirect_type,"
+		       " redirect_address, valid_until)"
+		       " SELECT t.tariff_id, c.code_id, a.attribute_id, g.rating_group, nullif($5::smallint, 0), $6::smallint,"
+		       " nullif($7::text, ''), nullif($8::text, ''), CASE WHEN $9::text <> '' THEN"
+		       " ARRAY(SELECT value FROM json_array_elements_text(nullif($9::text, '')::json) WITH ORDINALITY e (value, n)"
+		       " ORDER BY n) END, $10::smallint, $11::integer, $12::integer, $13::timestamptz, $14::bigint, $15::bigint,"
+		       " $16::smallint, $17::text, $18::timestamptz"
+		       " FROM (SELECT) one LEFT JOIN gyro.specific_tariff t ON t.code = $1::text"
+		       " LEFT JOIN gyro.dynamic_code c ON c.code = $2::text LEFT JOIN gyro.attribute_type a ON a.name = $3::text"
+		       " LEFT JOIN gyro.rating_group g ON g.rating_group = nullif($4::text, '')::bigint"
+		       " WHERE ($1::text = '' OR t.code IS NOT NULL) AND ($2::text = '' OR c.code IS NOT NULL)"
+		       " AND ($3::text = '' OR a.name IS NOT NULL) AND ($4::text = '' OR g.rating_group IS NOT NULL)",
+		.change = "UPDATE gyro.dynamic_rule SET valid_until = $18::timestamptz WHERE rule_id = " DYNAMIC_KEY
+			  " AND amount = $14::bigint AND block = $15::bigint"
+			  " AND redirect_type IS NOT DISTINCT FROM $16::smallint"
+			  " AND redirect_address IS NOT DISTINCT FROM $17::text",
+		.remove = "DELETE FROM gyro.dynamic_rule WHERE rule_id = " DYNAMIC_KEY,
+		.missing = "its tariff, code, attribute or rating_group is neither in the file nor in the database",
+		.early = true,
+		.valid_until = 17,
 	},
 	[GY_ACCOUNTS] = {
 		"accounts", "account", accounts, "k.nlll",
@@ -148,6 +337,44 @@ const struct gy_section gy_sections[GY_SECTIONS] = {
 		.put = "INSERT INTO gyro.subscriber_identity (kind, value, subscriber_id) VALUES ($1, $2, $3)"
 		       " ON CONFLICT (kind, value) DO UPDATE SET subscriber_id = excluded.subscriber_id",
 		.remove = "DELETE FROM gyro.subscriber_identity WHERE kind = $1 AND value = $2",
+		.early = true,
+	},
+	[GY_SUBSCRIBER_ZONES] = {
+		"subscribers", "zone of subscriber", subscriber_zones, "k.",
+		.read = "SELECT s.subscriber_id AS subscriber, z.name AS zone FROM gyro.subscriber s"
+			" LEFT JOIN gyro.time_zone z USING (zone_id) WHERE s.subscriber_id IN"
+			" (SELECT (w->>'subscriber')::bigint FROM " WANTED ")",
+		.by_file = true,
+		.put = "UPDATE gyro.subscriber s SET zone_id = z.zone_id FROM gyro.time_zone z"
+		       " WHERE s.subscriber_id = $1 AND z.name = $2",
+		.missing = "its zone is neither in the file nor in the database",
+	},
+	/* What is in force now; a new value is in force from now on, what goes ends now. */
+	[GY_SUBSCRIBER_ATTRIBUTES] = {
+		"subscribers", "attribute of subscriber", subscriber_attributes, "kk.",
+		.read = "SELECT s.subscriber_id AS subscriber, a.name AS attribute, s.value FROM gyro.subscriber_attribute s"
+			" JOIN gyro.attribute_type a USING (attribute_id) WHERE s.valid_from <= clock_timestamp()"
+			" AND s.valid_until > clock_timestamp() AND s.subscriber_id IN"
+			" (SELECT (w->>'subscriber')::bigint FROM " WANTED ")",
+		.by_file = true,
+		.put = "SELECT gyro.attribute_set($1, $2, $3)",
+		.remove = "SELECT gyro.attribute_set($1, $2, NULL)",
+		.early = true,
+	},
+	[GY_SUBSCRIBER_CODES] = {
+		"subscribers", "dynamic_code of subscriber", subscriber_codes, "kk",
+		.read = "SELECT s.subscriber_id AS subscriber, c.code FROM gyro.subscriber_dynamic_code s"
+			" JOIN gyro.dynamic_code c USING (code_id) WHERE s.valid_from <= clock_timestamp()"
+			" AND s.valid_until > clock_timestamp() AND s.subscriber_id IN"
+			" (SELECT (w->>'subscriber')::bigint FROM " WANTED ")",
+		.by_file = true,
+		.put = "INSERT INTO gyro.subscriber_dynamic_code (subscriber_id, code_id, valid_from)"
+		       " SELECT $1::bigint, code_id, clock_timestamp() FROM gyro.dynamic_code WHERE code = $2",
+		.remove = "UPDATE gyro.subscriber_dynamic_code s SET valid_until = clock_timestamp() FROM gyro.dynamic_code c"
+			  " WHERE s.code_id = c.code_id AND s.subscriber_id = $1 AND c.code = $2"
+			  " AND s.valid_from <= clock_timestamp() AND s.valid_until > clock_timestamp()",
+		.missing = "there is no such code, neither in the file nor in the database",
+		.early = true,
 	},
 };
 

@@ -20,4 +20,7 @@ struct gy_record_filter {
 /* Oldest first. */
 bool gy_show_records(struct gy_ctl *ctl, const char *name, const struct gy_record_filter *filter);
 
+/* Dynamic codes and stored attributes of a subscriber. */
+bool gy_show_attributes(struct gy_ctl *ctl, const char *subscriber);
+
 #endif

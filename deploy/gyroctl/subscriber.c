@@ -68,6 +68,7 @@ static const struct gy_column subscriber_columns[] = {
 	{ .key = "subscriber_id", .title = "subscriber", .kind = GY_NUMBER },
 	{ .key = "state", .kind = GY_WORD, .words = gy_words_state },
 	{ .key = "tariff" },
+	{ .key = "zone", .title = "time zone" },
 	{ .key = "created", .kind = GY_INSTANT },
 	{ .key = "account_id", .title = "account", .kind = GY_NUMBER },
 	{ .key = "account_state", .kind = GY_WORD, .words = gy_words_state },
@@ -104,6 +105,7 @@ static const char *show_subscriber(struct gy_ctl *ctl, const char *id)
 	struct gy_rows *rows = gy_db_query(
 		ctl,
 		"SELECT s.subscriber_id, s.state, t.code AS tariff, s.created, s.account_id,"
+		" (SELECT name FROM gyro.time_zone z WHERE z.zone_id = s.zone_id) AS zone,"
 		" a.state AS account_state, a.currency, a.balance, a.reserved, a.credit_limit,"
 		" a.balance + a.credit_limit - a.reserved AS available,"
 		" a.valid_until AS account_valid_until"
@@ -127,7 +129,7 @@ static enum gy_exit show(struct gy_ctl *ctl, const struct gy_args *args)
 
 	if (!gy_pick_subscriber(ctl, args, 0, false, &id) || !(account = show_subscriber(ctl, id)))
 		return ctl->status;
-	if (!show_identities(ctl, id) ||
+	if (!show_identities(ctl, id) || !gy_show_attributes(ctl, id) ||
 	    !gy_show_sessions(
 		    ctl, "sessions",
 		    &(struct gy_session_filter){ .account = account, .subscriber = id }) ||

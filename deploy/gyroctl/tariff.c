@@ -44,6 +44,57 @@ static const struct gy_column rule_columns[] = {
 	GY_COLUMNS_END,
 };
 
+static const struct gy_column dynamic_columns[] = {
+	{ .key = "rule_id", .title = "rule", .kind = GY_NUMBER },
+	{ .key = "tariff" },
+	{ .key = "code" },
+	{ .key = "attribute" },
+	{ .key = "when" },
+	{ .key = "rating_group", .kind = GY_NUMBER },
+	{ .key = "unit", .kind = GY_WORD, .words = gy_words_unit },
+	{ .key = "effect", .kind = GY_WORD, .words = gy_words_effect },
+	{ .key = "price", .kind = GY_MONEY },
+	{ .key = "per", .kind = GY_UNITS, .unit = "unit" },
+	{ .key = "operand" },
+	{ .key = "precedence", .kind = GY_NUMBER },
+	{ .key = "stack_group", .title = "stack", .kind = GY_NUMBER },
+	{ .key = "valid_from", .kind = GY_INSTANT },
+	{ .key = "valid_until", .kind = GY_INSTANT },
+	GY_COLUMNS_END,
+};
+
+/* The dynamic rules that may touch a tariff: its own and those of any. */
+static bool show_dynamic(struct gy_ctl *ctl, const char *code)
+{
+	struct gy_rows *rows = gy_db_query(
+		ctl,
+		"SELECT r.rule_id, t.code AS tariff, c.code, a.name AS attribute,"
+		" CASE r.match WHEN 1 THEN CASE WHEN a.name IS NOT NULL THEN 'any value' END"
+		"  WHEN 2 THEN '= ' || low WHEN 3 THEN 'in ' || array_to_string(set_values, ', ')"
+		"  WHEN 4 THEN concat_ws(' ', 'from ' || low, 'to below ' || high)"
+		"  ELSE 'missing' END AS when,"
+		" r.rating_group, r.unit, r.effect,"
+		" CASE WHEN r.effect IN (2, 4, 6, 7) THEN r.amount END AS price,"
+		" CASE WHEN r.effect IN (2, 4, 6, 7) THEN r.block END AS per,"
+		" CASE WHEN r.effect = 3 THEN trim_scale(r.amount::numeric / 1000000)::text"
+		"  WHEN r.effect IN (5, 8) THEN r.amount::text WHEN r.effect = 9 THEN r.amount || "
+		"' s'"
+		"  WHEN r.effect = 10 THEN r.redirect_address END AS operand,"
+		" r.precedence, nullif(r.stack_group, 0) AS stack_group, r.valid_from, "
+		"r.valid_until"
+		" FROM gyro.dynamic_rule r LEFT JOIN gyro.specific_tariff t USING (tariff_id)"
+		" LEFT JOIN gyro.dynamic_code c USING (code_id)"
+		" LEFT JOIN gyro.attribute_type a ON a.attribute_id = coalesce(c.attribute_id,"
+		" r.attribute_id)"
+		" WHERE t.code = $1 OR t.code IS NULL"
+		" ORDER BY c.code, a.name, r.rating_group, r.effect, r.rule_id",
+		code);
+
+	if (rows)
+		gy_out_table(ctl, "dynamic_rules", dynamic_columns, rows);
+	return rows != NULL;
+}
+
 static enum gy_exit show(struct gy_ctl *ctl, const struct gy_args *args)
 {
 	struct gy_rows *rows = gy_db_query(ctl, TARIFF_SQL " WHERE t.code = $1", args->words[0]);
@@ -68,7 +119,7 @@ static enum gy_exit show(struct gy_ctl *ctl, const struct gy_args *args)
 	if (!rows)
 		return ctl->status;
 	gy_out_table(ctl, "rules", rule_columns, rows);
-	return GY_EXIT_OK;
+	return show_dynamic(ctl, args->words[0]) ? GY_EXIT_OK : ctl->status;
 }
 
 static const struct gy_column group_columns[] = {
@@ -125,7 +176,9 @@ const struct gy_command gy_tariff_commands[] = {
 	{ "tariff list", "", 0, 0, "Lists specific tariff codes", NULL, "  gyroctl tariff list",
 	  GY_NEEDS_SCHEMA, NULL, list },
 	{ "tariff show", "CODE", 1, 1, "Shows the rules of a tariff: what each Rating-Group costs",
-	  "The price is per so many units and linear: blocks are not rounded up.",
+	  "The price is per so many units and linear: blocks are not rounded up. Dynamic rules of "
+	  "this\n"
+	  "tariff and of any are shown with it.",
 	  "  gyroctl tariff show standard", GY_NEEDS_SCHEMA, NULL, show },
 	{ "rating-group list", "", 0, 0,
 	  "Lists Rating-Groups: how their grants are sized and shaped", NULL,

@@ -16,6 +16,28 @@ const char *const gy_words_payment[] = { "", "opening", "top-up", "adjustment", 
 const char *const gy_words_session_state[] = {
 	"", "open", "terminated", "expired", "released", NULL
 };
+const char *const gy_words_source[] = {
+	"", "stored", "request", "clock", "counter", "pushed", NULL
+};
+const char *const gy_words_value_type[] = { "",        "integer", "decimal", "text",
+					    "boolean", "time",    NULL };
+const char *const gy_words_on_change[] = { "", "reauth", "next", "validity", NULL };
+const char *const gy_words_on_missing[] = { "", "ignore", "deny", NULL };
+const char *const gy_words_match[] = { "", "any", "equal", "in", "range", "missing", NULL };
+const char *const gy_words_effect[] = { "",      "deny", "replace", "multiply", "add",      "free",
+					"floor", "cap",  "quota",   "validity", "redirect", NULL };
+/* Every source begins at a number of its own. */
+/* clang-format off */
+const char *const gy_words_derivation[] = {
+	"none", "roaming", "serving_network", "serving_country", "rat", "cell", "area", "apn", "", "",
+	"", "", "", "", "", "", "", "", "", "",
+	"hour", "minute_of_day", "weekday", "day_of_month", "month", "holiday", "", "", "", "",
+	"", "", "", "", "", "", "", "", "", "",
+	"units_day", "units_month", "money_day", "money_month", "", "", "", "", "", "",
+	"", "", "", "", "", "", "", "", "", "",
+	"everywhere", "by_cell", "by_area", "by_network", "by_apn", NULL
+};
+/* clang-format on */
 
 const char *gy_word_name(const char *const *words, int number, const char *otherwise)
 {

@@ -14,6 +14,13 @@ extern const char *const gy_words_identity[];
 extern const char *const gy_words_request[];
 extern const char *const gy_words_payment[];
 extern const char *const gy_words_session_state[];
+extern const char *const gy_words_source[];
+extern const char *const gy_words_value_type[];
+extern const char *const gy_words_on_change[];
+extern const char *const gy_words_on_missing[];
+extern const char *const gy_words_match[];
+extern const char *const gy_words_effect[];
+extern const char *const gy_words_derivation[];
 
 /* The name of a number; otherwise if it has none. */
 const char *gy_word_name(const char *const *words, int number, const char *otherwise);

@@ -34,8 +34,8 @@ static const cyaml_schema_field_t redirect_fields[] = { TEXT(gy_yaml_redirect, "
 							TEXT(gy_yaml_redirect, "address", address),
 							CYAML_FIELD_END };
 
-static const cyaml_schema_value_t filter_id = { CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 1,
-								   255) };
+static const cyaml_schema_value_t text_value = { CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 1,
+								    255) };
 
 static const cyaml_schema_field_t group_fields[] = {
 	TEXT(gy_yaml_group, "rating_group", rating_group),
@@ -48,7 +48,7 @@ static const cyaml_schema_field_t group_fields[] = {
 	MAYBE(gy_yaml_group, "final_unit", final_unit),
 	CYAML_FIELD_MAPPING_PTR("redirect", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
 				struct gy_yaml_group, redirect, redirect_fields),
-	LIST(gy_yaml_group, "filter_ids", filter_ids, &filter_id),
+	LIST(gy_yaml_group, "filter_ids", filter_ids, &text_value),
 	CYAML_FIELD_END
 };
 ENTRY(group, gy_yaml_group, group_fields);
@@ -92,14 +92,98 @@ static const cyaml_schema_field_t subscriber_fields[] = {
 	MAYBE(gy_yaml_subscriber, "sip_uri", sip_uri),
 	MAYBE(gy_yaml_subscriber, "private", private_id),
 	MAYBE(gy_yaml_subscriber, "user_name", user_name),
+	MAYBE(gy_yaml_subscriber, "zone", zone),
+	LIST(gy_yaml_subscriber, "dynamic_codes", dynamic_codes, &text_value),
+	CYAML_FIELD_IGNORE("attributes", CYAML_FLAG_OPTIONAL),
 	CYAML_FIELD_END
 };
 ENTRY(subscriber, gy_yaml_subscriber, subscriber_fields);
+
+static const cyaml_schema_field_t peer_fields[] = {
+	TEXT(gy_yaml_peer, "peer", peer),
+	TEXT(gy_yaml_peer, "tariff_time_change", tariff_time_change), CYAML_FIELD_END
+};
+ENTRY(peer, gy_yaml_peer, peer_fields);
+
+static const cyaml_schema_field_t zone_fields[] = { TEXT(gy_yaml_zone, "name", name),
+						    MAYBE(gy_yaml_zone, "default", is_default),
+						    CYAML_FIELD_END };
+ENTRY(zone, gy_yaml_zone, zone_fields);
+
+static const cyaml_schema_field_t calendar_fields[] = {
+	TEXT(gy_yaml_calendar, "name", name), LIST(gy_yaml_calendar, "days", days, &text_value),
+	CYAML_FIELD_END
+};
+ENTRY(calendar, gy_yaml_calendar, calendar_fields);
+
+static const cyaml_schema_field_t attribute_fields[] = {
+	TEXT(gy_yaml_attribute, "name", name),
+	TEXT(gy_yaml_attribute, "source", source),
+	MAYBE(gy_yaml_attribute, "derivation", derivation),
+	MAYBE(gy_yaml_attribute, "type", type),
+	MAYBE(gy_yaml_attribute, "default", fallback),
+	MAYBE(gy_yaml_attribute, "on_change", on_change),
+	MAYBE(gy_yaml_attribute, "calendar", calendar),
+	MAYBE(gy_yaml_attribute, "all_groups", all_groups),
+	CYAML_FIELD_END
+};
+ENTRY(attribute, gy_yaml_attribute, attribute_fields);
+
+static const cyaml_schema_field_t code_fields[] = { TEXT(gy_yaml_code, "code", code),
+						    TEXT(gy_yaml_code, "attribute", attribute),
+						    MAYBE(gy_yaml_code, "on_missing", on_missing),
+						    CYAML_FIELD_END };
+ENTRY(code, gy_yaml_code, code_fields);
+
+static const cyaml_schema_field_t rate_fields[] = { TEXT(gy_yaml_rate, "price", price),
+						    TEXT(gy_yaml_rate, "per", per),
+						    CYAML_FIELD_END };
+
+#define INNER(key, member, fields)                                             \
+	CYAML_FIELD_MAPPING_PTR(key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, \
+				struct gy_yaml_dynamic, member, fields)
+static const cyaml_schema_field_t dynamic_fields[] = {
+	MAYBE(gy_yaml_dynamic, "tariff", tariff),
+	MAYBE(gy_yaml_dynamic, "code", code),
+	MAYBE(gy_yaml_dynamic, "attribute", attribute),
+	MAYBE(gy_yaml_dynamic, "rating_group", rating_group),
+	MAYBE(gy_yaml_dynamic, "unit", unit),
+	MAYBE(gy_yaml_dynamic, "any", any),
+	MAYBE(gy_yaml_dynamic, "equal", equal),
+	MAYBE(gy_yaml_dynamic, "from", from),
+	MAYBE(gy_yaml_dynamic, "to", to),
+	MAYBE(gy_yaml_dynamic, "missing", missing),
+	MAYBE(gy_yaml_dynamic, "deny", deny),
+	MAYBE(gy_yaml_dynamic, "multiply", multiply),
+	MAYBE(gy_yaml_dynamic, "ppm", ppm),
+	MAYBE(gy_yaml_dynamic, "free", free),
+	MAYBE(gy_yaml_dynamic, "quota", quota),
+	MAYBE(gy_yaml_dynamic, "validity", validity),
+	MAYBE(gy_yaml_dynamic, "precedence", precedence),
+	MAYBE(gy_yaml_dynamic, "stack_group", stack_group),
+	MAYBE(gy_yaml_dynamic, "valid_from", valid_from),
+	MAYBE(gy_yaml_dynamic, "valid_until", valid_until),
+	LIST(gy_yaml_dynamic, "in", in, &text_value),
+	INNER("replace", replace, rate_fields),
+	INNER("add", add, rate_fields),
+	INNER("floor", floor, rate_fields),
+	INNER("cap", cap, rate_fields),
+	INNER("redirect", redirect, redirect_fields),
+	CYAML_FIELD_END
+};
+ENTRY(dynamic, gy_yaml_dynamic, dynamic_fields);
 
 static const cyaml_schema_field_t file_fields[] = {
 	LIST(gy_yaml_file, "service_contexts", service_contexts, &context),
 	LIST(gy_yaml_file, "rating_groups", rating_groups, &group),
 	LIST(gy_yaml_file, "tariffs", tariffs, &tariff),
+	LIST(gy_yaml_file, "peers", peers, &peer),
+	LIST(gy_yaml_file, "time_zones", time_zones, &zone),
+	LIST(gy_yaml_file, "calendars", calendars, &calendar),
+	LIST(gy_yaml_file, "home_networks", home_networks, &text_value),
+	LIST(gy_yaml_file, "attributes", attributes, &attribute),
+	LIST(gy_yaml_file, "dynamic_codes", dynamic_codes, &code),
+	LIST(gy_yaml_file, "dynamic_rules", dynamic_rules, &dynamic),
 	LIST(gy_yaml_file, "accounts", accounts, &account),
 	LIST(gy_yaml_file, "subscribers", subscribers, &subscriber),
 	CYAML_FIELD_END

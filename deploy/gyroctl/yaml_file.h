@@ -42,6 +42,46 @@ struct gy_yaml_account {
 struct gy_yaml_subscriber {
 	char *subscriber, *account, *tariff, *state;
 	char *imsi, *e164, *nai, *sip_uri, *private_id, *user_name;
+	char *zone; /* attributes are a mapping of any keys: see gy_lines_pair */
+	char **dynamic_codes;
+	unsigned dynamic_codes_count;
+};
+
+struct gy_yaml_peer {
+	char *peer, *tariff_time_change;
+};
+
+struct gy_yaml_zone {
+	char *name, *is_default;
+};
+
+struct gy_yaml_calendar {
+	char *name;
+	char **days;
+	unsigned days_count;
+};
+
+struct gy_yaml_attribute {
+	char *name, *source, *derivation, *type, *fallback, *on_change, *calendar, *all_groups;
+};
+
+struct gy_yaml_code {
+	char *code, *attribute, *on_missing;
+};
+
+struct gy_yaml_rate {
+	char *price, *per;
+};
+
+struct gy_yaml_dynamic {
+	char *tariff, *code, *attribute, *rating_group, *unit;
+	char *any, *equal, *from, *to, *missing;
+	char **in;
+	unsigned in_count;
+	char *deny, *multiply, *ppm, *free, *quota, *validity;
+	struct gy_yaml_rate *replace, *add, *floor, *cap;
+	struct gy_yaml_redirect *redirect;
+	char *precedence, *stack_group, *valid_from, *valid_until;
 };
 
 struct gy_yaml_file {
@@ -51,6 +91,20 @@ struct gy_yaml_file {
 	unsigned rating_groups_count;
 	struct gy_yaml_tariff *tariffs;
 	unsigned tariffs_count;
+	struct gy_yaml_peer *peers;
+	unsigned peers_count;
+	struct gy_yaml_zone *time_zones;
+	unsigned time_zones_count;
+	struct gy_yaml_calendar *calendars;
+	unsigned calendars_count;
+	char **home_networks;
+	unsigned home_networks_count;
+	struct gy_yaml_attribute *attributes;
+	unsigned attributes_count;
+	struct gy_yaml_code *dynamic_codes;
+	unsigned dynamic_codes_count;
+	struct gy_yaml_dynamic *dynamic_rules;
+	unsigned dynamic_rules_count;
 	struct gy_yaml_account *accounts;
 	unsigned accounts_count;
 	struct gy_yaml_subscriber *subscribers;

@@ -57,12 +57,14 @@ def read(paths):
 
 def take(asked, log, line):
     key = (session_key(line['session_id'], line.get('sub_session')), line['type'], line['number'])
-    request = asked.setdefault(key, Asked(key))
+    request = asked.get(key)
+    if request is None:
+        request = asked[key] = Asked(key)
     transmission = (*log, line['request'], line['attempt'])
     if line['event'] == 'sent':
         request.sent.add(transmission)
         request.end_to_end.add(line['end_to_end'])
-        content = json.dumps([line['services'], line['identities']])
+        content = repr((line['services'], line['identities']))
         request.contents[content] = line['services']
         request.content_of[transmission] = content
     elif line['event'] == 'answer':
@@ -198,16 +200,16 @@ class Claims:
 
     def let_through(self):
         """Of sessions that have ended: what the gateway reported, what was paid, what was granted."""
-        reported = collections.Counter()
+        reported = collections.defaultdict(collections.Counter)
+        doubtful = set()
         for key, request in self.asked.items():
-            if request.said() and len(request.contents) == 1:
-                for s in next(iter(request.contents.values())):
-                    reported[key[0], s['rating_group']] += sum(amount(u)[0] for u in s['used'])
-        logged = {key[0] for key in self.asked}
-        reused = {key[0] for key, request in self.asked.items() if len(request.contents) > 1}
-        doubtful = reused | {key[0] for key, request in self.asked.items() if not request.said()}
+            if not request.said() or len(request.contents) > 1:
+                doubtful.add(key[0])
+                continue
+            for s in next(iter(request.contents.values())):
+                reported[key[0]][s['rating_group']] += sum(amount(u)[0] for u in s['used'])
         for session, life in self.ledger.ended():
-            if session not in logged or session in doubtful or life.record.kind == ONE_TIME:
+            if session not in reported or session in doubtful or life.record.kind == ONE_TIME:
                 continue
             self.checked['ended sessions'] += 1
             paid, granted = collections.Counter(), collections.Counter()
@@ -216,8 +218,8 @@ class Claims:
                     group = None if c.flags & NO_RATING_GROUP else c.group
                     paid[group] += charged(c)
                     granted[group] += c.granted
-            for group in paid.keys() | {g for s, g in reported if s == session}:
-                self.session(session, group, reported[session, group], paid[group], granted[group])
+            for group in paid.keys() | reported[session].keys():
+                self.session(session, group, reported[session][group], paid[group], granted[group])
 
     def session(self, session, group, reported, paid, granted):
         where = f'session {session} Rating-Group {group}'

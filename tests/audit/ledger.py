@@ -21,16 +21,23 @@ def fits_balance(event, balance):
     return balance + (event.amount if is_payment(event) else -event.debit) == event.balance
 
 
-def step(event, balance, held, state):
-    """(held, state) after this event, None if it can't be the next one. state: {session: (holds, ended)}."""
+def step(event, balance, held, state, lives):
+    """(held, state) after this event, None if it can't be the next one.
+
+    state: {session: (holds, ended)} of the sessions that this batch has touched; the others are as lives has them."""
     if not fits_balance(event, balance):
         return None
     if is_payment(event):
         return held, state
     key = (event.session, event.opened)
-    if key not in state and not opens(event):
+    if key in state:
+        holds, ended = state[key]
+    elif key in lives:
+        holds, ended = lives[key].holds, lives[key].ended_by is not None
+    elif opens(event):
+        holds, ended = {}, False
+    else:
         return None
-    holds, ended = state.get(key, ({}, False))
     if ended != bool(event.flags & LATE) and event.kind != ONE_TIME:
         return None
     after, seen = follow(holds, event), dict(holds)
@@ -194,7 +201,6 @@ class Ledger:
         if len(same) == 1:
             return same
         lives = self.lives[account.account]
-        state = {key: (life.holds, life.ended_by is not None) for key, life in lives.items()}
         budget = [20000]
 
         def go(left, balance, held, state):
@@ -202,12 +208,12 @@ class Ledger:
                 return []
             for n, event in enumerate(left):
                 budget[0] -= 1
-                after = step(event, balance, held, state) if budget[0] > 0 else None
+                after = step(event, balance, held, state, lives) if budget[0] > 0 else None
                 rest = go(left[:n] + left[n + 1:], event.balance, *after) if after else None
                 if rest is not None:
                     return [event, *rest]
             return None
-        found = go(same, balance, held, state)
+        found = go(same, balance, held, {})
         self.checked['batches put in order'] += found is not None
         return found or same
 

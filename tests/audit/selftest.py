@@ -68,13 +68,13 @@ SPOILT = (
     ('I6', 'a kept answer that nobody gave', "UPDATE gyro.account SET answers[1][3] = answers[1][3] + 1 WHERE account_id = "
      "(SELECT min(account_id) FROM gyro.account WHERE answers[1][3] <> 0)"),
     ('I6', 'a number forgotten, that a copy could use again',
-     f"UPDATE gyro.account SET sessions[n][9] = sessions[n][9] - 1 FROM (SELECT account_id AS a, min(n) AS n FROM gyro.account, "
+     "UPDATE gyro.account SET sessions[n][9] = sessions[n][9] - 1 FROM (SELECT account_id AS a, min(n) AS n FROM gyro.account, "
      "generate_series(1, array_length(sessions, 1)) n WHERE sessions[n][9] & 1 = 1 GROUP BY 1 LIMIT 1) x WHERE account_id = a"),
     ('I6', 'a session open beyond its deadline',
-     f"UPDATE gyro.account SET sessions[n][7] = 1 FROM (SELECT account_id AS a, n FROM gyro.account, "
+     "UPDATE gyro.account SET sessions[n][7] = 1 FROM (SELECT account_id AS a, n FROM gyro.account, "
      "generate_series(1, array_length(sessions, 1)) n WHERE sessions[n][5] = 1 LIMIT 1) x WHERE account_id = a"),
     ('I6', 'an ended session open again',
-     f"UPDATE gyro.account SET sessions[n][5] = 1 FROM (SELECT account_id AS a, n FROM gyro.account, "
+     "UPDATE gyro.account SET sessions[n][5] = 1 FROM (SELECT account_id AS a, n FROM gyro.account, "
      "generate_series(1, array_length(sessions, 1)) n WHERE sessions[n][5] = 2 LIMIT 1) x WHERE account_id = a"),
     ('I6', 'a session that nobody supervises',
      f"DELETE FROM gyro.session_index WHERE account_id = (SELECT account_id FROM gyro.account WHERE {BUSY})"),

@@ -1,13 +1,12 @@
 """P8: a slow database degrades, it doesn't collapse: rows that an operator holds, statements that take long, a server
 that stands still. No answer is late, what can't be served is refused early, and afterwards all is as before."""
 import os
-import random
 import signal
 import statistics
 import time
 
 from proof import audited, figures, psql, story, totals
-from stack import FIRST_IMSI, Gateway, Stack
+from stack import Gateway, Stack
 
 DEADLINE_MS, AGE_MS, QUEUE = 1500, 500, 20
 # What the machine, the client's own clock and its turn in the loop may add. A stall is longer than both together.

@@ -1,6 +1,5 @@
 """P13: each reservation ends. Gateways vanish in the middle of their sessions, nodes are killed; the sweeper of
 whatever node there is gives back what they held, once; and what they report afterwards is still paid, once."""
-import random
 import time
 
 import wire

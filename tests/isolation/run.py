@@ -21,7 +21,7 @@ ROOT = HERE.parents[1]
 sys.path[:0] = [str(ROOT / 'tests/lib'), str(ROOT / 'tests/audit'), str(ROOT / 'tests/chaos')]
 import audit # noqa: E402
 import tables # noqa: E402
-from postgres import Postgres, binary # noqa: E402
+from postgres import Postgres # noqa: E402
 from stack import CATALOGUE, schema # noqa: E402
 from tap import Tap # noqa: E402
 

@@ -90,12 +90,10 @@ START_TEST(every_day)
 		bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
 		struct gy_civil c = gy_civil_at(&utc, n * 24 * HOUR + (n & 1 ? 24 * HOUR - 1 : 0));
 
-		ck_assert_int_eq(c.day, n);
-		ck_assert_int_eq(c.year, year);
-		ck_assert_int_eq(c.month, month);
-		ck_assert_int_eq(c.day_of_month, day);
-		ck_assert_int_eq(c.weekday, weekday);
-		ck_assert_int_eq(gy_civil_day(year, month, day), n);
+		if (c.day != n || c.year != year || c.month != month || c.day_of_month != day ||
+		    c.weekday != weekday || gy_civil_day(year, month, day) != n)
+			ck_abort_msg("day %ld is not %d-%d-%d, weekday %d", (long)n, year, month,
+				     day, weekday);
 		weekday = weekday % 7 + 1;
 		if (++day > length[month - 1] + (month == 2 && leap)) {
 			day = 1;
@@ -525,6 +523,34 @@ START_TEST(a_value_of_another_type_is_missing)
 }
 END_TEST
 
+/* Midnight is an edge of the rule's ranges, not of the price. */
+START_TEST(a_window_passes_over_edges_without_a_change)
+{
+	struct gy_tariff_result result, next;
+	struct question *q;
+	bool has_next;
+
+	empty();
+	lines("zone 1\nattribute 1 source=clock of=hour\nspecific 1 rate=1000/1\n"
+	      "rule 1 attribute=1 when=[22,6) multiply=500000\n");
+	compile();
+	q = question("rate at=2024-06-01T21:30:00Z");
+	ck_assert_int_eq(gy_tariff_window(&table.catalogue, &q->input, q->input.now + 24 * HOUR,
+					  &result, &next, &has_next),
+			 GY_OK);
+	ck_assert(has_next);
+	ck_assert_int_eq(result.valid_until_us, q->input.now + 30 * MINUTE);
+	ck_assert_int_eq(next.rate.price_micros, 500);
+	ck_assert_int_eq(next.valid_until_us, q->input.now + 30 * MINUTE + 8 * HOUR);
+	/* No further than asked for: the next edge beyond it, not the next change. */
+	ck_assert_int_eq(gy_tariff_window(&table.catalogue, &q->input, q->input.now + 20 * MINUTE,
+					  &result, &next, &has_next),
+			 GY_OK);
+	ck_assert(!has_next);
+	ck_assert_int_eq(result.valid_until_us, q->input.now + 30 * MINUTE);
+}
+END_TEST
+
 START_TEST(words_for_everything)
 {
 	for (int reason = 0; reason <= GY_FAULT_COUNT; reason++)
@@ -561,6 +587,7 @@ int main(void)
 	tcase_add_test(tcase, a_short_trace_counts_what_it_loses);
 	tcase_add_test(tcase, without_dynamic_rules);
 	tcase_add_test(tcase, a_value_of_another_type_is_missing);
+	tcase_add_test(tcase, a_window_passes_over_edges_without_a_change);
 	tcase_add_test(tcase, words_for_everything);
 	suite_add_tcase(suite, tcase);
 	return gy_tap_run(suite);

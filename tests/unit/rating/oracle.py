@@ -329,7 +329,7 @@ def instants(snapshot, question, until, every_minute):
         if looked_at is not None and looked_at.of in ('hour', 'minute'):
             scale = 60 if looked_at.of == 'hour' else 1
             minutes |= {b * scale for b in boundaries([rule]) if 0 <= b * scale < 1440}
-    if every_minute:
+    if every_minute and any(a.source == 'clock' for a in snapshot.attributes.values()):
         edges |= set(range(now - now % (60 * US), until, 60 * US))
     for offset in {offset for _, offset in zone}:
         day = (now + offset * US) // DAY - 1
