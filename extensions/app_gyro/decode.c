@@ -264,12 +264,25 @@ static struct gy_bytes name(struct ccr_decoder *d, const struct gy_avp *avp, siz
 	return avp->data;
 }
 
+/* A DiameterIdentity is a host name in ASCII (RFC 6733 §4.3.1); the database keeps it as text. */
+static struct gy_bytes host_name(struct ccr_decoder *d, const struct gy_avp *avp)
+{
+	struct gy_bytes value = name(d, avp, 255);
+
+	for (size_t i = 0; i < value.len; i++)
+		if (value.data[i] <= ' ' || value.data[i] > '~') {
+			gy_fault(&d->base, GY_INVALID_AVP_VALUE, avp, "is not a host name");
+			break;
+		}
+	return value;
+}
+
 /* F10: a peer speaks for itself, unless it is configured as an agent. */
 static void origin_host(struct ccr_decoder *d, const struct gy_avp *avp)
 {
 	struct gy_bytes peer = d->origin_host;
 
-	d->ccr->origin_host = name(d, avp, 255);
+	d->ccr->origin_host = host_name(d, avp);
 	if (peer.data != NULL &&
 	    (avp->data.len != peer.len ||
 	     strncasecmp((const char *)avp->data.data, (const char *)peer.data, peer.len) != 0))
@@ -296,7 +309,7 @@ static bool take_single(struct ccr_decoder *d, const struct gy_avp *avp,
 		origin_host(d, avp);
 		return true;
 		SINGLE(IETF(ORIGIN_REALM), ORIGIN_REALM)
-		ccr->origin_realm = name(d, avp, 255);
+		ccr->origin_realm = host_name(d, avp);
 		return true;
 		SINGLE(IETF(DESTINATION_REALM), DESTINATION_REALM)
 		return true; /* judged with the envelope */

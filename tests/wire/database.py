@@ -173,7 +173,7 @@ def row_held(tap, site, imsis):
         tap.ok(answer.result == 2001 and took < 1.5, 'P8 held for 0.3 s: served when it is free', f'{answer.result} after {took:.3f} s')
         tap.equal(site.records(session), (2, 100_000), 'P8 charged once')
     for n, witness in enumerate(witnesses):
-        witness.check(tap, f'P8 another account doesn\'t notice ({n + 1})', slowest=0.8, least=50)
+        witness.check(tap, f'P8 another account doesn\'t notice ({n + 1})', slowest=0.8, least=20)
 
 
 CROWD = "application_name = 'crowd'"

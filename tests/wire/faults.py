@@ -48,7 +48,7 @@ class Watch:
     def after(self, name):
         """The same process, the good client was answered meanwhile, and a new one is."""
         seen = self.witness.count()
-        served = until(lambda: self.witness.count() > seen + 1 or self.witness.failure, 10)
+        served = until(lambda: self.witness.count() > seen + 1 or self.witness.failure, 15)
         problem = self.witness.failure if served else 'the good client waits'
         if not problem and self.node.pid == self.pid:
             try:
@@ -341,17 +341,19 @@ def fuzz(w, seed, messages, people):
     answered, connections = sum(t.answered for t in threads), sum(t.connections for t in threads)
     print(f'# {sent} messages over {connections} connections in {seconds:.1f} s, {answered} answers, '
           f'resident {samples[0][1]} to {samples[-1][1]} KiB')
+    print(f'# the good client: {w.witness.count()} answers, the slowest after {w.witness.slowest():.2f} s, '
+          f'{w.witness.refused} refusals or silences')
     w.tap.equal([t.problem for t in threads], [None] * 4, 'the fuzzer itself ran to its end')
     w.after(f'F7 {messages} mutated messages')
     if w.node.pid != w.pid:
         for thread in threads:
             print('\n'.join(f'# last of {thread.number}: {m.hex()[:3000]}' for m in thread.last))
     w.tap.ok(answered > sent / 20 and connections > 20, 'F7 they got past the first check: many were answered', f'{answered}')
-    # The first fifth is for pools and caches to fill.
-    early = max((rss for n, rss in samples if n <= sent / 5), default=samples[0][1])
+    # The first half is for pools and caches to fill; the caches of profiles alone take 64 MB in the end.
+    early = max((rss for n, rss in samples if n <= sent / 2), default=samples[0][1])
     grown = samples[-1][1] - early
     bound = 400_000 if sanitized() else 24_000
-    w.tap.ok(grown < bound, f'F7 memory stays: less than {bound // 1000} MB more after the first fifth', f'{early} KiB, then {grown} KiB more')
+    w.tap.ok(grown < bound, f'F7 memory stays: less than {bound // 1000} MB more in the second half', f'{early} KiB, then {grown} KiB more')
     log = len(w.node.said()) - before
     w.tap.ok(log < 65536 + seconds * 40_000, 'F8 the log stays small', f'{log} bytes in {seconds:.0f} s')
 
@@ -371,7 +373,7 @@ def main():
                      no_descriptors):
             part(w)
         fuzz(w, args.seed, messages, people)
-        w.witness.check(tap, 'the good client was charged all the time', slowest=8)
+        w.witness.check(tap, 'the good client was charged all the time', slowest=20)
         tap.ok(until(lambda: site.node.descriptors() <= descriptors + 5, 20), 'no descriptor is left over',
                f'{descriptors} before, {site.node.descriptors()} after')
         print(f'# threads {threads} before, {site.node.status("Threads")} after')

@@ -240,6 +240,9 @@ def values(b):
     for data in (b'\xed\xa0\x80', b'\xc0\xaf', b'\xf4\x90\x80\x80', b'\x80', b'\xe2\x82'):
         b.ask(f'G-11 a Subscription-Id-Data of {data.hex()}', b.good(who=[(
             'Subscription-Id', [('Subscription-Id-Type', 1), ('Subscription-Id-Data', data)])]), 5004, False)
+    for data in (b'spec\xff.test', b'spec test', b'spec.test\0', b'\xc3\xa4.test', b''):
+        bad = AVP('Origin-Realm', data)
+        b.ask(f'G-11 an Origin-Realm of {data!r}', b.instead('Origin-Realm', bad), 5004, bad)
     for who in ([('User-Name', 'a\0b')], [('Subscription-Id', [('Subscription-Id-Type', 1), ('Subscription-Id-Data', '4600\0')])],
                 [('Subscription-Id-Extension', [('Subscription-Id-NAI', '\0')])]):
         b.ask(f'G-11 a NUL octet in {who[0][0]}', b.good(who=who), 5004, AVP(*who[0]))
