@@ -79,11 +79,11 @@ class Node:
     """One gyrod. conninfo: its database. settings: keys of gyro.yaml; peers, agents: who may connect."""
     PROGRAM, READY = None, r'^gyro: ready on 127\.0\.0\.1:\d+$'
 
-    def __init__(self, conninfo, name='gyro1', realm=REALM, peers=None, agents=(), settings=None, tw_timer=30):
+    def __init__(self, conninfo, name='gyro1', realm=REALM, peers=None, agents=(), settings=None, tw_timer=30, inside='/tmp'):
         self.conninfo, self.identity, self.realm = conninfo, f'{name}.{realm}', realm
         self.peers = [f'*.{realm}'] if peers is None else list(peers)
         self.agents, self.settings, self.tw_timer = list(agents), {**SETTINGS, **(settings or {})}, tw_timer
-        self.home = pathlib.Path(tempfile.mkdtemp(prefix='gyro-node-', dir='/tmp'))
+        self.home = pathlib.Path(tempfile.mkdtemp(prefix='gyro-node-', dir=inside))
         self.log = self.home / 'log'
         self.port = self.process = None
         atexit.register(self.close)
@@ -256,7 +256,8 @@ class Site:
 
     def add(self, name, **more):
         """One more node, not started yet."""
-        node = Node(self.pg.conninfo(), name, **{'settings': self.settings, **self.more, **more})
+        # In the database's directory: its guardian removes both, also after kill -9 of the test.
+        node = Node(self.pg.conninfo(), name, inside=self.pg.home, **{'settings': self.settings, **self.more, **more})
         self.nodes.append(node)
         return node
 

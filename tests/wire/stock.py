@@ -66,7 +66,7 @@ def main():
     tap = Tap()
     with Site(nodes=0) as site:
         imsi = site.people(1)[0]
-        node = Stock(site.pg.conninfo())
+        node = Stock(site.pg.conninfo(), inside=site.pg.home)
         site.nodes.append(node)
         node.start()
         tap.ok(node.pid, 'stock freeDiameterd starts with dict_gyro, acl_gyro and app_gyro')
