@@ -3,9 +3,11 @@
 
 #define MS INT64_C(1000000)
 
-/* So long, and over so many batches, the queue must not have shrunk nor been short. */
+/* So long, and over so many batches, the queue must have been long, and grow: by so much of what
+ * was served meanwhile. */
 #define WINDOW_NS (100 * MS)
 #define TAKES_MIN 4
+#define GROWTH    8
 /* The end of overload: so long without a refusal. */
 #define CALM_NS (1000 * MS)
 /* While overloaded, the longest queue in batches: initials, with half of it, still fill one. Not
@@ -90,6 +92,14 @@ enum gy_admission gy_admit(const struct gy_admission_limits *limits, const struc
 	return GY_ADMIT;
 }
 
+/* Clients that wait for their answers before they ask again may make a queue that is always long;
+ * it does not grow. */
+static bool grew(const struct gy_pace *pace, unsigned left)
+{
+	return left > pace->first &&
+	       (uint64_t)(left - pace->first) * GROWTH >= (uint64_t)pace->served;
+}
+
 void gy_pace_taken(const struct gy_admission_limits *limits, struct gy_pace *pace, unsigned taken,
 		   unsigned left, int64_t now_ns)
 {
@@ -100,14 +110,16 @@ void gy_pace_taken(const struct gy_admission_limits *limits, struct gy_pace *pac
 	if (pace->takes == 0) {
 		pace->window_ns = now_ns;
 		pace->first = pace->least = left;
+		pace->served = 0;
 	}
 	pace->takes++;
+	pace->served += taken;
 	if (left < pace->least)
 		pace->least = left;
 	if (now_ns - pace->window_ns < WINDOW_NS || pace->takes < TAKES_MIN)
 		return;
-	/* Never less than a full batch was left behind, and not because an old queue melts. */
-	if (!pace->overloaded && pace->least >= limits->batch_max && left >= pace->first) {
+	if (!pace->overloaded && pace->least >= limits->batch_max &&
+	    (grew(pace, left) || pace->refused_ns >= pace->window_ns)) {
 		pace->overloaded = true;
 		pace->refused_ns = now_ns;
 	}

@@ -26,12 +26,13 @@ struct gy_pace {
 	int64_t began_ns;   /* of the batch under way; 0: there is none */
 	unsigned taken;     /* requests in it */
 	bool overloaded;    /* more comes than goes, and has for a while */
-	int64_t refused_ns; /* while overloaded: when that last made a difference */
+	int64_t refused_ns; /* when somebody was last turned away: set by the caller */
 
 	/* The window in which it is found out whether the queue only grows. */
 	int64_t window_ns;
 	unsigned takes;
 	unsigned first, least; /* requests left behind by the first take, and the fewest */
+	unsigned served;       /* requests taken */
 };
 
 enum gy_admission {

@@ -194,17 +194,15 @@ static const char *turned_away(struct gy_engine *engine, struct gy_lane *lane,
 	const struct gy_admission_limits limits = gy_engine_limits(engine);
 	int64_t now_ns = gy_engine_now_ns();
 
-	switch (gy_admit(&limits, &lane->pace, request->ccr.type, lane->waiting.n,
-			 now_ns - request->arrived_ns, now_ns)) {
-	case GY_ADMIT:
+	enum gy_admission admission =
+		gy_admit(&limits, &lane->pace, request->ccr.type, lane->waiting.n,
+			 now_ns - request->arrived_ns, now_ns);
+
+	if (admission == GY_ADMIT)
 		return NULL;
-	case GY_ADMIT_NOT_FULL:
-		lane->pace.refused_ns = now_ns;
-		return "too many requests are waiting here";
-	case GY_ADMIT_NOT_LATE:
-		break;
-	}
-	return "it would wait too long here";
+	lane->pace.refused_ns = now_ns;
+	return admission == GY_ADMIT_NOT_FULL ? "too many requests are waiting here"
+					      : "it would wait too long here";
 }
 
 void gy_engine_submit(struct gy_engine *engine, struct gy_request *request)

@@ -255,6 +255,40 @@ START_TEST(a_burst_is_served_whole)
 }
 END_TEST
 
+/* So many clients, each asks again as soon as it has its answer. */
+START_TEST(a_long_queue_that_does_not_grow_is_served)
+{
+	unsigned clients = 1500;
+
+	fresh_lane();
+	for (unsigned i = 0; i < clients; i++)
+		arrive(GY_UPDATE);
+	for (unsigned i = 0; i < 1000; i++) {
+		unsigned answered = lane.batch;
+
+		play_until(lane.ends_ns, false);
+		for (unsigned k = 0; k < answered; k++)
+			arrive(k % 2 ? GY_UPDATE : GY_INITIAL);
+	}
+	ck_assert_uint_eq(all_refused(), 0);
+	ck_assert(!lane.pace.overloaded);
+}
+END_TEST
+
+/* Too little more than can be served to be seen as growth: by being turned away it is. */
+START_TEST(three_percent_too_much)
+{
+	fresh_lane();
+	offer(1.03, 60000 * MS, false);
+	ck_assert(lane.pace.overloaded);
+	lane.longest_ns = 0;
+	offer(1.03, 10000 * MS, false);
+	ck_assert_int_lt(lane.longest_ns, 45 * MS);
+	ck_assert_uint_eq(lane.refused[GY_TERMINATION], 0);
+	ck_assert_uint_eq(lane.late, 0);
+}
+END_TEST
+
 START_TEST(what_a_stall_held_up_is_served)
 {
 	fresh_lane();
@@ -322,6 +356,8 @@ int main(void)
 	tcase_add_test(tests, whoever_lets_an_initial_in_lets_an_update_and_a_termination_in);
 	tcase_add_test(tests, nine_tenths_of_capacity_are_served_whole);
 	tcase_add_test(tests, a_burst_is_served_whole);
+	tcase_add_test(tests, a_long_queue_that_does_not_grow_is_served);
+	tcase_add_test(tests, three_percent_too_much);
 	tcase_add_test(tests, what_a_stall_held_up_is_served);
 	tcase_add_test(tests, three_times_capacity_waits_a_few_batches_at_most);
 	tcase_add_test(tests, a_little_too_much_is_noticed_too);
