@@ -10,9 +10,6 @@
 #define GROWTH    8
 /* The end of overload: so long without a refusal. */
 #define CALM_NS (1000 * MS)
-/* While overloaded, the longest queue in batches: initials, with half of it, still fill one. Not
- * for terminations: there is one to a session, and it makes room. */
-#define QUEUE_BATCHES 2
 /* Old durations of batches fade by an eighth with each new one; a single stall counts as so many
  * usual ones, not more. */
 #define FADE       8
@@ -44,18 +41,19 @@ static uint64_t unfinished(const struct gy_pace *pace, int64_t now_ns)
 	return pace->taken * (uint64_t)left_ns / (uint64_t)pace->batch_ns;
 }
 
-/* As full as the queue may get. */
+/* As full as the queue may get for this type. In overload: once all that is there, and what is
+ * under way, is one batch for updates; then the next batch is full, and more would only wait
+ * longer. Two thirds of that for initials. Not for terminations: there is one to a session, and it
+ * makes room. */
 static bool is_full(const struct gy_admission_limits *limits, const struct gy_pace *pace,
 		    enum gy_request_type type, unsigned waiting, int64_t now_ns)
 {
-	uint64_t limit = limits->queue_max, queue = waiting;
-	uint64_t short_queue = QUEUE_BATCHES * (uint64_t)limits->batch_max;
+	uint64_t share = quarters(type);
 
-	if (pace->overloaded && type != GY_TERMINATION && short_queue < limit) {
-		limit = short_queue;
-		queue += unfinished(pace, now_ns);
-	}
-	return queue * 4 >= limit * quarters(type);
+	if ((uint64_t)waiting * 4 >= limits->queue_max * share)
+		return true;
+	return pace->overloaded && type != GY_TERMINATION &&
+	       (waiting + unfinished(pace, now_ns)) * 3 >= limits->batch_max * share;
 }
 
 /* Until the batch under way ends. One that takes longer than usual may well take as long again. */
