@@ -7,12 +7,13 @@ How much may be offered for how long is tests/bench/overload's business.
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
 
+from family import INITIAL, TERMINATION, UPDATE, Message, Site, Tap, arguments, collect, conform, hop, service
 from diameter import Capture
-from family import INITIAL, Message, TERMINATION, UPDATE, Site, Tap, arguments, binary, collect, conform, hop, service
 
 QUEUE, MIB = 16, 1 << 20
 SETTINGS = {'lanes': 1, 'batch_max': 8, 'queue_max': QUEUE}
@@ -22,21 +23,19 @@ NAMES = ('OC-Supported-Features', 'OC-OLR')
 
 
 class Standstill:
-    """Nobody reads or writes accounts while the context lasts: a database that says nothing."""
+    """The server's processes for the node stand still while the context lasts: a database that says nothing."""
 
     def __init__(self, site):
-        self.site = site
+        self.pids = [int(row[0]) for row in site.pg.query(
+            "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()")]
 
     def __enter__(self):
-        self.psql = subprocess.Popen([binary('psql'), '-XqAt', self.site.pg.conninfo()], stdin=subprocess.PIPE,
-                                     stdout=subprocess.PIPE, text=True)
-        self.psql.stdin.write('BEGIN; LOCK TABLE gyro.account;\n\\echo locked\n')
-        self.psql.stdin.flush()
-        while self.psql.stdout.readline() != 'locked\n':
-            pass
+        for pid in self.pids:
+            os.kill(pid, signal.SIGSTOP)
 
     def __exit__(self, *_):
-        self.psql.communicate('ROLLBACK;\n', timeout=20)
+        for pid in self.pids:
+            os.kill(pid, signal.SIGCONT)
 
 
 class Gateway:
