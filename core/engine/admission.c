@@ -42,9 +42,10 @@ static uint64_t unfinished(const struct gy_pace *pace, int64_t now_ns)
 }
 
 /* As full as the queue may get for this type. In overload: once all that is there, and what is
- * under way, is one batch for updates; then the next batch is full, and more would only wait
- * longer. Two thirds of that for initials. Not for terminations: there is one to a session, and it
- * makes room. */
+ * under way, is half a batch for updates, a third for initials. Batches of that size cost little
+ * more a request than full ones, and whoever is let in waits for one of them and is done with the
+ * next; what refusing the others takes from the machine slows both down. Not for terminations:
+ * there is one to a session, and it makes room. */
 static bool is_full(const struct gy_admission_limits *limits, const struct gy_pace *pace,
 		    enum gy_request_type type, unsigned waiting, int64_t now_ns)
 {
@@ -53,7 +54,7 @@ static bool is_full(const struct gy_admission_limits *limits, const struct gy_pa
 	if ((uint64_t)waiting * 4 >= limits->queue_max * share)
 		return true;
 	return pace->overloaded && type != GY_TERMINATION &&
-	       (waiting + unfinished(pace, now_ns)) * 3 >= limits->batch_max * share;
+	       (waiting + unfinished(pace, now_ns)) * 6 >= limits->batch_max * share;
 }
 
 /* Until the batch under way ends. One that takes longer than usual may well take as long again. */

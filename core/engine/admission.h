@@ -3,7 +3,7 @@
  * A lane's queue has a limit. Terminations may fill all of it, updates three quarters, initials and
  * events half: when the queue is that long, what frees and what accounts goes before what is new.
  * The limit is generous while a burst or a stall of the database is being worked off, and just
- * enough to keep the batches full while more comes than goes: then a longer queue would serve
+ * enough to keep the lane at work while more comes than goes: then a longer queue would serve
  * nobody sooner, and everybody later. Terminations keep the generous one. */
 #ifndef GY_ENGINE_ADMISSION_H
 #define GY_ENGINE_ADMISSION_H
