@@ -43,6 +43,13 @@ static uint64_t unfinished(const struct gy_pace *pace, int64_t now_ns)
 	return pace->taken * (uint64_t)left_ns / (uint64_t)pace->batch_ns;
 }
 
+/* A lane that was left alone meanwhile has not noticed that it is over: whoever comes then must not
+ * be refused for it, for that would be the next refusal. */
+static bool lasts(const struct gy_pace *pace, int64_t now_ns)
+{
+	return pace->overloaded && now_ns - pace->refused_ns <= CALM_NS;
+}
+
 /* As full as the queue may get for this type. In overload: once all that is there, and what is
  * under way, is half a batch for updates, a third for initials. Batches of that size cost little
  * more a request than full ones, and whoever is let in waits for one of them and is done with the
@@ -56,7 +63,7 @@ static bool is_full(const struct gy_admission_limits *limits, const struct gy_pa
 
 	if ((uint64_t)waiting * 4 >= limits->queue_max * share)
 		return true;
-	if (!pace->overloaded || type == GY_TERMINATION)
+	if (!lasts(pace, now_ns) || type == GY_TERMINATION)
 		return false;
 	queue = waiting + unfinished(pace, now_ns);
 	return queue * 6 >= limits->batch_max * share * (pace->heavily ? 1 : 4);
@@ -109,8 +116,7 @@ void gy_pace_taken(const struct gy_admission_limits *limits, struct gy_pace *pac
 {
 	pace->taken = taken;
 	pace->began_ns = now_ns;
-	if (pace->overloaded && now_ns - pace->refused_ns > CALM_NS)
-		pace->overloaded = false;
+	pace->overloaded = lasts(pace, now_ns);
 	if (pace->takes == 0) {
 		pace->window_ns = now_ns;
 		pace->first = pace->least = left;

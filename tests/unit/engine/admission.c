@@ -284,6 +284,29 @@ START_TEST(a_long_queue_that_does_not_grow_is_served)
 }
 END_TEST
 
+/* Overload, then nobody for a second, then clients who wait for their answers: they are no
+ * overload, and must not become one by what is left of the old. */
+START_TEST(after_a_pause_it_is_over)
+{
+	fresh_lane();
+	offer(3, 2000 * MS, false);
+	ck_assert(lane.pace.overloaded);
+	play_until(lane.now_ns + 1000 * MS, false);
+	memset(lane.refused, 0, sizeof(lane.refused));
+	for (unsigned i = 0; i < 256; i++)
+		arrive(GY_UPDATE);
+	for (unsigned i = 0; i < 200; i++) {
+		unsigned answered = lane.batch;
+
+		play_until(lane.ends_ns, false);
+		for (unsigned k = 0; k < answered; k++)
+			arrive(GY_UPDATE);
+	}
+	ck_assert_uint_eq(all_refused(), 0);
+	ck_assert(!lane.pace.overloaded);
+}
+END_TEST
+
 /* Too little more than can be served to be seen as growth: by being turned away it is. */
 START_TEST(three_percent_too_much)
 {
@@ -366,6 +389,7 @@ int main(void)
 	tcase_add_test(tests, nine_tenths_of_capacity_are_served_whole);
 	tcase_add_test(tests, a_burst_is_served_whole);
 	tcase_add_test(tests, a_long_queue_that_does_not_grow_is_served);
+	tcase_add_test(tests, after_a_pause_it_is_over);
 	tcase_add_test(tests, three_percent_too_much);
 	tcase_add_test(tests, what_a_stall_held_up_is_served);
 	tcase_add_test(tests, three_times_capacity_waits_a_few_batches_at_most);
