@@ -291,10 +291,11 @@ static void open_session(const struct gy_ccr *ccr, struct gy_view *view,
 	gy_tombstones_trim(a, now);
 }
 
-/* A Session-Id that the account row no longer knows, but the index does. */
+/* A Session-Id that the index knows, and the account row doesn't any more or, after another account
+ * has used it, not as the last. replaces: its ended session there, -1: none. */
 static enum gy_rc initial_of_known(const struct gy_ccr *ccr, struct gy_view *view,
 				   const struct gy_catalogue *catalogue, gy_time_us now,
-				   struct gy_plan *plan)
+				   int replaces, struct gy_plan *plan)
 {
 	const struct gy_history *h = view->history;
 
@@ -308,7 +309,7 @@ static enum gy_rc initial_of_known(const struct gy_ccr *ccr, struct gy_view *vie
 		gy_answer_refuse(&plan->answer, GY_UNABLE_TO_COMPLY,
 				 "session already open for another account");
 	else
-		open_session(ccr, view, catalogue, now, -1, plan);
+		open_session(ccr, view, catalogue, now, replaces, plan);
 	return GY_OK;
 }
 
@@ -320,8 +321,9 @@ static enum gy_rc decide_initial(const struct gy_ccr *ccr, struct gy_view *view,
 	int found = gy_session_find(a, ccr->session);
 	enum gy_seen seen;
 
-	if (found < 0 && view->session_indexed)
-		return initial_of_known(ccr, view, catalogue, now, plan);
+	if (view->session_indexed &&
+	    (found < 0 || (view->session_elsewhere && a->sessions[found].state != GY_SESSION_OPEN)))
+		return initial_of_known(ccr, view, catalogue, now, found, plan);
 	if (found < 0) {
 		open_session(ccr, view, catalogue, now, -1, plan);
 		return GY_OK;

@@ -30,7 +30,8 @@ struct gy_history {
 struct gy_view {
 	struct gy_account *account; /* changed in place; room for one request (gy_account_room) */
 	const struct gy_profile *profile;
-	bool session_indexed;             /* CCR-I: session_index already has this Session-Id */
+	bool session_indexed;   /* CCR-I, CCR-E: session_index already has this Session-Id */
+	bool session_elsewhere; /* ... of another account */
 	const struct gy_history *history; /* NULL: not loaded */
 	int64_t late_window_us;
 	const struct gy_pushed *pushed; /* NULL: none */

@@ -38,7 +38,7 @@ static enum gy_rc lock_accounts(struct batch *b)
 {
 	int64_t *ids = talloc_array(b->pool, int64_t, b->n);
 	struct gy_session_key *keys = talloc_array(b->pool, struct gy_session_key, b->n);
-	bool *known = talloc_zero_array(b->pool, bool, b->n);
+	int64_t *known = talloc_zero_array(b->pool, int64_t, b->n);
 	unsigned n = 0, distinct = 0, n_keys = 0;
 	enum gy_rc rc;
 
@@ -60,7 +60,7 @@ static enum gy_rc lock_accounts(struct batch *b)
 	n_keys = 0;
 	for (unsigned i = 0; rc == GY_OK && i < b->n; i++)
 		if (b->work[i].fate == UNDECIDED && opens(&b->work[i].request->ccr))
-			b->work[i].indexed = b->work[i].session_known = known[n_keys++];
+			b->work[i].indexed = known[n_keys++];
 	return rc;
 }
 
@@ -136,7 +136,8 @@ static enum gy_rc decide_one(struct batch *b, struct work *w)
 	struct gy_view view = {
 		.account = &w->locked->account,
 		.profile = &w->profile,
-		.session_indexed = w->session_known,
+		.session_indexed = w->indexed != 0 || w->session_known,
+		.session_elsewhere = w->indexed != 0 && w->indexed != w->profile.account_id,
 		.late_window_us = (int64_t)config->late_window_s * GY_SECOND_US,
 		.pushed = b->pushed,
 	};
@@ -234,8 +235,10 @@ static enum gy_rc apply(struct batch *b)
 			continue;
 		records[n_records++] = &w->plan.record;
 		if (w->plan.opened && !opened_again(b, i))
-			opened[n_opened++] = (struct gy_opened){ &w->request->ccr, &w->plan.record,
-								 w->plan.check_at_us, w->indexed };
+			opened[n_opened++] =
+				(struct gy_opened){ &w->request->ccr,      &w->plan.record,
+						    w->plan.check_at_us,   w->indexed != 0,
+						    w->history.account_id, w->history.opened_us };
 	}
 	return gy_store_apply(b->lane->store, b->locked, b->n_locked, records, n_records, opened,
 			      n_opened);

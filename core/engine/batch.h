@@ -21,7 +21,8 @@ struct work {
 	bool fresh;      /* read in this batch, not from the cache */
 	bool by_session; /* found through the session, not through identities */
 	struct gy_locked *locked;
-	bool indexed;       /* CCR-I, CCR-E: the index has its Session-Id */
+	int64_t indexed; /* CCR-I, CCR-E: the account of which the index has its Session-Id; 0: none
+			  */
 	bool session_known; /* and so it has, or will have by an earlier request of this batch */
 	struct gy_history history;
 	struct gy_plan plan;

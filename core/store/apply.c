@@ -63,6 +63,8 @@ enum index_param {
 	X_OPENED,
 	X_CHECK_AT,
 	X_KNOWN,
+	X_OF_ACCOUNT,
+	X_OF_OPENED,
 	X_EXPECTED,
 };
 _Static_assert(X_EXPECTED == GY_PARAMS_MAX, "batch_apply.sql's parameters");
@@ -182,6 +184,8 @@ static void put_opened(struct gy_params *p, const struct gy_opened *opened, unsi
 	gy_array_begin(p, X_OPENED, GY_OID_TIMESTAMPTZ, 0);
 	gy_array_begin(p, X_CHECK_AT, GY_OID_TIMESTAMPTZ, 0);
 	gy_array_begin(p, X_KNOWN, GY_OID_BOOL, 0);
+	gy_array_begin(p, X_OF_ACCOUNT, GY_OID_INT8, 0);
+	gy_array_begin(p, X_OF_OPENED, GY_OID_TIMESTAMPTZ, 0);
 	for (unsigned i = 0; i < n; i++) {
 		const struct gy_record *r = opened[i].record;
 
@@ -195,8 +199,10 @@ static void put_opened(struct gy_params *p, const struct gy_opened *opened, unsi
 		gy_array_time(p, X_OPENED, r->opened_us);
 		gy_array_time(p, X_CHECK_AT, opened[i].check_at_us);
 		gy_array_bool(p, X_KNOWN, opened[i].known);
+		gy_array_int8(p, X_OF_ACCOUNT, opened[i].of_account);
+		gy_array_time(p, X_OF_OPENED, opened[i].of_opened_us);
 	}
-	for (unsigned i = X_SESSION; i <= X_KNOWN; i++)
+	for (unsigned i = X_SESSION; i <= X_OF_OPENED; i++)
 		gy_array_end(p, i);
 }
 

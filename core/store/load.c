@@ -158,21 +158,22 @@ static void put_keys(struct gy_params *p, const struct gy_session_key *keys, uns
 }
 
 static void take_known(const PGresult *result, const struct gy_session_key *keys, unsigned n,
-		       bool *known)
+		       int64_t *known)
 {
 	for (unsigned i = 0; i < n; i++) {
-		known[i] = false;
-		for (int row = 0; row < PQntuples(result) && !known[i]; row++) {
+		known[i] = 0;
+		for (int row = 0; row < PQntuples(result) && known[i] == 0; row++) {
 			struct gy_session_key key = gy_get_uuid(PQgetvalue(result, row, 0));
 
-			known[i] = key.hi == keys[i].hi && key.lo == keys[i].lo;
+			if (key.hi == keys[i].hi && key.lo == keys[i].lo)
+				known[i] = gy_get_int8(PQgetvalue(result, row, 1));
 		}
 	}
 }
 
 enum gy_rc gy_store_lock(struct gy_store *store, void *pool, const int64_t *account_ids,
 			 unsigned n_accounts, bool wait, const struct gy_session_key *initial_keys,
-			 unsigned n_initial, bool *known, struct gy_locked **locked,
+			 unsigned n_initial, int64_t *known, struct gy_locked **locked,
 			 unsigned *n_locked, gy_time_us *now)
 {
 	enum gy_sql sql = wait ? GY_SQL_ACCOUNT_LOCK_WAIT : GY_SQL_ACCOUNT_LOCK;

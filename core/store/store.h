@@ -68,10 +68,11 @@ struct gy_locked {
 
 /* BEGIN, locks and reads the rows (account_ids ascending, no doubles); rows held by others are left
  * out unless wait is set. initial_keys: sessions of the batch's CCR-Is; *known tells for each
- * whether the index has it. *now is the database's clock. pool: talloc context for all of it. */
+ * whose it is by the index, 0 nobody's. *now is the database's clock. pool: talloc context for all
+ * of it. */
 enum gy_rc gy_store_lock(struct gy_store *store, void *pool, const int64_t *account_ids,
 			 unsigned n_accounts, bool wait, const struct gy_session_key *initial_keys,
-			 unsigned n_initial, bool *known, struct gy_locked **locked,
+			 unsigned n_initial, int64_t *known, struct gy_locked **locked,
 			 unsigned *n_locked, gy_time_us *now) GY_MUST_CHECK;
 
 /* Grows an account's arrays so that a request of this need fits (gy_account_room). */
@@ -90,6 +91,10 @@ struct gy_opened {
 	/* gy_store_lock found an index row: it is taken over. Otherwise it is made, and if somebody
 	 * was faster, the transaction fails (GY_STORE_RETRY). */
 	bool known;
+	/* A row of another account is taken over only if it still is of this ended session;
+	 * otherwise the transaction fails, too. */
+	int64_t of_account;
+	gy_time_us of_opened_us;
 };
 
 /* Writes and commits. Nothing to write ends the transaction without a commit's cost.

@@ -204,6 +204,8 @@ const struct gy_answer *gy_world_request(struct gy_world *world, const struct gy
 		.account = a,
 		.profile = profile,
 		.session_indexed = find_index(world, ccr->session) != NULL,
+		.session_elsewhere = find_index(world, ccr->session) != NULL &&
+				     find_index(world, ccr->session)->account != account,
 		.late_window_us = world->late_window_us,
 	};
 	enum gy_rc rc;

@@ -1,6 +1,6 @@
 -- One batch: account rows, session index, records. The counts of changed rows are checked inside,
 -- so that a wrong one fails the transaction before its COMMIT, which is already on its way.
--- $1-$20 accounts, $21-$41 records, $42-$51 opened sessions, $52 rows expected in all.
+-- $1-$20 accounts, $21-$41 records, $42-$53 opened sessions, $54 rows expected in all.
 WITH changed AS (
     UPDATE gyro.account a
        SET version = a.version + 1, balance = i.balance, reserved = i.reserved,
@@ -33,9 +33,9 @@ WITH changed AS (
     RETURNING 1
 ), opened AS (
     SELECT * FROM unnest($42::uuid[], $43::text[], $44::text[], $45::bigint[], $46::bigint[], $47::bigint[],
-                         $48::bigint[], $49::timestamptz[], $50::timestamptz[], $51::boolean[])
+                         $48::bigint[], $49::timestamptz[], $50::timestamptz[], $51::boolean[], $52::bigint[], $53::timestamptz[])
                AS i (session, session_id, sub_session, account_id, group_id, subscriber_id, gateway_id,
-                     opened, check_at, known)
+                     opened, check_at, known, of_account, of_opened)
 ), indexed AS (
     -- Of a Session-Id that was not known. If another node has made the row since, for another account, this fails
     -- (unique_violation): taking the row over would leave the other session without supervision.
@@ -46,7 +46,8 @@ WITH changed AS (
       FROM opened WHERE NOT known
     RETURNING 1
 ), indexed_again AS (
-    -- Of one whose earlier session has ended.
+    -- Of one whose earlier session has ended: the account's own, or the very one that the decision saw. If another node
+    -- has taken the row over since, nothing is changed, and the count is wrong.
     INSERT INTO gyro.session_index AS x (session, session_id, sub_session, account_id, group_id, subscriber_id,
                                          gateway_id, opened, check_at)
     SELECT session, session_id, nullif(sub_session, '')::numeric, account_id, group_id, subscriber_id, gateway_id,
@@ -57,7 +58,9 @@ WITH changed AS (
            subscriber_id = excluded.subscriber_id, gateway_id = excluded.gateway_id,
            opened = excluded.opened, check_at = excluded.check_at,
            release_requested = false, ended = false
+     WHERE x.account_id = excluded.account_id
+        OR EXISTS (SELECT FROM opened o WHERE o.session = x.session AND o.of_account = x.account_id AND o.of_opened = x.opened)
     RETURNING 1
 )
 SELECT 1 / ((SELECT count(*) FROM changed) + (SELECT count(*) FROM recorded)
-            + (SELECT count(*) FROM indexed) + (SELECT count(*) FROM indexed_again) = $52::bigint)::integer
+            + (SELECT count(*) FROM indexed) + (SELECT count(*) FROM indexed_again) = $54::bigint)::integer
