@@ -2,7 +2,8 @@
  * 3 to 7), one function a step.
  *
  * A request of the batch ends in one of four ways: answered, refused, put into lane->retry, or
- * parked for the sweeper. Nothing leaves for work of this batch before gy_commit_barrier. */
+ * parked for the sweeper. Card operations have transactions of their own, before the batch's.
+ * Nothing leaves for work of this batch before gy_commit_barrier. */
 #include <stdlib.h>
 #include <string.h>
 #include <talloc.h>
@@ -375,10 +376,14 @@ static enum gy_rc in_transaction(struct batch *b)
 
 static enum gy_rc run(struct batch *b)
 {
-	enum gy_rc rc = gy_batch_find_profiles(b);
+	enum gy_rc rc;
 
+	gy_batch_sort_cards(b);
+	rc = gy_batch_find_profiles(b);
 	if (rc == GY_OK)
 		rc = gy_batch_find_gateways(b);
+	if (rc == GY_OK)
+		rc = gy_batch_run_cards(b);
 	if (rc == GY_OK && any_undecided(b))
 		rc = in_transaction(b);
 	if (rc == GY_OK)

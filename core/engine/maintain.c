@@ -14,9 +14,11 @@
 
 #define MS            INT64_C(1000000)
 #define DUE_MAX       500u
+#define PURCHASES_MAX 100u
 #define TICK_MS       50
 #define RECONNECT_NS  (500 * MS)
 #define CATALOGUE_NS  (1000 * MS)
+#define PURCHASES_NS  (1000 * MS)
 #define PARTITIONS_NS (3600 * 1000 * MS)
 /* So long a request waits for its gateway's older sessions to end; the rest ends after it. */
 #define PARKED_NS (500 * MS)
@@ -26,7 +28,7 @@
 struct maintenance {
 	struct gy_engine *engine;
 	struct gy_store *store;
-	int64_t connect_at_ns, sweep_at_ns, catalogue_at_ns, partitions_at_ns;
+	int64_t connect_at_ns, sweep_at_ns, catalogue_at_ns, partitions_at_ns, purchases_at_ns;
 	int64_t catalogue_version, pushed_version;
 };
 
@@ -173,6 +175,23 @@ static enum gy_rc sweep(struct maintenance *m)
 	return rc;
 }
 
+/* Purchases that nobody confirmed in time; the sweeper's rules for turns. */
+static enum gy_rc sweep_purchases(struct maintenance *m)
+{
+	int64_t until_ns = gy_engine_now_ns() + SWEEP_NS;
+	unsigned done, all = 0;
+	enum gy_rc rc;
+
+	do {
+		rc = gy_store_purchase_sweep(m->store, PURCHASES_MAX, &done);
+		all += done;
+	} while (rc == GY_OK && done == PURCHASES_MAX && gy_engine_now_ns() < until_ns);
+	if (all > 0)
+		gy_engine_log(m->engine, GY_LOG_INFO, "%u purchases ended without a request", all);
+	m->purchases_at_ns = gy_engine_now_ns() + (done == PURCHASES_MAX ? 0 : PURCHASES_NS);
+	return rc;
+}
+
 /* Requests whose gateway has restarted go on once its older sessions have ended (G-92). */
 static enum gy_rc unpark(struct maintenance *m)
 {
@@ -264,6 +283,8 @@ static enum gy_rc with_database(struct maintenance *m)
 	}
 	if (rc == GY_OK && gy_engine_now_ns() >= m->sweep_at_ns)
 		rc = sweep(m);
+	if (rc == GY_OK && gy_engine_now_ns() >= m->purchases_at_ns)
+		rc = sweep_purchases(m);
 	return rc;
 }
 

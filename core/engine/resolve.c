@@ -125,7 +125,7 @@ static enum gy_rc find_by_session(struct batch *b)
 		struct work *w = &b->work[i];
 
 		w->n_lookups = 0;
-		if (w->fate != UNDECIDED || w->profile.subscriber_id != 0 ||
+		if (w->fate != UNDECIDED || w->card || w->profile.subscriber_id != 0 ||
 		    w->request->ccr.type == GY_INITIAL || w->request->ccr.type == GY_EVENT)
 			continue;
 		w->first_lookup = n;
@@ -153,7 +153,7 @@ static void refuse_unknown(struct batch *b)
 			continue;
 		if (w->request->ccr.type == GY_INITIAL || w->request->ccr.type == GY_EVENT) {
 			gy_work_refuse(w, GY_USER_UNKNOWN, "no such subscriber");
-		} else {
+		} else if (!w->card) { /* a purchase knows its buyer */
 			gy_work_refuse(w, GY_UNKNOWN_SESSION_ID, "no such session");
 			w->plan.unmatched = true;
 		}
@@ -205,6 +205,9 @@ enum gy_rc gy_batch_find_profiles(struct batch *b)
 		struct work *w = &b->work[i];
 		const struct gy_profile *known = gy_cache_find(&b->lane->cache, w->request->who);
 
+		/* No account row that is locked proves it: card operations look anew. */
+		if (w->card)
+			known = NULL;
 		/* One from the time before there were dynamic tariffs lacks its half of them. */
 		if (known != NULL && (b->catalogue->dynamic == NULL || known->attributes != NULL))
 			w->profile = *known;

@@ -206,8 +206,7 @@ static void put_opened(struct gy_params *p, const struct gy_opened *opened, unsi
 		gy_array_end(p, i);
 }
 
-/* A lost connection leaves open whether COMMIT came through. */
-static enum gy_rc commit_outcome(struct gy_store *store, enum gy_rc rc)
+enum gy_rc gy_round_committed(struct gy_store *store, enum gy_rc rc)
 {
 	if (rc == GY_STORE_UNAVAILABLE)
 		return GY_OUTCOME_UNKNOWN;
@@ -245,7 +244,7 @@ enum gy_rc gy_store_apply(struct gy_store *store, const struct gy_locked *locked
 	if (changed + n_records + n_opened > 0)
 		gy_round_add(store, GY_SQL_BATCH_APPLY, p);
 	gy_round_add_command(store, "COMMIT");
-	return commit_outcome(store, gy_round_end(store));
+	return gy_round_committed(store, gy_round_end(store));
 }
 
 /* Adds one request to the round. */

@@ -10,6 +10,7 @@
 #ifndef GY_STORE_STORE_H
 #define GY_STORE_STORE_H
 
+#include "core/charging/card_order.h"
 #include "core/charging/decide.h"
 
 struct gy_store;
@@ -110,6 +111,17 @@ void gy_store_rollback(struct gy_store *store);
  * of their session keys, so that two nodes don't wait for each other in a circle. */
 enum gy_rc gy_store_keep_unmatched(struct gy_store *store, const struct gy_ccr *const *ccrs,
 				   unsigned n) GY_MUST_CHECK;
+
+/* --- cards: each operation a transaction of its own ---- */
+
+/* One request of the cards' Service-Context; ccr->card_order is there. requester: the subscriber
+ * who asks, 0: whoever the session's purchase is of. The answer and what it points to live in pool.
+ * GY_OUTCOME_UNKNOWN as from gy_store_apply: a copy of the request finds out. */
+enum gy_rc gy_store_card(struct gy_store *store, void *pool, const struct gy_ccr *ccr,
+			 int64_t requester, struct gy_answer *answer) GY_MUST_CHECK;
+/* Ends purchases whose hold time is over, at most max; *done: how many. */
+enum gy_rc gy_store_purchase_sweep(struct gy_store *store, unsigned max,
+				   unsigned *done) GY_MUST_CHECK;
 
 /* --- supervision: one transaction with gy_store_lock and gy_store_apply in it ---- */
 

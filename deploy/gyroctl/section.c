@@ -175,7 +175,7 @@ static const struct gy_column subscriber_codes[] = {
 const struct gy_section gy_sections[GY_SECTIONS] = {
 	[GY_CONTEXTS] = {
 		"service_contexts", "service_context", contexts, "k.",
-		.read = "SELECT suffix, default_rating_group FROM gyro.service_context",
+		.read = "SELECT suffix, default_rating_group FROM gyro.service_context WHERE NOT cards",
 		.put = "INSERT INTO gyro.service_context (suffix, default_rating_group) VALUES ($1, $2)"
 		       " ON CONFLICT (suffix) DO UPDATE SET default_rating_group = excluded.default_rating_group",
 		.remove = "DELETE FROM gyro.service_context WHERE suffix = $1",

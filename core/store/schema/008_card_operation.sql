@@ -14,7 +14,8 @@ CREATE TYPE gyro.card_order AS (
 );
 COMMENT ON TYPE gyro.card_order IS 'a card operation, see gyro.card_request';
 
--- statistics: rows of {position in cards, Rating-Group, units, from, until (microseconds since 1970), micro-units, window}.
+-- statistics: rows of {position in cards, Rating-Group, units, from, until (microseconds since 1970), micro-units, window,
+-- unit}.
 CREATE TYPE gyro.card_reply AS (
     result integer, message text, failed_code integer, failed_index integer, purchase text, card text, binding bigint,
     user_class smallint, priority bigint, targets bigint[], granted bigint, cost bigint, currency smallint,
@@ -382,6 +383,10 @@ DECLARE
     o    gyro.card_order;
     done integer := 0;
 BEGIN
+    -- One sweeper at a time: two would lock products in different orders.
+    IF NOT pg_try_advisory_xact_lock(hashtext('gyro.purchase_sweep')) THEN
+        RETURN 0;
+    END IF;
     FOR due IN SELECT purchase_id, account_id FROM gyro.purchase
                 WHERE state IN (3, 4) AND hold_until <= now() ORDER BY account_id LIMIT most LOOP
         PERFORM FROM gyro.account WHERE account_id = due.account_id FOR NO KEY UPDATE SKIP LOCKED;
@@ -745,6 +750,7 @@ DECLARE
     w       record;
     home    bigint;
     total   bigint;
+    unit    smallint;
     charges bigint[];
 BEGIN
     r.statistics := '{}';
@@ -758,10 +764,11 @@ BEGIN
             total := total + w.amount;
             charges := charges || w.charges;
             r.cards := r.cards || k.code;
+            SELECT c.unit INTO unit FROM gyro.card_row c WHERE c.account_id = home AND c.card_id = k.card_id;
             -- Nothing new: the last window is told again.
             r.statistics := r.statistics || coalesce((
                 SELECT array_agg(ARRAY[array_length(r.cards, 1) - 1, l.rating_group, l.used, gyro.us(x.opened), gyro.us(x.closed), l.amount,
-                                       x.window_id] ORDER BY l.rating_group)
+                                       x.window_id, unit] ORDER BY l.rating_group)
                   FROM (SELECT * FROM gyro.usage_window u WHERE u.card_id = k.card_id ORDER BY u.window_id DESC LIMIT 1) x
                   JOIN gyro.usage_window_line l USING (window_id)), '{}');
         END LOOP;
@@ -804,6 +811,8 @@ BEGIN
         RETURN gyro.card_refuse(5004, 'Card-Operation needs a CCR-E', 416);
     ELSIF o.operation NOT BETWEEN 1 AND 4 THEN
         RETURN gyro.card_refuse(5004, 'no such Card-Operation', 1);
+    ELSIF o.action > 0 THEN -- what would only be asked must not be done
+        RETURN gyro.card_refuse(5004, 'this Card-Operation has no such Requested-Action', 436);
     ELSIF o.card = '' AND o.operation <> 3 THEN
         RETURN gyro.card_refuse(5005, 'Card-Id is missing', 4);
     END IF;

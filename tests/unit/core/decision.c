@@ -28,7 +28,7 @@ static struct gy_policy policies[] = {
 	  .redirect_address = "http://topup.spec.test/" },
 };
 static struct gy_specific_rule rules[4];
-static const struct gy_service_context contexts[] = { { "32251@3gpp.org", 10 } };
+static const struct gy_service_context contexts[] = { { "32251@3gpp.org", 10, false } };
 static struct gy_catalogue catalogue;
 static struct gy_profile profile;
 static struct gy_world world;
