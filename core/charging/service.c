@@ -216,7 +216,7 @@ static void fill_charge(const struct gy_servicing *s)
 
 void gy_servicing_begin(struct gy_servicing *s, const struct gy_charging *c,
 			const struct gy_service *service, struct gy_service_answer *answer,
-			struct gy_charge *charges)
+			struct gy_charge *charges, unsigned parts)
 {
 	int64_t group =
 		service->has_rating_group ? (int64_t)service->rating_group : c->default_group;
@@ -229,6 +229,7 @@ void gy_servicing_begin(struct gy_servicing *s, const struct gy_charging *c,
 		.answer = answer,
 		.charges = charges,
 		.n_charges = 1,
+		.parts = parts,
 	};
 	*answer = (struct gy_service_answer){
 		.has_rating_group = service->has_rating_group,
@@ -255,12 +256,12 @@ void gy_servicing_begin(struct gy_servicing *s, const struct gy_charging *c,
 }
 
 void gy_service_charge(const struct gy_charging *c, const struct gy_service *service,
-		       struct gy_service_answer *answer, struct gy_charge *charges,
+		       struct gy_service_answer *answer, struct gy_charge *charges, unsigned parts,
 		       unsigned *n_charges)
 {
 	struct gy_servicing s;
 
-	gy_servicing_begin(&s, c, service, answer, charges);
+	gy_servicing_begin(&s, c, service, answer, charges, parts);
 	charge_and_grant(&s);
 	fill_charge(&s);
 	note_inputs(&s, (unsigned)(service - c->ccr->services));

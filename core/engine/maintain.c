@@ -63,17 +63,10 @@ static unsigned accounts_of(const struct gy_due *due, unsigned n, int64_t *ids)
 	return distinct;
 }
 
-static struct gy_locked *locked_of(struct gy_locked *locked, unsigned n, int64_t account_id)
-{
-	for (unsigned i = 0; i < n; i++)
-		if (locked[i].account.account_id == account_id)
-			return &locked[i];
-	return NULL;
-}
-
 /* Looks at one session; its record, if it was ended, goes to *record. */
 static enum gy_rc look_at(struct gy_engine *engine, void *pool, struct gy_due *due,
-			  struct gy_locked *locked, gy_time_us now, const struct gy_record **record)
+			  struct gy_locked *locked, const struct gy_homes *homes, gy_time_us now,
+			  const struct gy_record **record)
 {
 	int64_t late_us = (int64_t)engine->config.late_window_s * GY_SECOND_US;
 	struct gy_plan *plan = talloc_zero(pool, struct gy_plan);
@@ -82,10 +75,11 @@ static enum gy_rc look_at(struct gy_engine *engine, void *pool, struct gy_due *d
 	if (plan == NULL)
 		return GY_NO_MEMORY;
 	plan->room = locked->account.n_reservations + 1;
-	plan->charges = talloc_array(pool, struct gy_charge, GY_PARTS_MAX * plan->room);
+	plan->parts = 1;
+	plan->charges = talloc_array(pool, struct gy_charge, plan->room);
 	if (plan->charges == NULL)
 		return GY_NO_MEMORY;
-	gy_charge_end(&locked->account, due->session,
+	gy_charge_end(&locked->account, due->session, homes,
 		      due->release_requested ? GY_SESSION_RELEASED : GY_SESSION_EXPIRED, now,
 		      late_us, plan);
 	due->looked = true;
@@ -116,15 +110,27 @@ static enum gy_rc end_due(struct maintenance *m, void *pool, struct gy_due *due,
 	n_ids = accounts_of(due, n, ids);
 	if (n_ids > 0)
 		rc = gy_store_lock_due(m->store, pool, ids, n_ids, &locked, &n_locked, &now);
+	if (rc == GY_OK)
+		rc = gy_homes_lock(m->store, pool, &locked, &n_locked);
 	if (rc != GY_OK)
 		return rc;
 	for (unsigned i = 0; rc == GY_OK && i < n; i++) {
-		struct gy_locked *l = locked_of(locked, n_locked, due[i].account_id);
+		struct gy_locked *l = gy_locked_find(locked, n_locked, due[i].account_id);
+		struct gy_homes homes;
 
+		if (l != NULL)
+			rc = gy_homes_make(pool, locked, n_locked, &l->account, NULL, &homes);
+		if (rc == GY_STORE_RETRY) { /* the next time */
+			rc = GY_OK;
+			l = NULL;
+		}
+		if (rc != GY_OK)
+			break;
 		*done += due[i].ended || l != NULL;
 		if (due[i].ended || l == NULL)
 			continue;
-		rc = look_at(m->engine, pool, &due[i], l, now, &records[n_records]);
+		rc = look_at(m->engine, pool, &due[i], l, &homes, now, &records[n_records]);
+		gy_homes_changed(locked, n_locked, &homes);
 		n_records += records[n_records] != NULL;
 	}
 	if (rc != GY_OK) {

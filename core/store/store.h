@@ -49,6 +49,10 @@ enum gy_rc gy_store_find_sessions(struct gy_store *store, struct gy_lookup *look
 enum gy_rc gy_store_attributes(struct gy_store *store, struct gy_profile *const *profiles,
 			       unsigned n) GY_MUST_CHECK;
 
+/* Gives each profile what it is bound to, under the same rules. */
+enum gy_rc gy_store_bindings(struct gy_store *store, struct gy_profile *const *profiles,
+			     unsigned n) GY_MUST_CHECK;
+
 /* The gateway's number, and the greatest Origin-State-Id it told; made if it is new. */
 enum gy_rc gy_store_gateway(struct gy_store *store, struct gy_bytes origin_host,
 			    struct gy_bytes origin_realm, int64_t *gateway_id,

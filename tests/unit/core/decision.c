@@ -294,12 +294,12 @@ START_TEST(an_operator_releases_a_session)
 {
 	say(GY_INITIAL, 1, 0, -1, true);
 	request_begin(&r, GY_INITIAL, 1, 0);
-	gy_charge_end(account(), r.ccr.session, GY_SESSION_RELEASED, world.now,
+	gy_charge_end(account(), r.ccr.session, NULL, GY_SESSION_RELEASED, world.now,
 		      world.late_window_us, &world.plan);
 	ck_assert(world.plan.changed);
 	ck_assert_int_eq(account()->reserved, 0);
 	ck_assert_int_eq(account()->balance, 100000000);
-	gy_charge_end(account(), r.ccr.session, GY_SESSION_RELEASED, world.now,
+	gy_charge_end(account(), r.ccr.session, NULL, GY_SESSION_RELEASED, world.now,
 		      world.late_window_us, &world.plan);
 	ck_assert(!world.plan.changed);
 }
@@ -308,8 +308,8 @@ END_TEST
 START_TEST(supervision_before_its_time_does_nothing)
 {
 	say(GY_INITIAL, 1, 0, -1, true);
-	gy_charge_end(account(), r.ccr.session, GY_SESSION_EXPIRED, world.now, world.late_window_us,
-		      &world.plan);
+	gy_charge_end(account(), r.ccr.session, NULL, GY_SESSION_EXPIRED, world.now,
+		      world.late_window_us, &world.plan);
 	ck_assert(!world.plan.changed);
 	ck_assert_int_gt(world.plan.check_at_us, world.now);
 	ck_assert_int_eq(account()->reserved, 1000000);
@@ -345,7 +345,9 @@ START_TEST(an_update_changes_nothing_when_asked_twice_of_the_same_state)
 	for (int i = 0; i < 2; i++) {
 		struct gy_service_answer services[8];
 		struct gy_charge charges[8 * GY_PARTS_MAX];
-		struct gy_plan plan = { .room = 8, .services = services, .charges = charges };
+		struct gy_plan plan = {
+			.room = 8, .parts = GY_PARTS_MAX, .services = services, .charges = charges
+		};
 
 		copy = *account();
 		memcpy(sessions, copy.sessions, copy.n_sessions * sizeof(sessions[0]));
