@@ -22,7 +22,9 @@ SUSPECT = ('_ws.malformed || diameter.avp.code.unknown || diameter.avp.invalid-l
 
 
 def imsi(n):
-    """Of the fixture's subscriber n, or of site.people()."""
+    """Of the fixture's subscriber n, or of site.people(); or the text itself."""
+    if isinstance(n, str):
+        return n
     return f'46000100000000{n}' if n < 10 else f'46002{n:010d}'
 
 
@@ -69,14 +71,15 @@ class Shop:
 
     # requests
 
-    def ccr(self, operation, kind=EVENT, number=0, session=None, who=1, action=0, units=None, more=(), flags=P, link=0, omit=()):
+    def ccr(self, operation, kind=EVENT, number=0, session=None, who=1, action=0, units=None, more=(), flags=P, link=0, omit=(),
+            context=CONTEXT, end_to_end=None):
         """Bytes of a request. who: number of the requester, None: no identity. operation None: no Card-Operation."""
         gateway = self.links[link]
         own = [('Card-Operation', OPERATION.get(operation, operation))] if operation is not None else []
         event = [('Requested-Action', action)] if kind == EVENT and action is not None else []
         used = [('Used-Service-Unit', [('CC-Service-Specific-Units', units)])] if units is not None else []
         return gateway.ccr(session or gateway.session(), kind, number, (), who=None if who is None else imsi(who),
-                           context=CONTEXT, more=[*event, *used, *own, *more], flags=flags, omit=omit)
+                           context=context, more=[*event, *used, *own, *more], flags=flags, omit=omit, end_to_end=end_to_end)
 
     def send(self, raw, link=0):
         self.capture.add(raw, True)
