@@ -230,7 +230,7 @@ BEGIN
     ELSIF q.state <> 5 THEN
         RETURN gyro.card_refuse(4010, 'purchase is not paid');
     ELSIF n IS NULL OR a.cards[n][5] > 0 OR a.cards[n][6] > 0 THEN
-        RETURN gyro.card_refuse(4010, 'card has been used');
+        RETURN gyro.card_refuse(4010, CASE WHEN n IS NULL THEN 'card has ended' ELSE 'card has been used' END);
     END IF;
     PERFORM gyro.binding_reauthorize(b, 'card refunded') FROM gyro.card_binding b
       WHERE b.card_id = q.card_id AND b.unbound_at IS NULL;
@@ -382,6 +382,10 @@ DECLARE
     o    gyro.card_order;
     done integer := 0;
 BEGIN
+    -- Two of these at once would take products in different orders, and wait for each other.
+    IF NOT pg_try_advisory_xact_lock(hashtext('gyro.purchase_sweep')) THEN
+        RETURN 0;
+    END IF;
     FOR due IN SELECT purchase_id, account_id FROM gyro.purchase
                 WHERE state IN (3, 4) AND hold_until <= now() ORDER BY account_id LIMIT most LOOP
         PERFORM FROM gyro.account WHERE account_id = due.account_id FOR NO KEY UPDATE SKIP LOCKED;

@@ -11,16 +11,22 @@ CREATE FUNCTION gyro.binding_reauthorize(b gyro.card_binding, why text) RETURNS 
      WHERE s.subscriber_id = b.subscriber_id
        AND (NOT b.directed OR EXISTS (SELECT FROM gyro.reservation r JOIN gyro.binding_target g ON g.rating_group = r.rating_group
                                        WHERE r.account_id = s.account_id AND r.session_no = e.session_no
+                                         AND g.binding_id = b.binding_id)
+                           -- refused for want of money: nothing is held, but the answer is kept
+                           OR EXISTS (SELECT FROM gyro.kept_answer w JOIN gyro.binding_target g ON g.rating_group = w.rating_group
+                                       WHERE w.account_id = s.account_id AND w.session_no = e.session_no
                                          AND g.binding_id = b.binding_id))
 $$;
 
 -- The app of one Directed-Traffic-Info. app NULL: why tells what is wrong with which AVP.
 CREATE FUNCTION gyro.app_of_url(url text, OUT app integer, OUT why text) LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    parts text[] := regexp_match(lower(url), '^(?:[a-z][a-z0-9+.-]*://)?(?:[^/@]*@)?([a-z0-9.-]+)(?::[0-9]+)?(/[^?#]*)?');
+    -- Scheme, user and password, host, port, path. What browsers read in another way is no URL here: a second @, a
+    -- backslash, dot segments. Names beyond ASCII come as punycode.
+    parts text[] := regexp_match(lower(url), '^(?:[a-z][a-z0-9+.-]*://)?(?:[^/?#@\\\s]*@)?([a-z0-9_-]+(?:[.][a-z0-9_-]+)*)[.]?(?::[0-9]{0,5})?(/[^?#\\\s]*)?(?:[?#].*)?$');
     apps  integer[];
 BEGIN
-    IF parts IS NULL THEN
+    IF parts IS NULL OR parts[2] ~ '/([.]|%2e){1,2}(/|$)' THEN
         why := 'not a URL';
         RETURN;
     END IF;
@@ -64,7 +70,8 @@ BEGIN
     SELECT array_agg(DISTINCT app_id) INTO apps
       FROM (SELECT app_id, rank() OVER (ORDER BY masklen(network) DESC, port_high - port_low, protocol < 0) AS place
               FROM gyro.app_flow
-             WHERE network >>= server AND (protocol < 0 OR protocol::text = parts[2]) AND port_low <= low AND port_high >= high) m
+             WHERE network >>= server AND (protocol < 0 OR parts[2] <> 'ip' AND protocol = parts[2]::integer)
+               AND low <= high AND port_low <= low AND port_high >= high) m
      WHERE place = 1;
     IF apps IS NULL THEN
         why := 'no app has this flow';
@@ -164,7 +171,7 @@ BEGIN
         RETURN gyro.card_refuse(4010, 'card is not for this subscriber');
     ELSIF k.directed = 0 AND given THEN
         RETURN gyro.card_refuse(4010, 'card takes no directed info');
-    ELSIF NOT given AND (k.directed = 2 OR NOT named) THEN
+    ELSIF NOT given AND (k.directed = 2 OR k.app_id IS NOT NULL OR NOT named) THEN
         RETURN gyro.card_refuse(5005, 'directed info is needed', 6);
     END IF;
     SELECT * INTO d FROM gyro.directed_apps(o);
@@ -246,7 +253,7 @@ BEGIN
     IF NOT FOUND THEN
         RAISE EXCEPTION 'card % does not exist', wanted USING ERRCODE = 'no_data_found';
     END IF;
-    PERFORM gyro.card_lock(k, NULL);
+    PERFORM gyro.card_lock(k, NULL, true);
     SELECT gyro.card_row_no(cards, k.card_id) INTO n FROM gyro.account WHERE account_id = k.account_id;
     IF n IS NULL OR (SELECT cards[n][2] = 4 FROM gyro.account WHERE account_id = k.account_id) THEN
         RAISE EXCEPTION 'card % is used up, expired or revoked', wanted USING ERRCODE = 'object_not_in_prerequisite_state';

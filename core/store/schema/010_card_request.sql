@@ -55,7 +55,8 @@ DECLARE
 BEGIN
     FOR k IN SELECT c.* FROM gyro.card c JOIN gyro.card_row r USING (account_id, card_id)
               WHERE c.account_id = for_account AND r.live AND r.reserved = 0 AND r.held = 0
-                AND gyro.card_unusable(c) IS NOT NULL AND r.state <> 3 LOOP
+                AND gyro.card_unusable(c) IS NOT NULL AND r.state <> 3
+                AND NOT EXISTS (SELECT FROM gyro.purchase q WHERE q.purchase_id = c.purchase_id AND q.state = 4) LOOP
         SELECT * INTO w FROM gyro.card_window_close(k);
         IF w.amount > 0 THEN
             o := ROW(gen_random_uuid(), 0, 0, -1, 3, k.owner, '', '', '', 0, -1, -1, '{}', '{}', '{}', 0, 0, 0);
@@ -113,14 +114,15 @@ END $$;
 
 -- --- the one entry ---------------------------------------------------------------------------------------------------
 
--- Locks the accounts that an operation touches: the card's, its users', the requester's and the beneficiary's.
-CREATE FUNCTION gyro.card_lock(k gyro.card, subscribers bigint[]) RETURNS void LANGUAGE sql AS $$
+-- Locks the accounts that an operation touches: the card's, its user's (of a pool all its users', if it is about all
+-- of them), the requester's and the beneficiary's.
+CREATE FUNCTION gyro.card_lock(k gyro.card, subscribers bigint[], all_users boolean DEFAULT false) RETURNS void LANGUAGE sql AS $$
     SELECT count(*) FROM (
         SELECT FROM gyro.account WHERE account_id IN (
             SELECT k.account_id
             UNION SELECT s.account_id FROM gyro.subscriber s WHERE s.subscriber_id = ANY (subscribers)
             UNION SELECT s.account_id FROM gyro.card_binding b JOIN gyro.subscriber s USING (subscriber_id)
-                   WHERE b.card_id = k.card_id AND b.unbound_at IS NULL AND k.max_bindings = 1)
+                   WHERE b.card_id = k.card_id AND b.unbound_at IS NULL AND (k.max_bindings = 1 OR all_users))
          ORDER BY account_id FOR NO KEY UPDATE) locked
 $$;
 
@@ -134,7 +136,7 @@ BEGIN
         SELECT * INTO k FROM gyro.card WHERE card_id = q.card_id;
         k.account_id := coalesce(k.account_id, q.account_id);
         k.max_bindings := coalesce(k.max_bindings, 1);
-        PERFORM gyro.card_lock(k, ARRAY[o.requester]);
+        PERFORM gyro.card_lock(k, ARRAY[o.requester], o.action = 1);
         RETURN CASE WHEN o.operation = 5 OR o.action = 1 AND o.request_type = 4 THEN gyro.purchase_cancel(o)
                     WHEN o.request_type IN (1, 4) THEN gyro.purchase_begin(o)
                     ELSE gyro.purchase_go_on(o) END;
