@@ -232,6 +232,28 @@ unsigned gy_card_sources(const struct gy_charging *c, const struct gy_service *s
 	return n;
 }
 
+enum gy_unit gy_card_unit(const struct gy_charging *c, const struct gy_service *service,
+			  uint32_t rating_group, enum gy_unit wanted)
+{
+	const struct gy_bound_cards *cards = c->profile->cards;
+	enum gy_unit first = GY_UNIT_NONE;
+
+	for (unsigned i = 0; cards != NULL && i < cards->n; i++) {
+		const struct gy_account *home = gy_home_find(c->homes, cards->cards[i].account_id);
+		const struct gy_card *card =
+			home != NULL ? gy_card_find(home, cards->cards[i].card_id) : NULL;
+
+		if (card == NULL || card->state != GY_CARD_ISSUED ||
+		    !serves(&cards->cards[i], service, rating_group))
+			continue;
+		if (card->unit == wanted)
+			return wanted;
+		if (first == GY_UNIT_NONE)
+			first = card->unit;
+	}
+	return first;
+}
+
 /* The first instant after `at` at which a local minute of the day begins. After a change of offset
  * the second look hits it, or is early: then the grant ends there, and the next one looks again. */
 static gy_time_us next_minute(const struct gy_zone *zone, gy_time_us at, int minute)

@@ -102,6 +102,11 @@ unsigned gy_card_sources(const struct gy_charging *charging, const struct gy_ser
 			 uint32_t rating_group, enum gy_unit unit, gy_time_us at,
 			 struct gy_card_source *sources, bool *more);
 
+/* The unit of the first issued card that serves a service at all, whatever is left of it and
+ * whatever the hour; GY_UNIT_NONE: there is none. wanted: if one has this unit, that. */
+enum gy_unit gy_card_unit(const struct gy_charging *charging, const struct gy_service *service,
+			  uint32_t rating_group, enum gy_unit wanted);
+
 /* The first instant after `at` at which the order of a service's cards changes by the hours of the
  * day; INT64_MAX: none. */
 gy_time_us gy_card_edge(const struct gy_charging *charging, const struct gy_service *service,

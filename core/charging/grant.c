@@ -171,7 +171,9 @@ static int64_t phase_covers(const struct gy_servicing *s, struct sizing *z, stru
 	int64_t cards = take_cards(s, z, p, z->wanted), affordable, money;
 
 	p->free = p->money = 0;
-	if (p->more_cards)
+	if (s->cards_only && !p->more_cards && cards < z->wanted)
+		z->short_of_money = true;
+	if (s->cards_only || p->more_cards)
 		return cards;
 	affordable = gy_price_affordable(t->rate, holdable(s->c->account), p->carry);
 	p->free = least(t->free_units, z->wanted - cards);

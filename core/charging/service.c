@@ -102,6 +102,34 @@ static enum gy_rc resolve(struct gy_servicing *s)
 	return GY_RATING_FAILED;
 }
 
+/* A Rating-Group without a price is charged from cards, if the subscriber has one that serves it.
+ */
+static enum gy_rc resolve_cards(struct gy_servicing *s)
+{
+	enum gy_unit wanted = s->row != NULL ? s->row->unit : GY_UNIT_NONE, unit;
+
+	for (unsigned u = GY_UNIT_OCTETS; u < GY_UNIT_MONEY && wanted == GY_UNIT_NONE; u++)
+		if (s->service->requested_present[u])
+			wanted = (enum gy_unit)u;
+	unit = gy_card_unit(s->c, s->service, s->rating_group, wanted);
+	if (s->policy == NULL || unit == GY_UNIT_NONE)
+		return GY_RATING_FAILED;
+	s->cards_only = true;
+	s->has_next = false;
+	s->tariff = (struct gy_tariff_result){
+		.kind = GY_RULE_PRICED, .unit = unit, .rate = { 0, 1 }, .valid_until_us = INT64_MAX
+	};
+	return GY_OK;
+}
+
+static enum gy_rc resolve_any(struct gy_servicing *s)
+{
+	enum gy_rc rc = resolve(s);
+
+	s->cards_only = false;
+	return rc == GY_RATING_FAILED ? resolve_cards(s) : rc;
+}
+
 /* The row that will hold the next grant, and holds the remainder meanwhile. NULL: no room. */
 static struct gy_reservation *row_make(struct gy_servicing *s)
 {
@@ -170,7 +198,7 @@ static void charge_and_grant(struct gy_servicing *s)
 	/* The usage has moved counters: what follows is priced after it. */
 	if (asks(s) && s->tariff_rc == GY_OK && s->c->counting.dynamic != NULL &&
 	    s->c->counting.dynamic->counts && s->service->n_used > 0)
-		s->tariff_rc = resolve(s);
+		s->tariff_rc = resolve_any(s);
 	answer->rc = gy_servicing_rc(s);
 	if (paid_by_row && !asks(s))
 		answer->rc = GY_OK; /* the grant's own price was enough to settle it */
@@ -250,7 +278,7 @@ void gy_servicing_begin(struct gy_servicing *s, const struct gy_charging *c,
 		if (c->session >= 0)
 			s->row = gy_reservation_find(c->account, (unsigned)c->session,
 						     s->rating_group, service->service_key);
-		s->tariff_rc = resolve(s);
+		s->tariff_rc = resolve_any(s);
 	}
 	answer->policy = s->policy;
 }

@@ -34,7 +34,8 @@ struct gy_servicing {
 	const struct gy_policy *policy; /* NULL: none */
 	enum gy_rc tariff_rc;           /* of the results below */
 	struct gy_tariff_result tariff; /* now */
-	bool has_next;                  /* tariff ends within a grant's validity, and then: */
+	bool cards_only; /* the Rating-Group has no price: cards give, money doesn't */
+	bool has_next;   /* tariff ends within a grant's validity, and then: */
 	struct gy_tariff_result next;
 	struct gy_reservation *row; /* remembers the last grant; NULL: none */
 	int64_t carry;              /* of usage without a row */

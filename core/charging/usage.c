@@ -91,6 +91,8 @@ static void drain_money(struct gy_servicing *s, struct gy_rate rate, int64_t rul
 	charge->debit_rate = rate;
 	charge->from = GY_FROM_MONEY;
 	charge->from_id = rule_id;
+	if (rule_id == 0) /* beyond a grant of cards only */
+		charge->flags |= GY_CHARGE_UNRATED;
 	if (micros > 0 && account->balance + account->credit_limit < 0)
 		charge->flags |= GY_CHARGE_OVERRUN;
 	gy_counters_add(account, &s->c->counting, s->rating_group, s->charges[0].unit, units,
@@ -282,7 +284,7 @@ void gy_usage_charge(struct gy_servicing *s)
 
 	if (s->row != NULL) {
 		charge_by_row(s);
-	} else if (s->tariff_rc == GY_OK && s->tariff.kind != GY_RULE_FORBIDDEN) {
+	} else if (s->tariff_rc == GY_OK && !s->cards_only && s->tariff.kind != GY_RULE_FORBIDDEN) {
 		s->charges[0].unit = s->tariff.unit;
 		gy_usage_pay(s, drain_free_cards(s, units_used(s, s->tariff.unit).units[0], 0));
 	} else {

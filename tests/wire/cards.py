@@ -11,7 +11,7 @@ import threading
 import time
 
 from family import INITIAL, P, T, TERMINATION, UPDATE, Hold, Silent, Site, Tap, arguments, hop, service, until
-from shop import MILLION, Shop, avp, beneficiary, content, directed, failed, imsi
+from card_shop import MILLION, Shop, avp, beneficiary, content, directed, failed, imsi
 from tshark import Tshark
 
 PRICE = 30 * MILLION

@@ -58,7 +58,7 @@ COMMENT ON COLUMN gyro.app_target.service_id IS 'Service-Identifier; -1: all of 
 
 CREATE TABLE gyro.app_url (
     app_id  integer NOT NULL REFERENCES gyro.app ON DELETE CASCADE,
-    pattern text NOT NULL CHECK (pattern ~ '^[a-z0-9.-]+(/.*)?$' AND pattern !~ '^[.]'),
+    pattern text NOT NULL CHECK (pattern ~ '^[a-z0-9_-]+([.][a-z0-9_-]+)*(/.*)?$' AND pattern = lower(pattern)),
     PRIMARY KEY (app_id, pattern)
 );
 COMMENT ON TABLE gyro.app_url IS 'URLs of an app';
@@ -111,6 +111,7 @@ CREATE TABLE gyro.product (
     window_until    smallint CHECK (window_until BETWEEN 0 AND 1440),
     CHECK (app_id IS NULL OR directed <> 0),
     CHECK (settle = 2 OR usage_price = 0),
+    CHECK (quota::numeric * usage_price / usage_block <= 1152921504606846976), -- what a window may cost at most
     CHECK ((window_from IS NULL) = (window_until IS NULL) AND window_from <> window_until)
 );
 COMMENT ON TABLE gyro.product IS 'what can be bought; adding one is a row here, never a change of code (Z-1)';
@@ -331,7 +332,7 @@ CREATE VIEW gyro.card_state AS
 SELECT k.card_id, k.code, p.code AS product, k.owner, k.account_id, r.unit, r.quota, r.used, r.reserved,
        CASE WHEN r.valid_until_us < 9223372036854775807 THEN to_timestamp(r.valid_until_us / 1000000.0) END AS valid_until,
        CASE WHEN r.state = 4 THEN 'REVOKED'
-            WHEN r.valid_until_us < extract(epoch FROM now()) * 1000000 THEN 'EXPIRED'
+            WHEN r.valid_until_us <= extract(epoch FROM now()) * 1000000 THEN 'EXPIRED'
             WHEN r.used >= r.quota THEN 'EXHAUSTED'
             WHEN r.state = 3 THEN 'FROZEN'
             WHEN EXISTS (SELECT FROM gyro.card_binding b WHERE b.card_id = k.card_id AND b.unbound_at IS NULL) THEN 'BOUND'

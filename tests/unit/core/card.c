@@ -14,11 +14,16 @@ static const struct gy_policy policies[] = {
 	  .default_grant = 10 * MIB,
 	  .max_grant = 50 * MIB,
 	  .validity_s = 3600 },
+	{ .rating_group = 20,
+	  .default_grant = 10 * MIB,
+	  .max_grant = 50 * MIB,
+	  .validity_s = 3600 },
 	{ .rating_group = 99,
 	  .default_grant = 10 * MIB,
 	  .max_grant = 50 * MIB,
 	  .validity_s = 3600 },
 };
+/* Rating-Group 20 has no price. */
 static const struct gy_specific_rule rules[] = {
 	{ 1, 1, 10, GY_UNIT_OCTETS, GY_RULE_PRICED, { 100000, MIB }, INT64_MIN, INT64_MAX },
 	{ 2, 1, 99, GY_UNIT_OCTETS, GY_RULE_PRICED, { 100000, MIB }, INT64_MIN, INT64_MAX },
@@ -26,7 +31,7 @@ static const struct gy_specific_rule rules[] = {
 static const struct gy_service_context contexts[] = { { .suffix = "32251@3gpp.org",
 							.default_rating_group = 10 } };
 static const struct gy_catalogue catalogue = { .version = 1,
-					       .n_policies = 2,
+					       .n_policies = 3,
 					       .policies = policies,
 					       .n_rules = 2,
 					       .rules = rules,
@@ -457,6 +462,37 @@ START_TEST(only_issued_cards_give)
 }
 END_TEST
 
+/* A Rating-Group without a price is charged from cards only: then 4012, and over-use has no price.
+ */
+START_TEST(cards_only)
+{
+	const struct gy_answer *answer;
+
+	begin();
+	card(0, 1, 3 * MIB);
+	bind(0, 0, 1);
+	open_shop(100000000);
+	ck_assert_int_eq(say(0, GY_INITIAL, 0, 20, -1, 10 * MIB), 3 * MIB);
+	ck_assert_int_eq(world.plan.answer.services[0].final_unit, GY_FINAL_TERMINATE);
+	ck_assert_int_eq(world.homes[0]->reserved, 0);
+	request_begin(&r, GY_UPDATE, 1, 1);
+	request_service(&r, 20, 0);
+	request_used(&r, GY_UNIT_OCTETS, 4 * MIB);
+	request_more(&r, GY_UNIT_OCTETS, 10 * MIB);
+	answer = sent(0);
+	ck_assert_int_eq(answer->services[0].rc, GY_CREDIT_LIMIT_REACHED);
+	ck_assert_int_eq(left(0, 1)->used, 3 * MIB);
+	ck_assert_int_eq(BALANCE(0), 100000000);
+	ck_assert_uint_eq(world.plan.record.flags & GY_CHARGE_UNRATED, GY_CHARGE_UNRATED);
+	profile[0].cards = NULL;
+	request_begin(&r, GY_UPDATE, 1, 2);
+	request_service(&r, 20, 0);
+	request_more(&r, GY_UNIT_OCTETS, 10 * MIB);
+	ck_assert_int_eq(sent(0)->services[0].rc, GY_RATING_FAILED);
+	done();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("core-card");
@@ -476,6 +512,7 @@ int main(void)
 	tcase_add_test(tests, validity_from_the_first_use);
 	tcase_add_test(tests, a_lost_session);
 	tcase_add_test(tests, only_issued_cards_give);
+	tcase_add_test(tests, cards_only);
 	suite_add_tcase(suite, tests);
 	return gy_tap_run(suite);
 }
