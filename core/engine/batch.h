@@ -10,6 +10,7 @@ enum fate {
 	DECIDED,   /* in this transaction */
 	TRY_AGAIN, /* row held by somebody, or profile moved */
 	PARKED,
+	PUT_OFF, /* needs the history, and enough others of this batch did before it */
 };
 
 /* One request's way through the batch. */
@@ -39,6 +40,7 @@ struct batch {
 	struct work *work;
 	unsigned n_locked;
 	struct gy_locked *locked;
+	unsigned histories; /* read so far */
 	gy_time_us now;
 };
 
