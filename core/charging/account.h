@@ -106,6 +106,7 @@ struct gy_kept_answer {
 	unsigned session; /* index */
 	enum gy_request_type type;
 	uint32_t number;
+	uint32_t end_to_end;
 	uint64_t content_hash;
 	enum gy_rc rc;
 	enum gy_rc service_rc;

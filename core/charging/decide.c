@@ -24,7 +24,8 @@ unsigned gy_plan_room(const struct gy_ccr *ccr, const struct gy_account *account
 
 	for (unsigned i = 0; i < account->n_answers; i++)
 		kept += account->answers[i].type == ccr->type &&
-			account->answers[i].number == ccr->number;
+			(account->answers[i].number == ccr->number ||
+			 account->answers[i].end_to_end == ccr->end_to_end);
 	if (kept > room)
 		room = kept;
 	if (history != NULL && history->n_rows > room)

@@ -13,6 +13,8 @@
 
 /* Octets that a record keeps of what dynamic rules looked at. */
 #define INPUTS_MAX 4096
+/* Histories that one batch reads, two round trips each while all its rows are locked. */
+#define HISTORIES_MAX 16
 
 void gy_work_refuse(struct work *w, enum gy_rc rc, const char *message)
 {
@@ -162,7 +164,12 @@ static enum gy_rc decide_one(struct batch *b, struct work *w)
 		w->fate = TRY_AGAIN;
 		return GY_OK;
 	}
+	if (rc == GY_NEED_HISTORY && b->histories == HISTORIES_MAX) {
+		w->fate = PUT_OFF;
+		return GY_OK;
+	}
 	if (rc == GY_NEED_HISTORY) {
+		b->histories++;
 		rc = gy_store_history(b->lane->store, b->pool, &w->request->ccr, &w->history);
 		if (rc == GY_OK)
 			rc = make_room(b, w, &view.homes, &w->history);
@@ -305,7 +312,8 @@ static void gy_commit_barrier(struct batch *b, enum gy_rc committed)
 
 static void try_again(struct batch *b, struct work *w)
 {
-	w->request->attempts++;
+	/* Its row was not in the way: no reason to wait for that alone some day (take_batch). */
+	w->request->attempts += w->fate != PUT_OFF;
 	atomic_fetch_add(&b->lane->engine->retries, 1);
 	gy_queue_push(&b->lane->retry, w->request);
 }
@@ -332,6 +340,7 @@ static void give_back(struct batch *b)
 			park(b->lane->engine, w->request);
 			break;
 		case TRY_AGAIN:
+		case PUT_OFF:
 		case UNDECIDED:
 			try_again(b, w);
 			break;

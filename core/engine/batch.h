@@ -10,6 +10,8 @@ enum fate {
 	DECIDED,   /* in this transaction */
 	TRY_AGAIN, /* row held by somebody, or profile moved */
 	PARKED,
+	PUT_OFF, /* reads the history or is a card operation, and this batch has had enough of these
+		  */
 };
 
 /* One request's way through the batch. */
@@ -40,6 +42,7 @@ struct batch {
 	struct work *work;
 	unsigned n_locked;
 	struct gy_locked *locked;
+	unsigned histories; /* read so far */
 	gy_time_us now;
 };
 

@@ -8,6 +8,10 @@
 
 #include "core/engine/batch.h"
 
+/* So long a batch's card operations keep its other requests waiting; the rest of them comes with
+ * the next batch. */
+#define CARDS_NS INT64_C(50000000)
+
 void gy_batch_sort_cards(struct batch *b)
 {
 	for (unsigned i = 0; i < b->n; i++) {
@@ -76,14 +80,18 @@ static bool waits_for_earlier(const struct batch *b, const struct work *w)
 
 enum gy_rc gy_batch_run_cards(struct batch *b)
 {
+	int64_t until_ns = gy_engine_now_ns() + CARDS_NS;
 	enum gy_rc rc = GY_OK;
+	unsigned n = 0;
 
 	for (unsigned i = 0; rc == GY_OK && i < b->n; i++) {
 		struct work *w = &b->work[i];
 
 		if (!w->card || w->fate != UNDECIDED)
 			continue;
-		if (waits_for_earlier(b, w))
+		if (n++ > 0 && gy_engine_now_ns() >= until_ns)
+			w->fate = PUT_OFF;
+		else if (waits_for_earlier(b, w))
 			w->fate = TRY_AGAIN;
 		else
 			rc = run_one(b, w);

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "core/engine/admission.h"
 #include "core/engine/engine.h"
 #include "core/store/store.h"
 
@@ -136,9 +137,10 @@ struct gy_lane {
 	pthread_t thread;
 	bool started;
 
-	pthread_mutex_t lock; /* of waiting and idle */
+	pthread_mutex_t lock; /* of waiting, pace and idle */
 	pthread_cond_t wake;
 	struct gy_queue waiting;
+	struct gy_pace pace;
 	bool idle;
 	_Atomic bool down; /* no database: refuse at once */
 
@@ -150,6 +152,8 @@ struct gy_lane {
 	unsigned singly;       /* so many requests go alone: one of them is poison to a batch */
 	int64_t connect_at_ns; /* not before */
 };
+
+#define GY_REPORT_SHIFT 8
 
 struct gy_engine {
 	struct gy_engine_config config;
@@ -179,6 +183,9 @@ struct gy_engine {
 	_Atomic bool draining, stopping;
 	_Atomic uint64_t in_flight;
 	_Atomic uint64_t answered, replayed, refused_early, no_answer, batches, retries;
+	/* What gateways are told: sequence number and, in the low bits, reduction; by the watch. */
+	_Atomic uint64_t report;
+	_Atomic uint64_t excess; /* of the refused ones: for overload, not for lack of a database */
 };
 
 /* --- account rows beside a request's own (home.c) ---- */
@@ -205,6 +212,9 @@ bool gy_snapshot_swap(struct gy_engine *engine, struct gy_catalogue *catalogue,
 __attribute__((format(printf, 3, 4))) void gy_engine_log(struct gy_engine *engine,
 							 enum gy_log_level level,
 							 const char *format, ...);
+
+/* What the configuration says about queues. */
+struct gy_admission_limits gy_engine_limits(const struct gy_engine *engine);
 
 /* Gives a request back. */
 void gy_request_done(struct gy_engine *engine, struct gy_request *request, enum gy_outcome outcome);

@@ -80,9 +80,10 @@ static void read_answers(const struct gy_matrix *m, struct gy_kept_answer *answe
 		uint64_t rare = (uint64_t)gy_matrix_at(m, i, 8);
 
 		answers[i] = (struct gy_kept_answer){
-			.session = (unsigned)gy_matrix_at(m, i, 0) - 1,
+			.session = (uint32_t)gy_matrix_at(m, i, 0) - 1,
 			.type = (enum gy_request_type)(request >> 32),
 			.number = (uint32_t)request,
+			.end_to_end = (uint32_t)((uint64_t)gy_matrix_at(m, i, 0) >> 32),
 			.content_hash = (uint64_t)gy_matrix_at(m, i, 2),
 			.rating_group = gy_matrix_at(m, i, 4),
 			.service_key = gy_matrix_at(m, i, 5),
@@ -300,7 +301,8 @@ void gy_answers_put(struct gy_params *params, unsigned number, const struct gy_a
 	for (unsigned i = 0; i < a->n_answers; i++) {
 		const struct gy_kept_answer *w = &a->answers[i];
 
-		gy_array_int8(params, number, (int64_t)w->session + 1);
+		gy_array_int8(params, number,
+			      (int64_t)((uint64_t)w->end_to_end << 32 | (w->session + 1)));
 		gy_array_int8(params, number,
 			      (int64_t)((uint64_t)w->type << 32 | (uint64_t)w->number));
 		gy_array_int8(params, number, (int64_t)w->content_hash);

@@ -10,6 +10,7 @@
 #include "extensions/app_gyro/wire.h"
 
 #define FIRST_GUESS  512 /* octets; most answers fit */
+#define HOST_REPORT  0   /* OC-Report-Type (RFC 7683 §7.6) */
 #define FULL_SERVICE 192 /* octets of an MSCC with everything but a redirect address */
 
 struct writer {
@@ -384,18 +385,21 @@ static void put_session(struct writer *w, const struct gy_node *node,
 	avp_u32(w, 0, GY_AVP_CREDIT_CONTROL_FAILURE_HANDLING, node->alternate_node ? 2 : 0);
 }
 
+static bool is_ccr(const struct gy_envelope *envelope)
+{
+	return envelope->command == GY_CREDIT_CONTROL &&
+	       envelope->application == GY_APP_CREDIT_CONTROL;
+}
+
 static void put_head(struct writer *w, const struct gy_node *node,
 		     const struct gy_envelope *envelope, const struct gy_answer *answer)
 {
-	bool is_ccr = envelope->command == GY_CREDIT_CONTROL &&
-		      envelope->application == GY_APP_CREDIT_CONTROL;
-
 	if (envelope->session_id.data != NULL)
 		avp_bytes(w, 0, GY_AVP_SESSION_ID, envelope->session_id);
 	avp_u32(w, 0, GY_AVP_RESULT_CODE, gy_rc_result_code(answer->rc));
 	avp_bytes(w, 0, GY_AVP_ORIGIN_HOST, node->identity.host);
 	avp_bytes(w, 0, GY_AVP_ORIGIN_REALM, node->identity.realm);
-	if (is_ccr) {
+	if (is_ccr(envelope)) {
 		avp_u32(w, 0, GY_AVP_AUTH_APPLICATION_ID, GY_APP_CREDIT_CONTROL);
 		if (envelope->has_type)
 			avp_u32(w, 0, GY_AVP_CC_REQUEST_TYPE, envelope->type);
@@ -407,6 +411,28 @@ static void put_head(struct writer *w, const struct gy_node *node,
 			avp_copy(w, envelope->acct_multi_session_id);
 	}
 	avp_u32(w, 0, GY_AVP_ORIGIN_STATE_ID, node->origin_state_id);
+}
+
+/* RFC 7683 §5.1.2, §5.2.3: the algorithm that was chosen in every answer to who knows it; while
+ * there is overload, and a while after its end, a report about this host. */
+static void put_overload(struct writer *w, const struct gy_node *node,
+			 const struct gy_envelope *envelope)
+{
+	size_t start;
+
+	if (!envelope->overload_reports || !is_ccr(envelope))
+		return;
+	start = group_open(w, 0, GY_AVP_OC_SUPPORTED_FEATURES);
+	avp_u64(w, 0, GY_AVP_OC_FEATURE_VECTOR, GY_OLR_DEFAULT_ALGO);
+	group_close(w, start);
+	if (node->overload.sequence == 0)
+		return;
+	start = group_open(w, 0, GY_AVP_OC_OLR);
+	avp_u64(w, 0, GY_AVP_OC_SEQUENCE_NUMBER, node->overload.sequence);
+	avp_u32(w, 0, GY_AVP_OC_REPORT_TYPE, HOST_REPORT);
+	avp_u32(w, 0, GY_AVP_OC_REDUCTION_PERCENTAGE, node->overload.reduction_percent);
+	avp_u32(w, 0, GY_AVP_OC_VALIDITY_DURATION, node->overload.validity_s);
+	group_close(w, start);
 }
 
 /* Command flags: P as in the request, E for protocol errors, never T (G-06, G-07, G-13). */
@@ -449,6 +475,7 @@ uint8_t *gy_answer_encode(const struct gy_node *node, const struct gy_envelope *
 		put_event(&w, answer);
 		put_card(&w, answer);
 	}
+	put_overload(&w, node, envelope);
 	for (unsigned i = 0; i < envelope->n_proxies; i++)
 		avp_copy(&w, envelope->proxies[i]);
 	if (w.failed || w.len > 0xffffff) {

@@ -165,7 +165,7 @@ ORDER = [['Session-Id'], ['Result-Code'], ['Origin-Host'], ['Origin-Realm'], ['A
                                  'Credit-Control-Failure-Handling', 'Error-Message', 'Failed-AVP', 'Granted-Service-Unit',
                                  'Final-Unit-Indication', 'Validity-Time', MSCC, 'Check-Balance-Result', 'Cost-Information',
                                  'Purchase-Id', 'Card-Id', 'Binding-Id', 'User-Class', 'Use-Priority', 'Rating-Group',
-                                 'Card-Statistics', 'Proxy-Info']]
+                                 'Card-Statistics', 'OC-Supported-Features', 'OC-OLR', 'Proxy-Info']]
 REPEATED = (MSCC, 'Proxy-Info', 'Rating-Group', 'Card-Statistics')
 PLACE = {name: place for place, names in enumerate(ORDER) for name in names}
 

@@ -596,6 +596,37 @@ static void test_limits(void)
 	ok(decode() == GY_MISSING_AVP, "a header alone");
 }
 
+static void test_overload(void)
+{
+	static const struct {
+		const char *with;
+		bool told;
+	} rows[] = {
+		{ "", false },
+		{ "621~={622~=U1}", true },
+		{ "621={622=U1}", true },
+		{ "621~={}", true }, /* no vector: the loss algorithm (RFC 7683 §7.2) */
+		{ "621~={622~=U3}", true },
+		{ "621~={622~=U2}", false }, /* another algorithm only */
+		{ "621~={622~=U0}", false },
+		{ "621~={649~=\"dra1\" 622~=U1}", true },
+		{ "621~={622~#9=U1}", false },
+		{ "621~={622~=u1}", false },
+		{ "621@10415~={622~=U1}", false },
+		{ "279={621~={622~=U1}}", false }, /* not of the command */
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char name[80];
+
+		build(272, 4, 0xc0, "", rows[i].with);
+		(void)!decode();
+		snprintf(name, sizeof(name), "G-95 %s by %s", rows[i].told ? "told" : "not told",
+			 rows[i].with[0] ? rows[i].with : "nothing");
+		ok(envelope.overload_reports == rows[i].told, name);
+	}
+}
+
 int main(void)
 {
 	test_faults();
@@ -609,6 +640,7 @@ int main(void)
 	test_conditions();
 	test_hashes();
 	test_limits();
+	test_overload();
 	talloc_free(pool);
 	return tap_end();
 }

@@ -314,6 +314,42 @@ static void test_growth(void)
 	ok(n == GY_SERVICES_MAX, "256 MSCCs of 64 Service-Identifiers");
 }
 
+static bool answer_has(uint32_t code)
+{
+	struct gy_avp_cursor cursor = gy_avp_cursor((struct gy_bytes){ bytes + 20, size - 20 });
+	struct gy_avp avp;
+
+	while (gy_avp_step(&cursor, &avp) == GY_AVP_STEP_OK)
+		if (avp.code == code)
+			return true;
+	return false;
+}
+
+/* G-95: who announces DOIC gets the algorithm, and a report while there is one; nobody else. */
+static void test_overload(void)
+{
+	reset(GY_TERMINATION, GY_OK);
+	node.overload = (struct gy_overload_report){ 1800000000123, 67, 30 };
+	ok(body_is(HEAD(2001, 3) "278=u1"), "G-95 nothing for who did not ask");
+	envelope.overload_reports = true;
+	ok(body_is(HEAD(2001, 3) "278=u1 621~={622~=U1} "
+				 "623~={624~=U1800000000123 626~=u0 627~=u67 625~=u30}"),
+	   "G-95 algorithm and report");
+	answer.rc = GY_UNABLE_TO_COMPLY;
+	answer.message = "why";
+	ok(body_is(HEAD(5012, 3) "278=u1 281~=\"why\" 621~={622~=U1} "
+				 "623~={624~=U1800000000123 626~=u0 627~=u67 625~=u30}"),
+	   "G-95 in a refusal, too");
+	node.overload = (struct gy_overload_report){ .sequence = 0 };
+	reset(GY_TERMINATION, GY_OK);
+	envelope.overload_reports = true;
+	ok(body_is(HEAD(2001, 3) "278=u1 621~={622~=U1}"), "G-95 without overload no report");
+	envelope.command = 999;
+	answer.rc = GY_COMMAND_UNSUPPORTED;
+	encode();
+	ok(!answer_has(GY_AVP_OC_SUPPORTED_FEATURES), "G-95 not for other commands");
+}
+
 int main(void)
 {
 	test_header();
@@ -324,6 +360,7 @@ int main(void)
 	test_final_units();
 	test_command_level();
 	test_growth();
+	test_overload();
 	free(bytes);
 	return tap_end();
 }
