@@ -263,9 +263,12 @@ static bool take_grant(void *pool, const PGresult *result, struct gy_answer *ans
 	if (answer->services == NULL)
 		return false;
 	answer->n_services = 1;
-	answer->services[0].unit = GY_UNIT_MONEY;
-	answer->services[0].granted = granted;
-	answer->services[0].validity_s = (uint32_t)validity_s;
+	answer->services[0] = (struct gy_service_answer){
+		.unit = GY_UNIT_MONEY,
+		.granted = granted,
+		.validity_s = (uint32_t)validity_s,
+		.final_unit = GY_FINAL_NONE,
+	};
 	return true;
 }
 

@@ -15,6 +15,9 @@ from card_shop import MILLION, Shop, avp, beneficiary, content, directed, failed
 from tshark import Tshark
 
 PRICE = 30 * MILLION
+# What every CCA of a session begins with.
+HEAD = ('Session-Id', 'Result-Code', 'Origin-Host', 'Origin-Realm', 'Auth-Application-Id', 'CC-Request-Type', 'CC-Request-Number',
+        'Origin-State-Id', 'CC-Session-Failover', 'Credit-Control-Failure-Handling')
 
 
 def money(answer):
@@ -70,6 +73,7 @@ def by_session(tap, shop):
     tap.equal((answer.result, money(answer), answer['Purchase-Id'], answer['Card-Id']), (2001, (PRICE, 156), p, None),
               'Z-4 CCR-I: the price is granted as money, no card yet')
     tap.ok(0 < answer['Validity-Time'] <= 300, 'Z-4 for the hold time', answer['Validity-Time'])
+    tap.equal(set(answer.names()) - set(HEAD), {'Granted-Service-Unit', 'Validity-Time', 'Purchase-Id'}, 'Z-4 and nothing else is said')
     tap.equal((site.money(1), shop.purchase_state(p)), ((100 * MILLION, PRICE), 'HELD'), 'Z-4 and reserved')
     answer = shop.ask('PURCHASE', kind=TERMINATION, number=1, session=session, units=1, who=None)
     card = answer['Card-Id']

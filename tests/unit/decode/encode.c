@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/charging/card_order.h"
 #include "dict/gy_avp_table.h"
 #include "extensions/app_gyro/encode.h"
 #include "extensions/app_gyro/wire.h"
@@ -325,6 +326,64 @@ static bool answer_has(uint32_t code)
 	return false;
 }
 
+static void test_card(void)
+{
+	static const uint32_t targets[] = { 20, 4294967295 };
+	static const struct gy_card_usage usage[] = {
+		{ TEXT("c1"), 10, GY_UNIT_OCTETS, 7, 1000000, 2999999, 1500000, 5 },
+		{ TEXT("c2"), 80, GY_UNIT_SECONDS, 60, 0, 0, 0, 6 },
+		{ TEXT("c2"), 90, GY_UNIT_SERVICE, 3, 0, 0, 0, 6 },
+	};
+	struct gy_card_reply reply = { .user_class = -1, .priority = -1 };
+	struct gy_service_answer money = { .unit = GY_UNIT_MONEY,
+					   .granted = 30000000,
+					   .validity_s = 300,
+					   .final_unit = GY_FINAL_NONE };
+
+	reset(GY_EVENT, GY_OK);
+	answer.card = &reply;
+	answer.at_command_level = true;
+	ok(body_is(HEAD(2001, 4) "278=u1"), "a card operation that says nothing more");
+	answer.currency = 156;
+	answer.services = &money;
+	answer.n_services = 1;
+	reply.purchase = (struct gy_bytes)TEXT("p");
+	ok(body_is(HEAD(
+		   2001,
+		   4) "278=u1 431={413={445={447=I30 429=i0} 425=u156}} 448=u300 3@32473~=\"p\""),
+	   "Z-4 a price that is held");
+	answer.n_services = 0;
+	reply = (struct gy_card_reply){ .card = TEXT("c1"),
+					.binding_id = 7,
+					.user_class = 1,
+					.priority = 0,
+					.n_targets = 2,
+					.targets = targets };
+	ok(body_is(HEAD(2001,
+			4) "278=u1 4@32473~=\"c1\" 10@32473~=U7 5@32473~=u1 11@32473~=u0 432=u20 "
+			   "432=u4294967295"),
+	   "Z-9 a binding");
+	reply = (struct gy_card_reply){
+		.user_class = -1, .priority = -1, .n_usage = 3, .usage = usage
+	};
+	ok(body_is(HEAD(
+		   2001,
+		   4) "278=u1 12@32473~={4@32473~=\"c1\" 432=u10 421=U7 2041@10415=u2208988801 "
+		      "2042@10415=u2208988802 413={445={447=I15 429=i-1} 425=u156} 16@32473~=U5} "
+		      "12@32473~={4@32473~=\"c2\" 432=u80 420=u60 2041@10415=u2208988800 "
+		      "2042@10415=u2208988800 413={445={447=I0 429=i0} 425=u156} 16@32473~=U6} "
+		      "12@32473~={4@32473~=\"c2\" 432=u90 417=U3 2041@10415=u2208988800 "
+		      "2042@10415=u2208988800 413={445={447=I0 429=i0} 425=u156} 16@32473~=U6}"),
+	   "Z-11 statistics in octets, seconds and service-specific units");
+	reset(GY_EVENT, GY_MISSING_AVP);
+	answer.card = &reply;
+	answer.message = "why";
+	answer.n_failed = 1;
+	answer.failed[0] = (struct gy_failed_avp){ .code = 11, .vendor = GY_VENDOR_OWN };
+	ok(body_is(HEAD(5005, 4) "278=u1 281~=\"why\" 279={11@32473~=u0}"),
+	   "a missing own AVP; a refusal says nothing of cards");
+}
+
 /* G-95: who announces DOIC gets the algorithm, and a report while there is one; nobody else. */
 static void test_overload(void)
 {
@@ -359,6 +418,7 @@ int main(void)
 	test_units();
 	test_final_units();
 	test_command_level();
+	test_card();
 	test_growth();
 	test_overload();
 	free(bytes);
