@@ -282,7 +282,7 @@ def refunds(tap, shop):
     refused(tap, refund(buyer.purchase), 4010, ['not paid'], 'of what is confirmed')
     card = buyer.go_on(TERMINATE).card
     shop.bind(card, CAROL)
-    session = shop.session(CAROL)
+    session = shop.session(CAROL, 10, 1000)
     shop.asked()
     refused(tap, refund(buyer.purchase, BOB), 5012, ['another buyer'], "of somebody else's")
     refused(tap, refund(''), 5005, ['Purchase-Id'], 'of nothing', 3)
@@ -300,6 +300,7 @@ def refunds(tap, shop):
     refused(tap, Buyer(shop, 'once', CAROL, buyer.purchase).begin(), 4010, ['over', 'refunded'], 'the Purchase-Id is used up')
     refused(tap, buyer.go_on(TERMINATE, 1), 5002, ['over'], 'and its session over')
     tap.equal(Buyer(shop, 'once', CAROL).begin().result, 2001, 'but one may buy one again')
+    shop.value("SELECT gyro.topup(3, 100000000, 'more')")
     for name, spoil, word in (('used', lambda c: shop.draw(c, CAROL, 10, 1), 'used'),
                               ('held by a session', lambda c: shop.session(CAROL, 10, 100, c), 'used')):
         used = Buyer(shop, 'base', CAROL)

@@ -15,6 +15,7 @@ import psycopg2.errors
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / 'tests/lib'), str(ROOT / 'tests/audit'), str(ROOT / 'tests/chaos')]
 import audit # noqa: E402
+import tables # noqa: E402
 from postgres import Postgres # noqa: E402
 from stack import schema # noqa: E402
 
@@ -185,35 +186,43 @@ class Shop:
             END $f$''', on=on)
         return on
 
-    def session(self, who, group=10, granted=0, card=None, kept=None):
-        """An open session with one reservation (its units out of a card, if one is named), or only with a kept answer
-        (kept: its Result-Code for the Rating-Group). Returns its key."""
-        key = str(uuid.uuid4())
+    def session(self, who, group=10, granted=0, card=None, refused=None):
+        """An open session: a CCR-I with units of one Rating-Group, free of charge or out of a card; or refused with that
+        Result-Code, and nothing reserved. Returns its key."""
+        session_id = f'pgw1.gyro.test;{self.unique("s")}'
+        key = tables.session_key(session_id)
+        hi, lo = (int(key.replace('-', '')[i:i + 16], 16) for i in (0, 16))
+        hi, lo = (n - (1 << 64) if n >> 63 else n for n in (hi, lo))
+        (account, sessions, reservations), = self.rows('''
+            SELECT account_id, gyro.matrix_rows(sessions), gyro.matrix_rows(reservations) FROM gyro.account
+              JOIN gyro.subscriber USING (account_id) WHERE subscriber_id = %s''', who)
+        now = self.value('SELECT gyro.us(clock_timestamp())')
+        number = self.number_of(card) if card else 0
+        shape = ((refused or 2001) << 16) | (1 << 32)
+        charge = [[group, 0, shape, 0, 0, granted, 0, 0, 1, 0, 0, 3600 << 32, 32 if card else 0, 0, 1, 0, 0, 0]]
         self.rows('''
             INSERT INTO gyro.session_index (session, session_id, account_id, group_id, subscriber_id, gateway_id, opened, check_at)
-            SELECT %(key)s, %(key)s, account_id, group_id, subscriber_id, 1, to_timestamp(1000), now() + interval '1 day'
-              FROM gyro.subscriber WHERE subscriber_id = %(who)s;
-            UPDATE gyro.account a
-               SET version = version + 1,
-                   sessions = sessions || ARRAY[[('x' || substr(replace(%(key)s, '-', ''), 1, 16))::bit(64)::bigint,
-                                                 ('x' || substr(replace(%(key)s, '-', ''), 17, 16))::bit(64)::bigint, %(who)s, 1, 1,
-                                                 1000000000, gyro.us(now() + interval '1 day'), -1, 0, 0, 1]],
-                   reservations = CASE WHEN %(kept)s THEN reservations ELSE
-                       reservations || ARRAY[[gyro.matrix_rows(sessions) + 1, %(group)s, 0, 1, %(granted)s, 0, 0, 1, 0, 0, 3600, 0]] END,
-                   answers = CASE WHEN %(kept)s THEN
-                       answers || ARRAY[[gyro.matrix_rows(sessions) + 1, 1::bigint << 32, 1, 2001 | (%(code)s::bigint << 16), %(group)s, 0, 0,
-                                         0, 0]] ELSE answers END,
-                   slices = CASE WHEN %(card)s = 0 THEN slices ELSE
-                       slices || ARRAY[[gyro.matrix_rows(reservations) + 1, 0, 2, %(card)s, %(granted)s, 0, 1, 0,
-                                        (SELECT account_id FROM gyro.card WHERE card_id = %(card)s)]] END
-              FROM gyro.subscriber s WHERE s.subscriber_id = %(who)s AND s.account_id = a.account_id;
-            UPDATE gyro.account a SET version = version + 1, cards[n][6] = cards[n][6] + %(granted)s
-              FROM gyro.card k, LATERAL (SELECT account_id AS home, gyro.card_row_no(cards, k.card_id) AS n FROM gyro.account
-                                          WHERE account_id = k.account_id) r
-             WHERE k.card_id = %(card)s AND a.account_id = home
-            '''.replace('%(key)s', f"'{key}'").replace('%(who)s', str(who)).replace('%(group)s', str(group))
-            .replace('%(granted)s', str(granted)).replace('%(card)s', str(self.number_of(card) if card else 0))
-            .replace('%(kept)s', 'true' if kept else 'false').replace('%(code)s', str(kept or 0)))
+            VALUES (%s, %s, %s, %s, %s, 1, to_timestamp(%s / 1000000.0), now() + interval '1 day')''',
+                  key, session_id, account, account, who, now)
+        self.rows('''UPDATE gyro.account SET version = version + 1, sessions = sessions || %s::bigint[],
+                            answers = answers || %s::bigint[] WHERE account_id = %s''',
+                  [[hi, lo, who, 1, 1, now, now + 86400000000, -1, 0, 0, 1]],
+                  [[sessions + 1, 1 << 32, 1, 2001 | shape, group, 0, granted, 3600 << 32, 0]], account)
+        if not refused:
+            self.rows('UPDATE gyro.account SET reservations = reservations || %s::bigint[] WHERE account_id = %s',
+                      [[sessions + 1, group, 0, 1, granted, 0, 0, 1, 0, 0, 3600, 0]], account)
+        if card:
+            home = self.value('SELECT account_id FROM gyro.card WHERE code = %s', card)
+            self.rows('UPDATE gyro.account SET slices = slices || %s::bigint[] WHERE account_id = %s',
+                      [[reservations + 1, 0, 2, number, granted, 0, 1, 0, home]], account)
+            self.rows('''UPDATE gyro.account SET version = version + 1, cards[gyro.card_row_no(cards, %s)][6] =
+                                cards[gyro.card_row_no(cards, %s)][6] + %s WHERE account_id = %s''', number, number, granted, home)
+        self.rows('''
+            INSERT INTO gyro.record (at, account_id, group_id, subscriber_id, gateway_id, session, opened, request_number, end_to_end,
+                                     content_hash, debit, balance, reserved, result, request_type, flags, catalogue, charges)
+            SELECT to_timestamp(%s / 1000000.0), account_id, group_id, %s, 1, %s, to_timestamp(%s / 1000000.0), 0, 1, 1, 0, balance,
+                   reserved, 2001, 1, 0, 1, %s::bigint[] FROM gyro.account WHERE account_id = %s''',
+                  now, who, key, now, charge, account)
         return key
 
     def asked(self):
