@@ -7,7 +7,7 @@ import sys
 
 from family import P, ROOT, TABLE, Message, conform, hop
 
-sys.path[:0] = [str(ROOT / 'tests/unit/dict'), str(ROOT / 'tests/lib')]
+sys.path[:0] = [str(ROOT / folder) for folder in ('tests/unit/dict', 'tests/audit', 'tests/lib')]
 from diameter import EVENT, Capture, identity
 from node import Failed
 
@@ -140,12 +140,12 @@ class Shop:
     # at the end
 
     def decoded(self, tshark, folder):
-        """(tshark's text, what it finds wrong) of all that was said here."""
+        """(tshark's text of all that was said here, what it finds wrong with answers)."""
         path = folder / 'cards.pcap'
         self.capture.write(path)
         os.chmod(path, 0o644)
         return (tshark.run('-2', '-r', path, '-V', '-O', 'diameter', '-Y', 'diameter').stdout,
-                tshark.run('-2', '-r', path, '-Y', SUSPECT).stdout)
+                tshark.run('-2', '-r', path, '-Y', f'diameter.flags.request == 0 && ({SUSPECT})').stdout)
 
 
 def content(answer):
