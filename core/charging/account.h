@@ -37,6 +37,7 @@ struct gy_session {
 	uint64_t seen;
 	int64_t initial_number;
 	int64_t initial_end_to_end;
+	int64_t place; /* of the last request: gy_network_place; 0: not looked at */
 };
 
 /* What a session holds for one (Rating-Group, set of services). The row stays, with granted 0,
@@ -163,6 +164,7 @@ struct gy_profile {
 	int64_t group_id;
 	int64_t profile_version; /* of the account row when this was read */
 	int32_t tariff_id;
+	enum gy_identity_kind found_by; /* 0: the session */
 	enum gy_state state;
 	const struct gy_attributes *attributes; /* NULL: none */
 	bool has_cards;                         /* bindings are to be read, too */

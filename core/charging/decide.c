@@ -9,6 +9,7 @@
 #include "core/charging/duplicate.h"
 #include "core/charging/event.h"
 #include "core/charging/service.h"
+#include "core/rating/network.h"
 #include "core/rating/price.h"
 
 /* Supervision of a session that has never been granted anything (G-67), seconds. */
@@ -187,7 +188,16 @@ static void fill_record(const struct gy_charging *c, gy_time_us opened_us, int64
 	};
 	for (unsigned i = 0; i < n; i++)
 		plan->record.flags |= plan->charges[i].flags & RECORD_FLAGS;
+	plan->record.flags |= (unsigned)c->profile->found_by << GY_RECORD_FOUND_BY;
 	plan->changed = true;
+}
+
+/* Where a session was heard of last, if pushed values are to find it there. */
+static int64_t place_of(const struct gy_charging *c)
+{
+	const struct gy_dynamic *dynamic = c->catalogue->dynamic;
+
+	return dynamic != NULL && dynamic->places ? gy_network_place(&c->network) : 0;
 }
 
 static struct gy_charging charging(const struct gy_ccr *ccr, const struct gy_view *view,
@@ -287,6 +297,7 @@ static void open_session(const struct gy_ccr *ccr, struct gy_view *view,
 		.highest = -1,
 		.initial_number = ccr->number,
 		.initial_end_to_end = ccr->end_to_end,
+		.place = place_of(&c),
 	};
 	debit = charge_services(&c, plan);
 	if (debit == 0 && fails_at_command_level(&plan->answer)) {
@@ -379,6 +390,7 @@ static void use_session(const struct gy_ccr *ccr, struct gy_view *view,
 	int64_t debit;
 
 	s->gateway_id = ccr->gateway_id; /* requests of ours go to whoever spoke last (G-80) */
+	s->place = place_of(&c);
 	c.session = (int)session;
 	c.may_grant = ccr->type == GY_UPDATE;
 	c.denied = denied(view, now, &why);

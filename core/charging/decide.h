@@ -49,6 +49,9 @@ enum gy_charge_flag {
 	GY_CHARGE_SLICED = 32, /* the grant has slices: reserved is not rate times granted */
 };
 
+/* Flags of a record from this bit on: enum gy_identity_kind, by which the subscriber was found. */
+#define GY_RECORD_FOUND_BY 8
+
 /* Parts in which the usage of one service can be drained: cards, free units and money, before and
  * after a change of tariff, and beyond the grant. */
 #define GY_PARTS_MAX       6 /* without cards */

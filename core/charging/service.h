@@ -39,6 +39,7 @@ struct gy_servicing {
 	struct gy_tariff_result next;
 	struct gy_reservation *row; /* remembers the last grant; NULL: none */
 	int64_t carry;              /* of usage without a row */
+	size_t inputs_from;         /* what is noted of this service begins there */
 
 	struct gy_service_answer *answer;
 	struct gy_charge *charges; /* the service's own, parts of them */

@@ -70,6 +70,7 @@ static void take_lookups(struct work *w, const struct gy_lookup *lookups)
 			continue;
 		if (w->profile.subscriber_id == 0) {
 			w->profile = l[i].found;
+			w->profile.found_by = l[i].kind;
 			first = i;
 		} else if (l[i].found.account_id != w->profile.account_id) {
 			gy_work_refuse(w, GY_CONTRADICTING_AVPS, "identities of two subscribers");

@@ -50,6 +50,7 @@ static void read_sessions(const struct gy_matrix *m, struct gy_session *sessions
 			.seen = (uint64_t)gy_matrix_at(m, i, 8),
 			.initial_number = gy_matrix_at(m, i, 9),
 			.initial_end_to_end = gy_matrix_at(m, i, 10),
+			.place = gy_matrix_at(m, i, 11),
 		};
 }
 
@@ -273,6 +274,7 @@ void gy_sessions_put(struct gy_params *params, unsigned number, const struct gy_
 		gy_array_int8(params, number, (int64_t)s->seen);
 		gy_array_int8(params, number, s->initial_number);
 		gy_array_int8(params, number, s->initial_end_to_end);
+		gy_array_int8(params, number, s->place);
 	}
 }
 

@@ -10,7 +10,7 @@
 #include "core/store/binary.h"
 #include "core/store/store.h"
 
-#define GY_SESSION_COLUMNS     11
+#define GY_SESSION_COLUMNS     12
 #define GY_RESERVATION_COLUMNS 12
 #define GY_ANSWER_COLUMNS      9
 #define GY_SLICE_COLUMNS       9

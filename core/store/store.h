@@ -188,6 +188,10 @@ struct gy_outbox_told {
 	int64_t pause_ms;
 };
 
+/* Puts into the outbox what causes with very many sessions have noted, of at_most subscribers.
+ * *spread: of how many; *due_in_ms: when more are due, -1: none are left. */
+enum gy_rc gy_store_outbox_spread(struct gy_store *store, int64_t at_most, int64_t *spread,
+				  int64_t *due_in_ms) GY_MUST_CHECK;
 /* All gateways with rows to be sent or on their way, under pool. */
 enum gy_rc gy_store_outbox_gateways(struct gy_store *store, void *pool,
 				    struct gy_outbox_gateway **gateways, unsigned *n) GY_MUST_CHECK;

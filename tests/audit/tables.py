@@ -16,7 +16,7 @@ Record = collections.namedtuple('Record', 'at place account subscriber gateway s
 Payment = collections.namedtuple('Payment', 'at account amount balance reference')
 Account = collections.namedtuple('Account', 'account balance reserved credit_limit sessions holds answers slices cards draws')
 Session = collections.namedtuple('Session', 'key subscriber gateway state opened deadline highest seen '
-                                            'initial_number initial_end_to_end')
+                                            'initial_number initial_end_to_end place')
 Hold = collections.namedtuple('Hold', 'session group service unit granted reserved price block carry rule validity switch')
 Slice = collections.namedtuple('Slice', 'hold phase source rule units price block held home', defaults=(0,))
 Answer = collections.namedtuple('Answer', 'session kind number content result code unit final_unit holding group service '

@@ -121,7 +121,7 @@ SELECT a.account_id, n AS session_no, gyro.session_uuid(a.sessions[n][1], a.sess
        to_timestamp(a.sessions[n][6] / 1000000.0) AS opened,
        to_timestamp(a.sessions[n][7] / 1000000.0) AS deadline,
        a.sessions[n][8] AS highest_number, a.sessions[n][9] AS seen,
-       a.sessions[n][10] AS initial_number, a.sessions[n][11] AS initial_end_to_end
+       a.sessions[n][10] AS initial_number, a.sessions[n][11] AS initial_end_to_end, a.sessions[n][12] AS place
   FROM gyro.account a
  CROSS JOIN LATERAL generate_series(1, gyro.matrix_rows(a.sessions)) n
   LEFT JOIN gyro.session_index i ON i.session = gyro.session_uuid(a.sessions[n][1], a.sessions[n][2]);
