@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 
-from family import INITIAL, P, T, TERMINATION, Hold, Site, Tap, arguments, hop, until
+from family import INITIAL, P, T, TERMINATION, Hold, Silent, Site, Tap, arguments, hop, until
 from card_shop import MILLION, Shop, again, content, held, insist, looked_at, order, wares
 
 
@@ -80,6 +80,37 @@ def killed(tap, shop):
         tap.ok(other.result == 2001 and content(other) == content(same), f'{name}: resent to the other node, and to the same: the kept answer',
                (other, same))
         tap.equal((site.money(1000), shop.cards_of(p)), ((balance - MILLION, reserved), 1), f'{name}: one card, one debit')
+
+
+def crashed(tap, shop, rounds):
+    """The database crashes while purchases and binds are on their way; the client resends until it is answered."""
+    site, wrong, unanswered, bought = shop.site, [], 0, 0
+    balance = site.money(1002)[0]
+    for _ in range(rounds):
+        names = [shop.purchase_id() for _ in range(12)]
+        raws = [shop.ccr('PURCHASE', who=1002, more=order('cheap', p), link=n % 2) for n, p in enumerate(names)]
+        for n, raw in enumerate(raws):
+            shop.send(raw, n % 2)
+        site.pg.kill()
+        site.pg.start()
+        for n, raw in enumerate(raws):
+            answer = None
+            for attempt in range(20):
+                try:
+                    answer = shop.answer(raw, n % 2, timeout=6)
+                except Silent:
+                    unanswered += 1
+                if answer is not None and answer.result not in (3004, 5012):
+                    break
+                time.sleep(0.2)
+                raw = again(raw, shop.links[n % 2], P | T)
+                shop.send(raw, n % 2)
+            bought += 1
+            if answer is None or answer.result != 2001 or shop.cards_of(names[n]) != 1:
+                wrong.append((names[n], answer))
+    tap.equal(wrong[:3], [], f'{rounds} crashes of the database: each of {bought} purchases succeeds in the end, with one card')
+    tap.equal(site.money(1002), (balance - bought * MILLION, 0), 'and one debit')
+    print(f'# {unanswered} times no answer')
 
 
 def last_one(tap, shop, rounds):
@@ -178,6 +209,7 @@ def main():
         wares(shop)
         copies(tap, shop)
         last_one(tap, shop, 100 if args.long else 20)
+        crashed(tap, shop, 20 if args.long else 3)
         killed(tap, shop)
         late(tap, shop, random.Random(args.seed), 10_000 if args.long else 200)
         looked_at(tap, shop)

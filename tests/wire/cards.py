@@ -40,9 +40,17 @@ def by_session(tap, shop):
     answer = shop.ask('PURCHASE', kind=TERMINATION, number=3, session=session, units=0, who=None)
     tap.equal((answer.result, answer['Card-Id'], cost(answer), shop.purchase_state(p)), (2001, card, MILLION, 'DONE'), 'Z-6 and CCR-T debits it')
 
+    p, session = shop.purchase_id(), shop.links[0].session()
+    raws = [shop.ccr('PURCHASE', kind=INITIAL, session=session, more=order('free', p)),
+            shop.ccr('PURCHASE', kind=UPDATE, number=1, session=session, units=1),
+            shop.ccr('PURCHASE', kind=TERMINATION, number=2, session=session, units=1)]
+    shop.send(b''.join(raws))
+    tap.equal([shop.answer(raw).result for raw in raws], [2001] * 3, 'three requests at once keep their order')
+    tap.equal((shop.purchase_state(p), shop.cards_of(p)), ('DONE', 1), 'and buy one card')
+
     answer = shop.buy('general')
     tap.equal((answer.result, cost(answer), money(answer), shop.card_state(answer['Card-Id'])), (2001, PRICE, None, 'ISSUED'), 'Z-2 one CCR-E does all four')
-    tap.equal((site.money(1), shop.debits(1)), ((39 * MILLION, 0), (3, 2 * PRICE + MILLION)), 'and the ledger has each debit once')
+    tap.equal((site.money(1), shop.debits(1)), ((39 * MILLION, 0), (4, 2 * PRICE + MILLION)), 'and the ledger has each debit once')
 
 
 def refusals_of_form(tap, shop):
