@@ -22,6 +22,7 @@ static void take_profiles(const PGresult *result, struct gy_lookup *lookups, uns
 			.profile_version = gy_get_int8(PQgetvalue(result, row, 4)),
 			.tariff_id = gy_get_int4(PQgetvalue(result, row, 5)),
 			.state = (enum gy_state)gy_get_int2(PQgetvalue(result, row, 6)),
+			.has_cards = *PQgetvalue(result, row, 7) != 0,
 		};
 	}
 }
@@ -248,7 +249,7 @@ static bool grow(void *pool, void **array, unsigned *room, unsigned need, size_t
 enum gy_rc gy_account_reserve(void *pool, struct gy_account *a, struct gy_room room)
 {
 	void *s = a->sessions, *r = a->reservations, *w = a->answers, *l = a->slices,
-	     *c = a->counters;
+	     *c = a->counters, *d = a->draws;
 	bool ok = grow(pool, &s, &a->sessions_room, a->n_sessions + room.sessions,
 		       sizeof(*a->sessions)) &&
 		  grow(pool, &r, &a->reservations_room, a->n_reservations + room.reservations,
@@ -257,13 +258,15 @@ enum gy_rc gy_account_reserve(void *pool, struct gy_account *a, struct gy_room r
 		       sizeof(*a->answers)) &&
 		  grow(pool, &l, &a->slices_room, a->n_slices + room.slices, sizeof(*a->slices)) &&
 		  grow(pool, &c, &a->counters_room, a->n_counters + room.counters,
-		       sizeof(*a->counters));
+		       sizeof(*a->counters)) &&
+		  grow(pool, &d, &a->draws_room, a->n_draws + room.draws, sizeof(*a->draws));
 
 	a->sessions = s;
 	a->reservations = r;
 	a->answers = w;
 	a->slices = l;
 	a->counters = c;
+	a->draws = d;
 	return ok ? GY_OK : GY_NO_MEMORY;
 }
 

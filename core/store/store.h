@@ -10,6 +10,7 @@
 #ifndef GY_STORE_STORE_H
 #define GY_STORE_STORE_H
 
+#include "core/charging/card_order.h"
 #include "core/charging/decide.h"
 
 struct gy_store;
@@ -47,6 +48,10 @@ enum gy_rc gy_store_find_sessions(struct gy_store *store, struct gy_lookup *look
  * them with talloc_free. None is set unless all are. */
 enum gy_rc gy_store_attributes(struct gy_store *store, struct gy_profile *const *profiles,
 			       unsigned n) GY_MUST_CHECK;
+
+/* Gives each profile what it is bound to, under the same rules. */
+enum gy_rc gy_store_bindings(struct gy_store *store, struct gy_profile *const *profiles,
+			     unsigned n) GY_MUST_CHECK;
 
 /* The gateway's number, and the greatest Origin-State-Id it told; made if it is new. */
 enum gy_rc gy_store_gateway(struct gy_store *store, struct gy_bytes origin_host,
@@ -111,6 +116,17 @@ void gy_store_rollback(struct gy_store *store);
 enum gy_rc gy_store_keep_unmatched(struct gy_store *store, const struct gy_ccr *const *ccrs,
 				   unsigned n) GY_MUST_CHECK;
 
+/* --- cards: each operation a transaction of its own ---- */
+
+/* One request of the cards' Service-Context; ccr->card_order is there. requester: the subscriber
+ * who asks, 0: whoever the session's purchase is of. The answer and what it points to live in pool.
+ * GY_OUTCOME_UNKNOWN as from gy_store_apply: a copy of the request finds out. */
+enum gy_rc gy_store_card(struct gy_store *store, void *pool, const struct gy_ccr *ccr,
+			 int64_t requester, struct gy_answer *answer) GY_MUST_CHECK;
+/* Ends purchases whose hold time is over, at most max; *done: how many. */
+enum gy_rc gy_store_purchase_sweep(struct gy_store *store, unsigned max,
+				   unsigned *done) GY_MUST_CHECK;
+
 /* --- supervision: one transaction with gy_store_lock and gy_store_apply in it ---- */
 
 struct gy_due {
@@ -172,6 +188,10 @@ struct gy_outbox_told {
 	int64_t pause_ms;
 };
 
+/* Puts into the outbox what causes with very many sessions have noted, of at_most subscribers.
+ * *spread: of how many; *due_in_ms: when more are due, -1: none are left. */
+enum gy_rc gy_store_outbox_spread(struct gy_store *store, int64_t at_most, int64_t *spread,
+				  int64_t *due_in_ms) GY_MUST_CHECK;
 /* All gateways with rows to be sent or on their way, under pool. */
 enum gy_rc gy_store_outbox_gateways(struct gy_store *store, void *pool,
 				    struct gy_outbox_gateway **gateways, unsigned *n) GY_MUST_CHECK;

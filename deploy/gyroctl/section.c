@@ -229,7 +229,7 @@ static const struct gy_column products[] = {
 const struct gy_section gy_sections[GY_SECTIONS] = {
 	[GY_CONTEXTS] = {
 		"service_contexts", "service_context", contexts, "k.",
-		.read = "SELECT suffix, default_rating_group FROM gyro.service_context",
+		.read = "SELECT suffix, default_rating_group FROM gyro.service_context WHERE NOT cards",
 		.put = "INSERT INTO gyro.service_context (suffix, default_rating_group) VALUES ($1, $2)"
 		       " ON CONFLICT (suffix) DO UPDATE SET default_rating_group = excluded.default_rating_group",
 		.remove = "DELETE FROM gyro.service_context WHERE suffix = $1",
@@ -403,12 +403,14 @@ const struct gy_section gy_sections[GY_SECTIONS] = {
 		       " WHERE s.subscriber_id = $1 AND z.name = $2",
 		.missing = "its zone is neither in the file nor in the database",
 	},
-	/* What is in force now; a new value is in force from now on, what goes ends now. */
+	/* What is in force now, or, where changes wait for running grants to end, will be then; a new value is in force
+	 * from then on, what goes ends then. */
 	[GY_SUBSCRIBER_ATTRIBUTES] = {
 		"subscribers", "attribute of subscriber", subscriber_attributes, "kk.",
 		.read = "SELECT s.subscriber_id AS subscriber, a.name AS attribute, s.value FROM gyro.subscriber_attribute s"
-			" JOIN gyro.attribute_type a USING (attribute_id) WHERE s.valid_from <= clock_timestamp()"
-			" AND s.valid_until > clock_timestamp() AND s.subscriber_id IN"
+			" JOIN gyro.attribute_type a USING (attribute_id) CROSS JOIN LATERAL (SELECT coalesce(CASE a.on_change"
+			" WHEN 3 THEN gyro.change_time(s.subscriber_id, s.attribute_id) END, clock_timestamp()) AS at) m"
+			" WHERE s.valid_from <= m.at AND m.at < s.valid_until AND s.subscriber_id IN"
 			" (SELECT (w->>'subscriber')::bigint FROM " WANTED ")",
 		.by_file = true,
 		.put = "SELECT gyro.attribute_set($1, $2, $3)",

@@ -127,6 +127,7 @@ static void log_answer(const struct gy_envelope *envelope, const struct gy_answe
 static void send_answer(struct msg *query, const struct gy_envelope *envelope,
 			const struct gy_answer *answer)
 {
+	struct gy_node self = node;
 	struct msg *reply = NULL;
 	DiamId_t peer = NULL;
 	size_t peer_len = 0;
@@ -134,7 +135,9 @@ static void send_answer(struct msg *query, const struct gy_envelope *envelope,
 	size_t size;
 
 	log_answer(envelope, answer);
-	bytes = gy_answer_encode(&node, envelope, answer, &size);
+	if (envelope->overload_reports)
+		self.overload = gy_engine_overload(engine);
+	bytes = gy_answer_encode(&self, envelope, answer, &size);
 	if (bytes == NULL || fd_msg_parse_buffer(&bytes, size, &reply)) {
 		free(bytes);
 		fd_msg_free(query);

@@ -407,7 +407,7 @@ class Ledger:
         records = [life.numbers[a.kind, a.number] for (session, _), life in self.lives[account.account].items()
                    if session == a.session and (a.kind, a.number) in life.numbers]
         record = max(records, key=lambda r: r.opened, default=None)
-        if record is None or (record.content, record.result) != (a.content, a.result):
+        if record is None or (record.content, record.result, record.end_to_end) != (a.content, a.result, a.end_to_end):
             self.say('I6', account.account, f'{where}: an answer is kept that no record explains')
         elif a.code and a.result == 2001 and not any(
                 (c.service, c.code, c.granted, c.validity, c.threshold, c.final_unit, c.holding) ==

@@ -16,11 +16,11 @@ Record = collections.namedtuple('Record', 'at place account subscriber gateway s
 Payment = collections.namedtuple('Payment', 'at account amount balance reference')
 Account = collections.namedtuple('Account', 'account balance reserved credit_limit sessions holds answers slices cards draws')
 Session = collections.namedtuple('Session', 'key subscriber gateway state opened deadline highest seen '
-                                            'initial_number initial_end_to_end')
+                                            'initial_number initial_end_to_end place')
 Hold = collections.namedtuple('Hold', 'session group service unit granted reserved price block carry rule validity switch')
 Slice = collections.namedtuple('Slice', 'hold phase source rule units price block held home', defaults=(0,))
 Answer = collections.namedtuple('Answer', 'session kind number content result code unit final_unit holding group service '
-                                          'granted validity threshold')
+                                          'granted validity threshold end_to_end')
 Index = collections.namedtuple('Index', 'session session_id sub_session account opened ended')
 Unmatched = collections.namedtuple('Unmatched', 'session kind number usage')
 CardRow = collections.namedtuple('CardRow', 'card state unit quota used reserved since until lasts held price block')
@@ -82,9 +82,10 @@ def used(c):
 
 def answer(row, sessions):
     n, request, content, shape, group, service, granted, times, _ = row
+    n, end_to_end = n & 0xffffffff, n >> 32 & 0xffffffff
     return Answer(sessions[n - 1].key if 0 < n <= len(sessions) else None, request >> 32, request & 0xffffffff, content,
                   shape & 0xffff, shape >> 16 & 0xffff, shape >> 32 & 15, (shape >> 36 & 15) - 1, shape >> 40 & 0xffff,
-                  group, service, granted, times >> 32 & 0xffffffff, times & 0xffffffff)
+                  group, service, granted, times >> 32 & 0xffffffff, times & 0xffffffff, end_to_end)
 
 
 def account(row):

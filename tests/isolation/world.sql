@@ -78,7 +78,7 @@ BEGIN
         RETURN 'a copy: nothing changes';
     ELSIF kind = 1 THEN
         n := coalesce(array_length(h.sessions, 1), 0) + 1;
-        h.sessions := h.sessions || ARRAY[ARRAY[k.hi, k.lo, on_account + 10, 1, 1, now_us, now_us + 7200000000, -1, 0, number, 1]];
+        h.sessions := h.sessions || ARRAY[ARRAY[k.hi, k.lo, on_account + 10, 1, 1, now_us, now_us + 7200000000, -1, 0, number, 1, 0]];
         h.reservations := h.reservations || ARRAY[ARRAY[n, 10, 0, 1, 0, 0, 1, 1, 0, 1, 3600, 0]]::bigint[];
     ELSIF n IS NULL THEN
         RETURN 'no such session here';

@@ -121,7 +121,7 @@ SELECT a.account_id, n AS session_no, gyro.session_uuid(a.sessions[n][1], a.sess
        to_timestamp(a.sessions[n][6] / 1000000.0) AS opened,
        to_timestamp(a.sessions[n][7] / 1000000.0) AS deadline,
        a.sessions[n][8] AS highest_number, a.sessions[n][9] AS seen,
-       a.sessions[n][10] AS initial_number, a.sessions[n][11] AS initial_end_to_end
+       a.sessions[n][10] AS initial_number, a.sessions[n][11] AS initial_end_to_end, a.sessions[n][12] AS place
   FROM gyro.account a
  CROSS JOIN LATERAL generate_series(1, gyro.matrix_rows(a.sessions)) n
   LEFT JOIN gyro.session_index i ON i.session = gyro.session_uuid(a.sessions[n][1], a.sessions[n][2]);
@@ -159,9 +159,10 @@ SELECT a.account_id, c[n][1] AS subscriber_id,
 COMMENT ON VIEW gyro.counter IS 'what subscribers used and paid in a local day and month; kept while rules ask for it';
 
 CREATE VIEW gyro.kept_answer AS
-SELECT a.account_id, w[n][1]::integer AS session_no,
-       gyro.session_uuid(a.sessions[w[n][1]][1], a.sessions[w[n][1]][2]) AS session,
+SELECT a.account_id, session_no,
+       gyro.session_uuid(a.sessions[session_no][1], a.sessions[session_no][2]) AS session,
        (w[n][2] >> 32)::smallint AS request_type, w[n][2] & 4294967295 AS request_number,
+       w[n][1] >> 32 & 4294967295 AS end_to_end,
        w[n][3] AS content_hash, (w[n][4] & 65535)::integer AS result,
        (w[n][4] >> 16 & 65535)::integer AS service_result, (w[n][4] >> 32 & 15)::smallint AS unit,
        (w[n][4] >> 36 & 15)::smallint - 1 AS final_unit, (w[n][4] >> 40 & 65535)::integer AS quota_holding_s,
@@ -170,7 +171,8 @@ SELECT a.account_id, w[n][1]::integer AS session_no,
        w[n][9] >> 32 & 4294967295 AS tariff_change_s, w[n][9] & 4294967295 AS redirect_rule
   FROM gyro.account a
  CROSS JOIN LATERAL (SELECT a.answers AS w) m
- CROSS JOIN LATERAL generate_series(1, gyro.matrix_rows(w)) n;
+ CROSS JOIN LATERAL generate_series(1, gyro.matrix_rows(w)) n
+ CROSS JOIN LATERAL (SELECT (w[n][1] & 4294967295)::integer AS session_no) s;
 COMMENT ON VIEW gyro.kept_answer IS 'answers kept for duplicates, one row per service';
 
 CREATE VIEW gyro.charge AS

@@ -14,7 +14,8 @@ CREATE TYPE gyro.card_order AS (
 );
 COMMENT ON TYPE gyro.card_order IS 'a card operation, see gyro.card_request';
 
--- statistics: rows of {position in cards, Rating-Group, units, from, until (microseconds since 1970), micro-units, window}.
+-- statistics: rows of {position in cards, Rating-Group, units, from, until (microseconds since 1970), micro-units, window,
+-- unit}.
 CREATE TYPE gyro.card_reply AS (
     result integer, message text, failed_code integer, failed_index integer, purchase text, card text, binding bigint,
     user_class smallint, priority bigint, targets bigint[], granted bigint, cost bigint, currency smallint,

@@ -84,6 +84,7 @@ DECLARE
     w       record;
     home    bigint;
     total   bigint;
+    unit    smallint;
     charges bigint[];
 BEGIN
     r.statistics := '{}';
@@ -97,10 +98,11 @@ BEGIN
             total := total + w.amount;
             charges := charges || w.charges;
             r.cards := r.cards || k.code;
+            SELECT c.unit INTO unit FROM gyro.card_row c WHERE c.account_id = home AND c.card_id = k.card_id;
             -- Nothing new: the last window is told again.
             r.statistics := r.statistics || coalesce((
                 SELECT array_agg(ARRAY[array_length(r.cards, 1) - 1, l.rating_group, l.used, gyro.us(x.opened), gyro.us(x.closed), l.amount,
-                                       x.window_id] ORDER BY l.rating_group)
+                                       x.window_id, coalesce(unit, 1)] ORDER BY l.rating_group)
                   FROM (SELECT * FROM gyro.usage_window u WHERE u.card_id = k.card_id ORDER BY u.window_id DESC LIMIT 1) x
                   JOIN gyro.usage_window_line l USING (window_id)), '{}');
         END LOOP;
@@ -144,6 +146,8 @@ BEGIN
         RETURN gyro.card_refuse(5004, 'Card-Operation needs a CCR-E', 416);
     ELSIF o.operation NOT BETWEEN 1 AND 4 THEN
         RETURN gyro.card_refuse(5004, 'no such Card-Operation', 1);
+    ELSIF o.action > 0 THEN -- what would only be asked must not be done
+        RETURN gyro.card_refuse(5004, 'this Card-Operation has no such Requested-Action', 436);
     ELSIF o.card = '' AND o.operation <> 3 THEN
         RETURN gyro.card_refuse(5005, 'Card-Id is missing', 4);
     END IF;

@@ -244,6 +244,12 @@ RETURNS TABLE (invariant text, account_id bigint, detail text) LANGUAGE sql STAB
     SELECT 'I6', s.account_id, format('session %s open since %s, deadline %s', s.session, s.opened, s.deadline)
       FROM gyro.session s WHERE s.state = 1 AND s.deadline < now() - sweep_grace
     UNION ALL
+    -- I6: nobody would supervise an open session that the index does not know as one
+    SELECT 'I6', s.account_id, format('session %s is open, and not so in the session index', s.session)
+      FROM gyro.session s
+      LEFT JOIN gyro.session_index i ON i.session = s.session AND i.account_id = s.account_id AND i.opened = s.opened AND NOT i.ended
+     WHERE s.state = 1 AND i.session IS NULL
+    UNION ALL
     SELECT 'I6', s.account_id, format('session %s ended, holds %s', s.session, r.reserved)
       FROM gyro.session s JOIN gyro.reservation r ON r.account_id = s.account_id AND r.session_no = s.session_no
      WHERE s.state <> 1 AND r.reserved <> 0
