@@ -20,8 +20,8 @@ class Told:
 
     def __init__(self, reply):
         self.result, self.message, self.cards = reply.result, reply.message, reply.cards
-        self.lines = {(reply.cards[at], group): (units, amount, window) for at, group, units, _, _, amount, window in reply.statistics or ()}
-        self.times = {(since, until) for _, _, _, since, until, _, _ in reply.statistics or ()}
+        self.lines = {(reply.cards[at], group): (units, amount, window) for at, group, units, _, _, amount, window, _ in reply.statistics or ()}
+        self.times = {(since, until) for _, _, _, since, until, *_ in reply.statistics or ()}
 
     def only(self):
         (line,) = self.lines.values()
