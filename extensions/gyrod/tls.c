@@ -32,7 +32,7 @@
 
 #include "extensions/gyrod/gyrod.h"
 
-#define LINES_PER_SECOND 5
+#define LINES_PER_SECOND 10
 #define FAREWELL_MS      200
 #define FAREWELL_SEND_US 2000
 
@@ -50,6 +50,7 @@ VISIBLE int fd_cnx_handshake(struct cnxctx *connection, int mode, int algorithm,
 			     void *credentials);
 VISIBLE int fd_tls_prepare(gnutls_session_t *session, int mode, int dtls, char *priority,
 			   void *credentials);
+VISIBLE int fd_tls_rcvthr_core(struct cnxctx *connection, gnutls_session_t session);
 VISIBLE int gnutls_handshake(gnutls_session_t session);
 VISIBLE ssize_t gnutls_record_recv(gnutls_session_t session, void *data, size_t size);
 VISIBLE int gnutls_bye(gnutls_session_t session, gnutls_close_request_t how);
@@ -57,6 +58,7 @@ VISIBLE int gnutls_dh_params_generate2(gnutls_dh_params_t parameters, unsigned b
 
 static int (*real_cnx_handshake)(struct cnxctx *, int, int, char *, void *);
 static int (*real_tls_prepare)(gnutls_session_t *, int, int, char *, void *);
+static int (*real_rcvthr_core)(struct cnxctx *, gnutls_session_t);
 static int (*real_handshake)(gnutls_session_t);
 static ssize_t (*real_record_recv)(gnutls_session_t, void *, size_t);
 static int (*real_bye)(gnutls_session_t, gnutls_close_request_t);
@@ -83,6 +85,8 @@ __attribute__((constructor)) static void find_real_ones(void)
 		RTLD_NEXT, "fd_cnx_handshake");
 	real_tls_prepare = (int (*)(gnutls_session_t *, int, int, char *, void *))dlsym(
 		RTLD_NEXT, "fd_tls_prepare");
+	real_rcvthr_core =
+		(int (*)(struct cnxctx *, gnutls_session_t))dlsym(RTLD_NEXT, "fd_tls_rcvthr_core");
 	real_handshake = (int (*)(gnutls_session_t))dlsym(RTLD_NEXT, "gnutls_handshake");
 	real_record_recv = (ssize_t(*)(gnutls_session_t, void *, size_t))dlsym(
 		RTLD_NEXT, "gnutls_record_recv");
@@ -301,6 +305,13 @@ ssize_t gnutls_record_recv(gnutls_session_t session, void *data, size_t size)
 	ssize_t n = real_record_recv(session, data, size);
 
 	return n == GNUTLS_E_PREMATURE_TERMINATION || n == GNUTLS_E_PULL_ERROR ? 0 : n;
+}
+
+/* A receiver ends in no other way than by the end of its connection: no error either. */
+int fd_tls_rcvthr_core(struct cnxctx *connection, gnutls_session_t session)
+{
+	real_rcvthr_core(connection, session);
+	return 0;
 }
 
 /* Says goodbye if it can, and doesn't wait for the peer to say the same. One sender at a time. */

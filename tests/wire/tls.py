@@ -10,6 +10,7 @@ import ssl
 import subprocess
 import tempfile
 import time
+import warnings
 
 import transport
 from certificates import Authority, Certificate
@@ -96,9 +97,13 @@ def refusals(tap, site, world):
             ('the right certificate', 'pgw1', own, (2001, False)),
             ('the right name among others', 'pgw1', issue('a.spec.test', 'pgw1.spec.test').context(), (2001, False)),
             ('the right name in other letters', 'pgw1', issue('PGW1.Spec.TEST').context(), (2001, False))):
-        tap.equal(outcome(node, host, tls), want, f'P17 {name}: {"refused" if want != (2001, False) else "served"}')
+        got = outcome(node, host, tls)
+        if got != want == (2001, False): # while the node still clears away this peer's last connection, it closes a new one
+            got = until(lambda: outcome(node, host, tls) == want, 5) and want
+        tap.equal(got, want, f'P17 {name}: {"refused" if want != (2001, False) else "served"}')
     old = world.tls('pgw1')
     old.set_ciphers('DEFAULT:@SECLEVEL=0')
+    warnings.simplefilter('ignore', DeprecationWarning)
     old.minimum_version, old.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
     tap.equal(outcome(node, 'pgw1', old), 'closed', 'TLS 1.1: refused')
     with node.client('pgw1', tls=own) as gateway:
@@ -110,6 +115,8 @@ def refusals(tap, site, world):
               'P17 and nothing was charged')
     for text in ('certificate', 'expired', 'another name'):
         tap.ok(text in node.said(), f'the log says why: "{text}"', node.tail())
+    errors = [line for line in node.said().splitlines() if ' error ' in line and 'Connection reset by peer' not in line]
+    tap.equal(errors, [], 'and none of it is an error of the node')
 
 
 def plain_text(tap, world, node):
@@ -124,7 +131,7 @@ def plain_text(tap, world, node):
     with node.client('pgw1', cer=False) as gateway:
         cea = gateway.ask(gateway.cer(more=[INBAND_TLS]))
         tap.equal((cea.result, cea['Inband-Security-Id']), (NO_COMMON_SECURITY, None), 'TLS after the CER is not offered')
-    tap.equal(outcome(node, 'pgw1', world.tls('pgw1')), (2001, False), 'the same peer with TLS: served')
+    tap.ok(until(lambda: outcome(node, 'pgw1', world.tls('pgw1')) == (2001, False), 5), 'the same peer with TLS: served')
     tap.equal(outcome(node, 'old1', None), (2001, False), 'a peer that may come without TLS: served')
     with node.client('old1', cer=False) as gateway:
         cea = gateway.ask(gateway.cer(more=[INBAND_TLS]))
@@ -211,11 +218,11 @@ def stalls(tap, world, node, imsi, count):
     """F4, F15, P11."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(max(soft, count + 200), hard), hard))
-    before, patience = node.descriptors(), 3 if sanitized() else 1
+    before, patience, memory = node.descriptors(), 3 if sanitized() else 1, node.status('VmRSS')
     contexts = {f'late{n}': world.tls(f'late{n}') for n in range(10)}
     witness = TlsWitness(node, imsi, world)
     quiet = stalled(world, node, count)
-    memory, slowest, good = node.status('VmRSS'), 0.0, True
+    memory, slowest, good = node.status('VmRSS') - memory, 0.0, True
     for host, tls in contexts.items():
         begin = time.monotonic()
         with node.client(host, tls=tls) as gateway:
@@ -224,7 +231,7 @@ def stalls(tap, world, node, imsi, count):
             gateway.disconnect()
     tap.ok(good and slowest <= patience,
            f'F15 beside {count} stalled handshakes a good peer\'s handshake and CER take less than {patience} s', f'{slowest:.3f} s')
-    print(f'# {count} stalled handshakes: the slowest good handshake and CER {slowest:.3f} s, the node has {memory} KiB')
+    print(f'# {count} stalled handshakes: the slowest good handshake and CER {slowest:.3f} s, the node has grown by {memory} KiB')
     witness.check(tap, 'F15 and a peer that is connected doesn\'t notice them')
     for s in quiet:
         s.settimeout(10)
@@ -309,6 +316,7 @@ def deaf_and_loud(tap, site, world, people):
         pass
     tap.ok(time.monotonic() < end, 'a peer that says goodbye and goes on sending is cut off', f'{sent} messages after the DPR')
     loud.close()
+    until(lambda: witness.count() > 10, 5)
     witness.check(tap, 'and another peer doesn\'t notice')
 
 
@@ -322,7 +330,7 @@ def misconfigured(tap, site, world):
         status = node.wait(30)
         tap.ok(status == 1 and reason in node.said() and 'the lines above say why' in node.said(), f'{name}: no start, and why',
                f'status {status}\n{node.tail()}')
-    node = site.add('gyro5')
+    node = site.add('gyro5', tls=None)
     node.settings = {**node.settings, 'listen_tls': ['127.0.0.1:1']}
     node.launch()
     tap.ok(node.wait(30) == 1 and 'listen_tls needs TLS_Cred and TLS_CA' in node.said(), 'listen_tls without certificate: no start',
