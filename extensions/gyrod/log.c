@@ -1,9 +1,10 @@
 /* gyrod's log: "2026-01-01T00:00:00.000Z notice text", one line each, at most LINES_PER_SECOND;
  * what is left out is counted. Whoever starts gyrod decides where standard output goes.
  *
- * libfdcore tells its whole configuration at the start, in some 40 notices. They are kept back, and
- * only written if the start fails, when one of them may hold the reason. What needs attention has
- * a higher level and is written at once; at log_level info and below nothing is kept back. */
+ * libfdcore tells its whole configuration at the start, in some 40 notices. They are kept back;
+ * only those just before an error, or before a start that fails, are written, since libfdcore
+ * sometimes says there what is wrong. At log_level debug all of them are, once the start is over.
+ */
 #include "extensions/gyrod/gyrod.h"
 
 #include <dlfcn.h>
@@ -23,6 +24,7 @@
 #define HEAD_LENGTH      64 /* stamp and level */
 #define FATAL_MORE       10
 #define KEPT_LINES       64
+#define KEPT_CONTEXT     4  /* written before an error */
 #define THREAD_NAME      16 /* Linux's, with the zero */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -88,15 +90,23 @@ static void keep(const char *when, const char *level, const char *text)
 	kept_count++;
 }
 
+/* Under lock: the last so many, and forgets them. */
+static void write_kept(unsigned most)
+{
+	for (unsigned i = kept_count > most ? kept_count - most : 0; i < kept_count; i++)
+		puts(kept[i % KEPT_LINES]);
+	kept_count = 0;
+	fflush(stdout);
+}
+
 void gyrod_log_started(bool well)
 {
 	pthread_mutex_lock(&lock);
 	starting = false;
-	if (!well || fd_g_debug_lvl <= FD_LOG_DEBUG)
-		for (unsigned i = kept_count > KEPT_LINES ? kept_count - KEPT_LINES : 0;
-		     i < kept_count; i++)
-			puts(kept[i % KEPT_LINES]);
-	fflush(stdout);
+	if (fd_g_debug_lvl <= FD_LOG_DEBUG)
+		write_kept(KEPT_LINES);
+	else if (!well)
+		write_kept(KEPT_CONTEXT);
 	pthread_mutex_unlock(&lock);
 }
 
@@ -122,6 +132,8 @@ __attribute__((format(printf, 2, 0))) static void on_line(int level, const char 
 	if (starting && level == FD_LOG_NOTICE) {
 		keep(when, level_name(level), text);
 	} else if (within_bound(level, &missed)) {
+		if (starting && level >= FD_LOG_ERROR)
+			write_kept(KEPT_CONTEXT);
 		if (missed > 0)
 			printf("%s notice %u lines left out\n", when, missed);
 		printf("%s %s %s\n", when, level_name(level), text);
