@@ -126,6 +126,13 @@ static int check_tls(const struct gy_config *config)
 			     "configuration");
 		return EINVAL;
 	}
+	/* Our validator is not asked about these: anybody with a certificate could take their
+	 * names. */
+	if (!FD_IS_LIST_EMPTY(&fd_g_peers)) {
+		fd_log_error("acl_gyro: ConnectPeer and listen_tls don't go together: list the "
+			     "peer in gyro.yaml, and let it connect");
+		return EINVAL;
+	}
 	return 0;
 }
 

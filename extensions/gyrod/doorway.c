@@ -57,7 +57,8 @@ struct guest {
 	int fd;
 	int64_t until_ms;
 	gnutls_session_t tls; /* since its first octet; NULL without TLS */
-	bool trusted;         /* the handshake is done */
+	size_t tls_octets;    /* read in the handshake */
+	bool trusted;         /* which is done */
 };
 
 enum transport { TCP, TLS, SCTP, SCTP_TLS };
@@ -279,7 +280,7 @@ static enum speech hear_tls(struct guest *guest)
 			return NONSENSE;
 	}
 	if (!guest->trusted) {
-		switch (gyrod_tls_continue(guest->tls, guest->fd)) {
+		switch (gyrod_tls_continue(guest->tls, guest->fd, &guest->tls_octets)) {
 		case GYROD_TLS_DONE:
 			guest->trusted = true;
 			break;

@@ -104,12 +104,21 @@ void fd_cnx_destroy(struct cnxctx *connection)
 int fd_cnx_send(struct cnxctx *connection, unsigned char *bytes, size_t size)
 {
 	pthread_mutex_t *sender = gyrod_sender_lock(connection);
-	int rc;
+	bool tls = fd_cnx_getTLS(connection) != 0;
+	int rc, state;
 
+	/* libfdcore cancels a peer's sender when the peer says goodbye, and sends the DPA itself. A
+	 * sender cancelled on its way back from the socket leaves its record in the session, which
+	 * would then go out a second time, and end the peer's side of TLS. It takes a second at
+	 * most. */
+	if (tls)
+		pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
 	pthread_mutex_lock(sender);
 	pthread_cleanup_push(unlock_mutex, sender);
 	rc = real_cnx_send(connection, bytes, size);
 	pthread_cleanup_pop(1);
+	if (tls)
+		pthread_setcancelstate(state, NULL);
 	return rc;
 }
 

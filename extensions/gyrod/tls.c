@@ -33,13 +33,14 @@
 #include "extensions/gyrod/gyrod.h"
 
 #define LINES_PER_SECOND 10
+#define HANDSHAKE_MAX    65536 /* octets from the peer; long chains of certificates have 10,000 */
+#define WARNINGS_MAX     4
 #define FAREWELL_MS      200
 #define FAREWELL_SEND_US 2000
 
 /* libfdcore's, from its private cnxctx.h. */
 #define CC_STATUS_CLOSING 1
 #define CC_STATUS_ERROR   2
-int fd_cnx_getTLS(struct cnxctx *connection);
 int fd_cnx_proto_info(struct cnxctx *connection, char *text, size_t size);
 int fd_cnx_teststate(struct cnxctx *connection, uint32_t flag);
 void fd_cnx_addstate(struct cnxctx *connection, uint32_t flag);
@@ -97,9 +98,22 @@ __attribute__((constructor)) static void find_real_ones(void)
 /* --- the handshake, at the doorway ---------------------------------------------------------------
  */
 
+/* Of the handshake that this thread goes on with. There are messages without meaning that a peer
+ * may send without end, and GnuTLS would read them as long as there are any. */
+static _Thread_local size_t *octets_read;
+
 static ssize_t pull(gnutls_transport_ptr_t transport, void *data, size_t size)
 {
-	return recv((int)(intptr_t)transport, data, size, MSG_DONTWAIT);
+	ssize_t n;
+
+	if (*octets_read > HANDSHAKE_MAX) {
+		errno = EMSGSIZE;
+		return -1;
+	}
+	n = recv((int)(intptr_t)transport, data, size, MSG_DONTWAIT);
+	if (n > 0)
+		*octets_read += (size_t)n;
+	return n;
 }
 
 static ssize_t push(gnutls_transport_ptr_t transport, const giovec_t *parts, int count)
@@ -168,11 +182,13 @@ static void tell(gnutls_session_t session, int fd, int error)
 	gnutls_free(reason.data);
 }
 
-enum gyrod_tls_step gyrod_tls_continue(gnutls_session_t session, int fd)
+enum gyrod_tls_step gyrod_tls_continue(gnutls_session_t session, int fd, size_t *octets)
 {
-	int rc = real_handshake(session);
+	int rc;
 
-	while (rc < 0 && rc != GNUTLS_E_AGAIN && !gnutls_error_is_fatal(rc))
+	octets_read = octets;
+	rc = real_handshake(session);
+	for (unsigned n = 0; n < WARNINGS_MAX && rc == GNUTLS_E_WARNING_ALERT_RECEIVED; n++)
 		rc = real_handshake(session);
 	if (rc == 0)
 		return GYROD_TLS_DONE;
@@ -293,11 +309,6 @@ int fd_cnx_handshake(struct cnxctx *connection, int mode, int algorithm, char *p
 /* --- the end -------------------------------------------------------------------------------------
  */
 
-static void unlock(void *mutex)
-{
-	pthread_mutex_unlock(mutex);
-}
-
 /* A peer that goes without a word is everyday, no error to be told of: Diameter has its own
  * lengths, nothing can be cut short unnoticed. */
 ssize_t gnutls_record_recv(gnutls_session_t session, void *data, size_t size)
@@ -319,11 +330,14 @@ int gnutls_bye(gnutls_session_t session, gnutls_close_request_t how)
 {
 	pthread_mutex_t *sender = gyrod_sender_lock(gnutls_session_get_ptr(session));
 
+	int state;
+
 	(void)how;
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
 	pthread_mutex_lock(sender);
-	pthread_cleanup_push(unlock, sender);
 	real_bye(session, GNUTLS_SHUT_WR);
-	pthread_cleanup_pop(1);
+	pthread_mutex_unlock(sender);
+	pthread_setcancelstate(state, NULL);
 	return 0;
 }
 

@@ -3,6 +3,7 @@
 #define GY_GYROD_TLS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include <gnutls/gnutls.h>
 
@@ -16,10 +17,12 @@ enum gyrod_tls_step {
 
 /* A session for this socket; NULL without memory. Free it with gnutls_deinit. */
 gnutls_session_t gyrod_tls_begin(int fd);
-/* As far as it goes without waiting. */
-enum gyrod_tls_step gyrod_tls_continue(gnutls_session_t session, int fd);
+/* As far as it goes without waiting. octets counts what has been read since gyrod_tls_begin. */
+enum gyrod_tls_step gyrod_tls_continue(gnutls_session_t session, int fd, size_t *octets);
 /* The socket is about to be libfdcore's, with this session. False without memory. */
 bool gyrod_tls_hand_on(gnutls_session_t session, int fd);
+/* libfdcore's, from its private cnxctx.h: has this connection TLS? */
+int fd_cnx_getTLS(struct cnxctx *connection);
 /* Ends what TLS there is on a connection that is about to be destroyed; others are not touched. */
 void gyrod_tls_farewell(struct cnxctx *connection);
 

@@ -16,10 +16,11 @@ def openssl(*words):
 
 
 class Certificate:
-    """Paths of a certificate, of its key, and of the authority whose certificates its holder believes."""
+    """Paths of a certificate, of its key, and of the authority whose certificates its holder believes; and of a list of
+    those that have been revoked, if there is one."""
 
     def __init__(self, certificate, key, authority):
-        self.certificate, self.key, self.authority = certificate, key, authority
+        self.certificate, self.key, self.authority, self.revoked = certificate, key, authority, None
 
     def context(self, version=None, show=True):
         """A gateway's side of TLS. version: an ssl.TLSVersion and no other; show: whether it shows the certificate."""
@@ -56,3 +57,16 @@ class Authority:
         signer = ['-signkey', key] if alone else ['-CA', self.certificate, '-CAkey', self.key, '-CAcreateserial']
         openssl('x509', '-req', '-in', request, '-out', certificate, *signer, '-days', days, '-extfile', more)
         return Certificate(certificate, key, self.certificate)
+
+    def revoke(self, *certificates):
+        """The list of these as revoked: a path."""
+        (self.folder / 'index').write_text('')
+        (self.folder / 'number').write_text('01\n')
+        conf, crl = self.folder / 'ca.conf', self.folder / 'crl.pem'
+        conf.write_text(f'[ca]\ndefault_ca=this\n[this]\ndatabase={self.folder}/index\ncrlnumber={self.folder}/number\n'
+                        'default_md=sha256\ndefault_crl_days=30\n')
+        common = ['-config', conf, '-cert', self.certificate, '-keyfile', self.key]
+        for certificate in certificates:
+            openssl('ca', *common, '-revoke', certificate.certificate)
+        openssl('ca', *common, '-gencrl', '-out', crl)
+        return crl

@@ -119,6 +119,8 @@ class Node:
             words |= {'TLSPORT': str(self.tls_port), 'CERT': str(self.tls.certificate), 'KEY': str(self.tls.key),
                       'CA': str(self.tls.authority)}
             template = template.replace('\nSecPort = 0;\n', '\n' + (ROOT / 'deploy/conf/tls.conf.in').read_text())
+            if self.tls.revoked:
+                template = re.sub(r'^# TLS_CRL = .*', f'TLS_CRL = "{self.tls.revoked}";', template, flags=re.M)
         if self.sctp:
             template = template.replace('\nNo_SCTP;\n', '\n' + (ROOT / 'deploy/conf/sctp.conf.in').read_text())
         template = re.sub(r'^TwTimer = \d+;', f'TwTimer = {self.tw_timer};', template, flags=re.M)

@@ -46,6 +46,11 @@ def both(tap, folder):
             transport.session(tap, site, node, gateway, people[at], 1000 + at, name)
             transport.reauthorisation(tap, site, gateway, people[at], name)
             tap.equal(gateway.disconnect().result, 2001, f'{name}: DPR, DPA')
+        gateways = [node.client(f'busy{n}', address='::1', **({'tls': authority.issue(f'busy{n}.spec.test').context()} if n % 2 else {}))
+                    for n in range(2)]
+        transport.in_flight(tap, site, gateways, people[3:5], 'IPv6, with TLS and without')
+        for gateway in gateways:
+            gateway.disconnect()
         with node.client('pgw1', address='::1') as gateway:
             with node.client('pgw1', cer=False) as other:
                 cea = other.ask(other.cer())

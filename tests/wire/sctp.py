@@ -11,7 +11,7 @@ import time
 
 import transport
 from certificates import Authority
-from family import (Closed, INITIAL, Site, Tap, UPDATE, Witness, arguments, collect, hop, sanitized, service, until)
+from family import Closed, INITIAL, Site, Tap, UPDATE, Witness, arguments, sanitized, service, until
 
 SCTP = socket.IPPROTO_SCTP
 
@@ -69,20 +69,6 @@ def charging(tap, site, people, addresses):
         tap.equal(gateway.disconnect().result, 2001, f'{name}: DPR, DPA')
     gateway = node.client('pgw1')
     transport.session(tap, site, node, gateway, people[2], 1002, 'TCP beside SCTP')
-    gateway.disconnect()
-
-
-def in_flight(tap, site, people):
-    """Many requests at once; answers may come in any order, each exactly once."""
-    gateway = site.node.client('pgw1', protocol=SCTP)
-    session, number = gateway.session(), 200
-    batch = [gateway.ccr(session, UPDATE if n else INITIAL, n, [service(10, used=1024 if n else None)], who=people[3])
-             for n in range(number)]
-    for raw in batch:
-        gateway.send(raw)
-    got = collect(gateway, {hop(raw) for raw in batch}, 10)
-    tap.equal((len(got), {a.result for a in got.values()}), (number, {2001}), f'{number} requests at once: each is answered')
-    tap.equal(site.records(session)[0], number, 'and charged once')
     gateway.disconnect()
 
 
@@ -164,7 +150,10 @@ def main():
             pid = node.pid
             tap.ok(f'gyro: ready on 127.0.0.1:{node.port}, TCP and SCTP' in node.said(), 'it says that SCTP is there', node.tail())
             charging(tap, site, people, addresses)
-            in_flight(tap, site, people)
+            gateways = [node.client(f'busy{n}', protocol=SCTP) for n in range(3)]
+            transport.in_flight(tap, site, gateways, people[3:6], 'SCTP')
+            for gateway in gateways:
+                gateway.disconnect()
             bad_messages(tap, node)
             stalls(tap, node, people[9])
             aborts(tap, node, people)

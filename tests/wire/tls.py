@@ -9,12 +9,13 @@ import socket
 import ssl
 import subprocess
 import tempfile
+import threading
 import time
 import warnings
 
 import transport
 from certificates import Authority, Certificate
-from family import (Closed, INITIAL, Silent, Site, Tap, UPDATE, Witness, arguments, sanitized, service, until)
+from family import (Closed, INITIAL, Node, Silent, Site, Tap, UPDATE, Witness, arguments, sanitized, service, until)
 
 TLS_1_2, TLS_1_3 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 INBAND_TLS = ('Inband-Security-Id', 1)
@@ -71,6 +72,27 @@ def charging(tap, site, world, people):
         answer = gateway.charge(gateway.session(), INITIAL, 0, [service(10)], who=people[2])
         tap.equal((cea.result, answer.result), (2001, 2001), 'a CER that asks for TLS on a connection that has it: served')
         gateway.disconnect()
+
+
+def revocation(tap, site, world):
+    """P17 a second node, which has a list of revoked certificates."""
+    good, lost = world.ours.issue('pgw1.spec.test'), world.ours.issue('pgw1.spec.test')
+    own = world.ours.issue('gyro4.spec.test')
+    own.revoked = world.ours.revoke(lost)
+    node = site.add('gyro4', tls=own).start()
+    tap.equal(outcome(node, 'pgw1', lost.context()), 'closed', 'P17 a certificate that has been revoked: refused')
+    tap.equal(outcome(node, 'pgw1', good.context()), (2001, False), 'P17 the one that replaces it: served')
+    tap.ok('revoked' in node.said(), 'the log says why: "revoked"', node.tail())
+    tap.equal(node.stop(), 0, 'that node stops')
+
+
+def busy(tap, site, world, people):
+    gateways = [site.node.client(f'busy{n}', tls=world.tls(f'busy{n}', version=TLS_1_2 if n % 2 else TLS_1_3)) for n in range(4)]
+    transport.in_flight(tap, site, gateways, people, 'TLS', 500)
+    for gateway in gateways:
+        gateway.disconnect()
+    contexts = [world.tls(f'brief{n}', version=TLS_1_2 if n % 2 else TLS_1_3) for n in range(10)]
+    transport.brief(tap, lambda n: site.node.client(f'brief{n % 10}', tls=contexts[n % 10], patience=20), people[0], 'TLS', 300)
 
 
 def refusals(tap, site, world):
@@ -242,6 +264,41 @@ def stalls(tap, world, node, imsi, count):
     tap.ok(left, 'and nothing is left of them', f'{before} descriptors before, {node.descriptors()} after')
 
 
+def floods(tap, world, node, imsi, seconds=3):
+    """What a handshake may hold without getting on: without end, as fast as it goes."""
+    first, late = hello(world), world.tls('late0')
+    for name, begin, record in (('warnings', b'', b'\x15\x03\x01\x00\x02\x01\x5a'), ('warnings after a ClientHello', first, b'\x15\x03\x03\x00\x02\x01\x5a'),
+                                ('ChangeCipherSpec', first, b'\x14\x03\x03\x00\x01\x01'), ('empty records', first, b'\x16\x03\x03\x00\x00'),
+                                ('a handshake message in single octets', b'\x16\x03\x01\x00\x04\x01\x00\xff\xff', b'\x16\x03\x01\x00\x01\x00')):
+        witness, stop, cut = TlsWitness(node, imsi, world), threading.Event(), []
+
+        def flood():
+            while not stop.is_set():
+                with socket.create_connection(('127.0.0.1', node.tls_port), timeout=10) as s:
+                    try:
+                        s.sendall(begin)
+                        while not stop.is_set():
+                            s.sendall(record * 1000)
+                    except OSError:
+                        cut.append(1)
+
+        threads = [threading.Thread(target=flood, daemon=True) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        slowest, good, end = 0.0, True, time.monotonic() + seconds
+        while time.monotonic() < end:
+            at = time.monotonic()
+            with node.client('late0', tls=late, patience=10) as gateway:
+                slowest, good = max(slowest, time.monotonic() - at), good and gateway.cea.result == 2001
+                gateway.disconnect()
+        stop.set()
+        for thread in threads:
+            thread.join()
+        tap.ok(good and slowest <= (6 if sanitized() else 2) and cut,
+               f'F15 {name} without end: cut off, and a good peer gets in meanwhile', f'{slowest:.3f} s, cut {len(cut)} times')
+        witness.check(tap, 'F15 and a peer that is connected doesn\'t notice')
+
+
 class TlsWitness(Witness):
     """The good client of the family, over TLS."""
 
@@ -320,6 +377,15 @@ def deaf_and_loud(tap, site, world, people):
     witness.check(tap, 'and another peer doesn\'t notice')
 
 
+class Connecting(Node):
+    """A node that is told to connect to a peer itself."""
+
+    def configure(self):
+        super().configure()
+        with open(self.home / 'gyrod.conf', 'a', encoding='utf-8') as conf:
+            conf.write('ConnectPeer = "pgw1.spec.test" { No_TLS; ConnectTo = "127.0.0.1"; Port = 1; };\n')
+
+
 def misconfigured(tap, site, world):
     """What must not start, with the reason in the last lines."""
     for name, node, reason in (
@@ -335,6 +401,11 @@ def misconfigured(tap, site, world):
     node.launch()
     tap.ok(node.wait(30) == 1 and 'listen_tls needs TLS_Cred and TLS_CA' in node.said(), 'listen_tls without certificate: no start',
            node.tail())
+    node = Connecting(site.pg.conninfo(), 'gyro3', inside=site.pg.home, tls=world.ours.issue('gyro3.spec.test'))
+    site.nodes.append(node)
+    node.launch()
+    tap.ok(node.wait(30) == 1 and 'ConnectPeer and listen_tls' in node.said(),
+           'P17 ConnectPeer, whose peers the validator never sees, with TLS: no start', node.tail())
 
 
 def quiet_log(tap, node):
@@ -345,7 +416,7 @@ def quiet_log(tap, node):
               'which say where TLS is')
 
 
-def threads(tap, node):
+def thread_names(tap, node):
     names = {(path / 'comm').read_text().strip() for path in pathlib.Path(f'/proc/{node.pid}/task').iterdir()}
     tap.ok({'gyrod', 'lane 0', 'lane 1', 'maintenance', 'Dispatch', 'gyro stop'} <= names and len(names) > 12,
            'threads have names', sorted(names))
@@ -362,12 +433,15 @@ def main():
             node, people = site.node, site.people(20)
             pid = node.pid
             quiet_log(tap, node)
-            threads(tap, node)
+            thread_names(tap, node)
             charging(tap, site, world, people)
+            busy(tap, site, world, people[10:14])
             refusals(tap, site, world)
+            revocation(tap, site, world)
             plain_text(tap, world, node)
             renegotiation(tap, world, node)
             stalls(tap, world, node, people[3], 1000 if args.long else 300)
+            floods(tap, world, node, people[14])
             resets(tap, site, world, people[4:8], 300 if args.long else 60)
             deaf_and_loud(tap, site, world, people[8:10])
             tap.equal(node.pid, pid, 'the same process all the time')

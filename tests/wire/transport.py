@@ -1,5 +1,5 @@
 """What every transport must carry: a session that is charged to the micro-unit, RAR, the goodbye. For tls.py, sctp.py, ipv6.py."""
-from family import INITIAL, TERMINATION, UPDATE, conform, service, until
+from family import INITIAL, TERMINATION, UPDATE, collect, conform, hop, sanitized, service, until
 
 MIB = 1 << 20
 THRESHOLD, FINAL = 3, 2
@@ -38,6 +38,35 @@ def reauthorisation(tap, site, gateway, who, name):
     tap.equal(state, [['done', '2002']], f'{name}: its RAA arrives')
     answer = gateway.charge(session_id, TERMINATION, 1, [service(10, rsu=None, used=0, reason=FINAL)], who=who)
     tap.equal(answer.result, 2001, f'{name}: the session goes on')
+
+
+def in_flight(tap, site, gateways, people, name, number=200):
+    """Many requests of several gateways at once; answers may come in any order, each exactly once."""
+    number //= 4 if sanitized() else 1 # else some are rightly refused: too old when their turn comes
+    sent = []
+    for gateway, who in zip(gateways, people):
+        session_id = gateway.session()
+        sent.append((gateway, session_id, [gateway.ccr(session_id, UPDATE if n else INITIAL, n, [service(10, used=1024 if n else None)],
+                                                       who=who) for n in range(number)]))
+    for n in range(number):
+        for gateway, _, batch in sent:
+            gateway.send(batch[n])
+    got = [collect(gateway, {hop(raw) for raw in batch}, 20) for gateway, _, batch in sent]
+    tap.equal([(len(answers), {a.result for a in answers.values()}) for answers in got], [(number, {2001})] * len(sent),
+              f'{name}: {number} requests at once from {len(sent)} gateways: each is answered')
+    tap.equal([site.records(session_id)[0] for _, session_id, _ in sent], [number] * len(sent), f'{name}: and charged once')
+
+
+def brief(tap, connect, who, name, rounds=100):
+    """A request, its answer, and DPR at once: what ends the connection meets who has just sent the answer."""
+    wrong = []
+    for n in range(rounds):
+        gateway = connect(n)
+        answer = gateway.charge(gateway.session(), INITIAL, 0, [service(10)], who=who)
+        dpa = gateway.disconnect()
+        if (answer.result, dpa.result) != (2001, 2001):
+            wrong.append((n, answer, dpa))
+    tap.equal(wrong, [], f'{name}: {rounds} times a request, its answer, DPR, DPA')
 
 
 def stop(tap, node, gateway, name):
