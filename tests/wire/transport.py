@@ -1,5 +1,5 @@
 """What every transport must carry: a session that is charged to the micro-unit, RAR, the goodbye. For tls.py, sctp.py, ipv6.py."""
-from family import INITIAL, TERMINATION, UPDATE, collect, conform, hop, sanitized, service, until
+from family import Closed, INITIAL, TERMINATION, UPDATE, collect, conform, hop, sanitized, service, until
 
 MIB = 1 << 20
 THRESHOLD, FINAL = 3, 2
@@ -62,10 +62,13 @@ def brief(tap, connect, who, name, rounds=100):
     wrong = []
     for n in range(rounds):
         gateway = connect(n)
-        answer = gateway.charge(gateway.session(), INITIAL, 0, [service(10)], who=who)
-        dpa = gateway.disconnect()
-        if (answer.result, dpa.result) != (2001, 2001):
-            wrong.append((n, answer, dpa))
+        try:
+            answer = gateway.charge(gateway.session(), INITIAL, 0, [service(10)], who=who)
+            dpa = gateway.disconnect()
+            if (answer.result, dpa.result) != (2001, 2001):
+                wrong.append((n, answer, dpa))
+        except Closed as e:
+            wrong.append((n, str(e)))
     tap.equal(wrong, [], f'{name}: {rounds} times a request, its answer, DPR, DPA')
 
 
