@@ -98,8 +98,8 @@ __attribute__((constructor)) static void find_real_ones(void)
 /* --- the handshake, at the doorway ---------------------------------------------------------------
  */
 
-/* Of the handshake that this thread goes on with. There are messages without meaning that a peer
- * may send without end, and GnuTLS would read them as long as there are any. */
+/* Of the handshake that this thread goes on with. It has a bound, whatever GnuTLS makes of records
+ * that don't get it on: all the others wait for this thread. */
 static _Thread_local size_t *octets_read;
 
 static ssize_t pull(gnutls_transport_ptr_t transport, void *data, size_t size)

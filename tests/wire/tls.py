@@ -264,7 +264,7 @@ def stalls(tap, world, node, imsi, count):
     tap.ok(left, 'and nothing is left of them', f'{before} descriptors before, {node.descriptors()} after')
 
 
-def floods(tap, world, node, imsi, seconds=3):
+def floods(tap, world, node, imsi, seconds=1):
     """What a handshake may hold without getting on: without end, as fast as it goes."""
     first, late = hello(world), world.tls('late0')
     for name, begin, record in (('warnings', b'', b'\x15\x03\x01\x00\x02\x01\x5a'), ('warnings after a ClientHello', first, b'\x15\x03\x03\x00\x02\x01\x5a'),
@@ -351,7 +351,7 @@ def deaf_and_loud(tap, site, world, people):
     deaf = node.client('deaf', tls=world.tls('deaf'), receive_buffer=4096, timeout=2)
     session = deaf.session()
     filler = [('Proxy-Info', [('Proxy-Host', 'dra1.spec.test'), ('Proxy-State', bytes(8000))])]
-    sent, end = 0, time.monotonic() + 6
+    sent, end = 0, time.monotonic() + 3
     try:
         while time.monotonic() < end and sent < 4000:
             deaf.send(deaf.ccr(session, UPDATE if sent else INITIAL, sent, [service(10)], who=people[1], more=filler))
