@@ -115,6 +115,7 @@ static bool take_batch(struct gy_lane *lane, struct gy_queue *batch, bool *wait)
 		gy_queue_push(batch, request);
 	if (batch->n > 0)
 		gy_pace_taken(&limits, &lane->pace, batch->n, lane->waiting.n, now_ns);
+	atomic_store_explicit(&lane->overloaded, lane->pace.overloaded, memory_order_relaxed);
 	pthread_mutex_unlock(&lane->lock);
 	return batch->n > 0;
 }
