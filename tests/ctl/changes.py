@@ -164,6 +164,8 @@ def pushed(shop, ctl):
         pg.query(f"""UPDATE gyro.account a SET sessions[n][12] = {place} FROM (
                          SELECT n FROM gyro.account b, generate_series(1, array_length(b.sessions, 1)) n
                           WHERE b.account_id = 1 AND b.sessions[n][5] = 1) o WHERE a.account_id = 1""")
+    parts = [pg.value(f"SELECT gyro.place_part('{scope}')") for scope in ('', 'a', '46000', '46000-0001', '46000-0001-0007')]
+    tap.equal(parts, ['1', '52514', '49036', '61583', '3307'], 'a scope in the bits that sessions keep of it')
     ctl.out('attribute', 'push', 'crowd', 8)
     tap.equal(causes(), [], 'a pushed value with reauth: nobody is online')
     shop.begin()
