@@ -201,6 +201,11 @@ def refusals(shop, ctl):
     tap.ok('attribute_type_on_change' in done.stderr, 'on_change of what follows from the clock is refused', done.stderr)
     refused(tap, ctl.run('apply', '-f', '-', stdin='attributes:\n  - { name: hour, source: clock, derivation: hour, on_change: reauth }\n'),
             1, [':2: ', 'on_change reauth', 'clock'], 'by apply, too, with its line')
+    pg.query("INSERT INTO gyro.pushed_value (attribute_id, scope, value) VALUES (5, 'x', '1')")
+    done = pg.psql("INSERT INTO gyro.pushed_value (attribute_id, scope, value, valid_from) VALUES (5, 'x', '2', now())")
+    tap.ok("another value for 'x'" in done.stderr, 'two pushed values at a time are refused', done.stderr)
+    done = pg.psql('UPDATE gyro.attribute_type SET value_type = 4 WHERE attribute_id = 5')
+    tap.ok('has values' in done.stderr, 'another type of an attribute with pushed values is refused', done.stderr)
     pg.query("INSERT INTO gyro.dynamic_code (code_id, code, attribute_id) SELECT n, 'C' || n, 2 FROM generate_series(100, 132) n")
     pg.query("INSERT INTO gyro.subscriber_dynamic_code (subscriber_id, code_id) SELECT 2, n FROM generate_series(100, 131) n")
     done = pg.psql('INSERT INTO gyro.subscriber_dynamic_code (subscriber_id, code_id) VALUES (2, 132)')

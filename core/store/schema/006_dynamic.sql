@@ -136,7 +136,8 @@ BEGIN
         PERFORM gyro.value_number(NEW.value_type, NEW.default_value);
     END IF;
     IF TG_OP = 'UPDATE' AND NEW.value_type <> OLD.value_type
-       AND EXISTS (SELECT FROM gyro.subscriber_attribute WHERE attribute_id = NEW.attribute_id) THEN
+       AND (EXISTS (SELECT FROM gyro.subscriber_attribute WHERE attribute_id = NEW.attribute_id)
+            OR EXISTS (SELECT FROM gyro.pushed_value WHERE attribute_id = NEW.attribute_id)) THEN
         RAISE EXCEPTION 'attribute % has values: its type can''t change', NEW.name
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
@@ -298,6 +299,20 @@ BEGIN
 END $$;
 CREATE TRIGGER subscriber_attribute_overlap AFTER INSERT OR UPDATE ON gyro.subscriber_attribute
     FOR EACH ROW EXECUTE FUNCTION gyro.subscriber_attribute_overlap();
+
+CREATE FUNCTION gyro.pushed_overlap() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM FROM gyro.attribute_type WHERE attribute_id = NEW.attribute_id FOR NO KEY UPDATE;
+    IF EXISTS (SELECT FROM gyro.pushed_value o
+                WHERE o.attribute_id = NEW.attribute_id AND o.scope = NEW.scope AND o.valid_from <> NEW.valid_from
+                  AND o.valid_from < NEW.valid_until AND NEW.valid_from < o.valid_until) THEN
+        RAISE EXCEPTION 'attribute % has another value for ''%'' at that time', NEW.attribute_id, NEW.scope
+            USING ERRCODE = 'exclusion_violation';
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER pushed_overlap AFTER INSERT OR UPDATE ON gyro.pushed_value
+    FOR EACH ROW EXECUTE FUNCTION gyro.pushed_overlap();
 
 CREATE FUNCTION gyro.subscriber_code_overlap() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
