@@ -9,7 +9,7 @@ import sys
 import time
 
 from ctl import FIXTURE, Ctl, refused
-from postgres import Postgres
+from postgres import Postgres, binary
 from tap import Tap
 
 DRIVE, IMSI, MIB, VALIDITY = sys.argv[3], '460001000000001', 1 << 20, 8
@@ -184,6 +184,12 @@ def pushed(shop, ctl):
     pg.query("UPDATE gyro.outbox_cause SET due_at = clock_timestamp() + interval '1 hour'")
     tap.equal(pg.value('SELECT spread FROM gyro.outbox_spread(10)'), '0', 'not before every node knows the value')
     pg.query('UPDATE gyro.outbox_cause SET due_at = clock_timestamp()')
+    holder = subprocess.Popen([binary('psql'), '-XqAt', pg.conninfo()], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    holder.stdin.write('BEGIN; SELECT account_id FROM gyro.account WHERE account_id = 1 FOR UPDATE;\n')
+    holder.stdin.flush()
+    holder.stdout.readline()
+    tap.equal(pg.query('SELECT spread, due_in_ms FROM gyro.outbox_spread(10)'), [['0', '50']], 'an account that somebody holds is left for later')
+    holder.communicate('ROLLBACK;\n', timeout=20)
     tap.equal(pg.query('SELECT spread, due_in_ms FROM gyro.outbox_spread(10)'), [['1', '-1']], 'then into the outbox')
     tap.equal(pg.query("SELECT kind, reason FROM gyro.outbox WHERE state = 1"), [['1', 'attribute cell_crowd']], 'as a RAR')
     pg.query("UPDATE gyro.subscriber_dynamic_code SET valid_until = clock_timestamp() WHERE code_id = 4")
