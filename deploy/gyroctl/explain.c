@@ -349,6 +349,22 @@ static struct gy_rows part_of(const struct gy_rows *rows, int first, int n)
 	return part;
 }
 
+/* A debit is rounded down to the micro-unit, what is held up; nothing of either is lost. */
+static void told_rounding(struct telling *t, int charge)
+{
+	int64_t carry = number(t->charges, charge, "carry");
+
+	if (carry > 0)
+		gy_story_say(
+			&t->story, NULL, NULL,
+			"Of a micro-unit %lld/%lld are not paid yet and count in the next debit.",
+			(long long)carry, (long long)number(t->charges, charge, "block"));
+	if (gy_rows_get(t->charges, charge, "tariff_change"))
+		gy_story_say(&t->story, NULL, NULL,
+			     "The price changes at %s: what is held covers the dearer side.",
+			     gy_rows_get(t->charges, charge, "tariff_change"));
+}
+
 static void tell_service(struct telling *t, int first, int n, int64_t service)
 {
 	struct gy_rows usage = part_of(t->charges, first, n), grant = part_of(t->charges, first, 1);
@@ -365,6 +381,7 @@ static void tell_service(struct telling *t, int first, int n, int64_t service)
 	if (t->catalogue)
 		told_price(t, first, service);
 	gy_story_rows(&t->story, "grant", grant_columns, &grant);
+	told_rounding(t, first);
 	t->story = whole;
 }
 
