@@ -95,6 +95,7 @@ struct gy_service {
 	bool requested_present[GY_UNIT_COUNT];
 	int64_t requested_count[GY_UNIT_COUNT];
 	int requested_currency; /* Currency-Code of a requested CC-Money; 0: absent */
+	struct gy_bytes requested_currency_avp; /* the whole AVP, for Failed-AVP */
 
 	unsigned n_used;
 	const struct gy_used *used;
@@ -141,6 +142,9 @@ struct gy_ccr {
 	enum gy_requested_action action;
 	bool multiple_services; /* Multiple-Services-Indicator 1 */
 	int termination_cause;  /* 0 = absent */
+	/* Termination-Cause, CC-Correlation-Id, Acct-Multi-Session-Id as lines of text, for the
+	 * record only (G-31); empty: none of them was there. */
+	struct gy_bytes correlation;
 
 	unsigned n_identities;
 	const struct gy_identity *identities; /* in look-up order (G-16) */

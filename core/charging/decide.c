@@ -169,6 +169,7 @@ static void fill_record(const struct gy_charging *c, gy_time_us opened_us, int64
 		.n_charges = n,
 		.charges = plan->charges,
 		.inputs = plan->inputs,
+		.correlation = c->ccr->correlation,
 	};
 	for (unsigned i = 0; i < n; i++)
 		plan->record.flags |= plan->charges[i].flags & RECORD_FLAGS;
@@ -193,6 +194,8 @@ static struct gy_charging charging(const struct gy_ccr *ccr, const struct gy_vie
 		.now = now,
 		.default_group = context != NULL ? context->default_rating_group : -1,
 		.tariff_time_change = peer == NULL || peer->tariff_time_change,
+		.free_answer = peer != NULL ? peer->free_answer : GY_FREE_BY_SERVICE,
+		.terminate_only = peer != NULL && peer->terminate_only,
 		.network = { .apn = ccr->conditions.apn,
 			     .serving_mcc_mnc = ccr->conditions.serving_mcc_mnc,
 			     .rat_type = ccr->conditions.rat_type,
@@ -216,9 +219,22 @@ static bool fails_at_command_level(const struct gy_answer *answer)
 	       answer->services[0].rc != GY_OK;
 }
 
+/* A gateway that understands 4011 for the command only gets it there, if all that it asks for is
+ * free; it stops credit control then, and there is no session to keep (G-34). */
+static bool is_free_at_command_level(const struct gy_charging *c, const struct gy_answer *answer)
+{
+	if (c->free_answer != GY_FREE_BY_COMMAND || answer->n_services == 0)
+		return false;
+	for (unsigned i = 0; i < answer->n_services; i++)
+		if (answer->services[i].rc != GY_CREDIT_CONTROL_NOT_APPLICABLE)
+			return false;
+	return true;
+}
+
 static bool may_open(const struct gy_ccr *ccr, const struct gy_view *view,
 		     const struct gy_catalogue *catalogue, gy_time_us now, struct gy_plan *plan)
 {
+	const struct gy_service_context *context = gy_context_find(catalogue, ccr->service_context);
 	const char *why = NULL;
 	unsigned open = 0;
 
@@ -226,10 +242,13 @@ static bool may_open(const struct gy_ccr *ccr, const struct gy_view *view,
 		open += view->account->sessions[i].state == GY_SESSION_OPEN;
 	if (denied(view, now, &why) != GY_OK) {
 		gy_answer_refuse(&plan->answer, GY_END_USER_SERVICE_DENIED, why);
-	} else if (gy_context_find(catalogue, ccr->service_context) == NULL) {
+	} else if (context == NULL) {
 		gy_answer_refuse(&plan->answer, GY_RATING_FAILED,
 				 "Service-Context-Id is not charged here");
 		name_failed(&plan->answer, SERVICE_CONTEXT_ID, ccr->service_context_avp);
+	} else if (!gy_context_allows_apn(context, ccr->conditions.apn)) {
+		gy_answer_refuse(&plan->answer, GY_AUTHORIZATION_REJECTED,
+				 "Called-Station-Id is not allowed here");
 	} else if (open >= GY_ACCOUNT_SESSIONS_MAX) {
 		gy_answer_refuse(&plan->answer, GY_UNABLE_TO_COMPLY,
 				 "too many open sessions on this account");
@@ -273,7 +292,8 @@ static void open_session(const struct gy_ccr *ccr, struct gy_view *view,
 		.initial_end_to_end = ccr->end_to_end,
 	};
 	debit = charge_services(&c, plan);
-	if (debit == 0 && fails_at_command_level(&plan->answer)) {
+	if (debit == 0 && (fails_at_command_level(&plan->answer) ||
+			   is_free_at_command_level(&c, &plan->answer))) {
 		enum gy_rc rc = plan->answer.services[0].rc;
 
 		release_all(a, (unsigned)c.session);

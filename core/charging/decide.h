@@ -100,7 +100,8 @@ struct gy_record {
 	int64_t catalogue; /* version that priced it */
 	unsigned n_charges;
 	struct gy_charge *charges;
-	struct gy_inputs inputs; /* what dynamic rules looked at, see inputs.h */
+	struct gy_inputs inputs;     /* what dynamic rules looked at, see inputs.h */
+	struct gy_bytes correlation; /* the request's */
 };
 
 struct gy_plan {

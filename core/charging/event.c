@@ -4,7 +4,7 @@
 #include "core/base/assert.h"
 #include "core/rating/price.h"
 
-enum { REQUESTED_SERVICE_UNIT = 437 };
+enum { CURRENCY_CODE = 425 };
 
 /* What one service of an event is about. */
 struct order {
@@ -47,7 +47,10 @@ static bool wrong_currency(const struct gy_charging *c, struct gy_plan *plan)
 		gy_answer_refuse(&plan->answer, GY_INVALID_AVP_VALUE,
 				 "Currency-Code is not the account's");
 		plan->answer.n_failed = 1;
-		plan->answer.failed[0].code = REQUESTED_SERVICE_UNIT;
+		plan->answer.failed[0] = (struct gy_failed_avp){
+			.code = CURRENCY_CODE,
+			.avp = c->ccr->services[i].requested_currency_avp,
+		};
 		return true;
 	}
 	return false;

@@ -122,6 +122,9 @@ static int64_t phase_covers(const struct gy_servicing *s, struct phase *p, int64
 	int64_t affordable = gy_price_affordable(t->rate, holdable(s->c->account), p->carry);
 	int64_t money;
 
+	if (t->kind == GY_RULE_FREE) /* also below zero */
+		affordable = GY_AMOUNT_MAX;
+
 	p->free = least(t->free_units, wanted);
 	money = wanted - p->free;
 	if (affordable < money)
@@ -204,6 +207,10 @@ static void hold(struct gy_servicing *s, const struct sizing *z)
 static void tell_final(struct gy_servicing *s)
 {
 	s->answer->final_unit = s->policy->final_unit;
+	if (s->c->terminate_only) {
+		s->answer->final_unit = GY_FINAL_TERMINATE;
+		return;
+	}
 	if (s->tariff.redirect_rule_id == 0)
 		return;
 	s->answer->final_unit = GY_FINAL_REDIRECT;

@@ -228,6 +228,7 @@ static struct gy_bytes expected_origin(struct gy_bytes ingress)
 static enum gy_rc read_request(struct host_request *r, struct msg *msg, struct gy_bytes raw)
 {
 	struct gy_answer *answer = &r->request.answer;
+	struct gy_decode_terms terms;
 	int64_t age_ns;
 	enum gy_rc rc;
 
@@ -246,8 +247,11 @@ static enum gy_rc read_request(struct host_request *r, struct msg *msg, struct g
 		return rc;
 	}
 	r->request.ingress = ingress_of(msg);
-	return gy_ccr_decode(r->request.pool, raw, &r->envelope,
-			     expected_origin(r->request.ingress), &r->request.ccr, answer);
+	terms = (struct gy_decode_terms){
+		.origin_host = expected_origin(r->request.ingress),
+		.lenient_unknown_mandatory = config->lenient_unknown_mandatory,
+	};
+	return gy_ccr_decode(r->request.pool, raw, &r->envelope, &terms, &r->request.ccr, answer);
 }
 
 /* Every request a peer sends us comes through here, on the one dispatch thread: requests of one

@@ -231,6 +231,9 @@ static void put_final_unit(struct writer *w, const struct gy_service_answer *ser
 	if (service->final_unit != GY_FINAL_TERMINATE && policy != NULL)
 		for (unsigned i = 0; i < policy->n_filter_ids; i++)
 			avp_text(w, 0, GY_AVP_FILTER_ID, policy->filter_ids[i]);
+	if (service->final_unit != GY_FINAL_TERMINATE && policy != NULL)
+		for (unsigned i = 0; i < policy->n_filter_rules; i++)
+			avp_text(w, 0, GY_AVP_RESTRICTION_FILTER_RULE, policy->filter_rules[i]);
 	if (service->final_unit == GY_FINAL_REDIRECT) {
 		if (service->redirect_address != NULL)
 			put_redirect_server(w, service->redirect_type, service->redirect_address);
@@ -259,6 +262,26 @@ static void put_threshold(struct writer *w, const struct gy_service_answer *serv
 		avp_u32(w, GY_VENDOR_3GPP, codes[service->unit], service->threshold);
 }
 
+/* What the policy says to a session's grants beyond their size: not to events, which are paid and
+ * done, nor where nothing is granted. */
+static void put_policy(struct writer *w, const struct gy_service_answer *service)
+{
+	const struct gy_policy *policy = service->policy;
+	size_t start;
+
+	if (policy == NULL || service->unit == GY_UNIT_NONE || service->validity_s == 0)
+		return;
+	if (service->unit == GY_UNIT_SECONDS && policy->quota_consumption_s != 0) /* G-51 */
+		avp_u32(w, GY_VENDOR_3GPP, GY_AVP_QUOTA_CONSUMPTION_TIME,
+			policy->quota_consumption_s);
+	if (!policy->has_triggers)
+		return;
+	start = group_open(w, GY_VENDOR_3GPP, GY_AVP_TRIGGER); /* empty: all are off (G-52) */
+	for (unsigned i = 0; i < policy->n_triggers; i++)
+		avp_u32(w, GY_VENDOR_3GPP, GY_AVP_TRIGGER_TYPE, policy->triggers[i]);
+	group_close(w, start);
+}
+
 static void put_service(struct writer *w, const struct gy_answer *answer,
 			const struct gy_service_answer *service)
 {
@@ -275,6 +298,7 @@ static void put_service(struct writer *w, const struct gy_answer *answer,
 	put_threshold(w, service);
 	if (service->quota_holding_s != 0)
 		avp_u32(w, GY_VENDOR_3GPP, GY_AVP_QUOTA_HOLDING_TIME, service->quota_holding_s);
+	put_policy(w, service);
 	group_close(w, start);
 }
 

@@ -1,6 +1,6 @@
 -- One batch: account rows, session index, records. The counts of changed rows are checked inside,
 -- so that a wrong one fails the transaction before its COMMIT, which is already on its way.
--- $1-$20 accounts, $21-$41 records, $42-$51 opened sessions, $52 rows expected in all.
+-- $1-$20 accounts, $21-$41 and $53 records, $42-$51 opened sessions, $52 rows expected in all.
 WITH changed AS (
     UPDATE gyro.account a
        SET version = a.version + 1, balance = i.balance, reserved = i.reserved,
@@ -19,17 +19,18 @@ WITH changed AS (
 ), recorded AS (
     INSERT INTO gyro.record (at, account_id, group_id, subscriber_id, gateway_id, session, opened,
                              request_number, end_to_end, content_hash, debit, balance, reserved,
-                             result, request_type, flags, catalogue, inputs, charges)
+                             result, request_type, flags, catalogue, inputs, correlation, charges)
     SELECT r.at, r.account_id, r.group_id, r.subscriber_id, r.gateway_id, r.session, r.opened,
            r.request_number, r.end_to_end, r.content_hash, r.debit, r.balance, r.reserved,
-           r.result, r.request_type, r.flags, r.catalogue, nullif(r.inputs, ''), ($41::bigint[])[r.c_from:r.c_to]
+           r.result, r.request_type, r.flags, r.catalogue, nullif(r.inputs, ''), nullif(r.correlation, ''),
+           ($41::bigint[])[r.c_from:r.c_to]
       FROM unnest($21::timestamptz[], $22::bigint[], $23::bigint[], $24::bigint[], $25::bigint[],
                   $26::uuid[], $27::timestamptz[], $28::bigint[], $29::bigint[], $30::bigint[],
                   $31::bigint[], $32::bigint[], $33::bigint[], $34::integer[], $35::smallint[],
-                  $36::smallint[], $37::bigint[], $38::text[], $39::bigint[], $40::bigint[])
+                  $36::smallint[], $37::bigint[], $38::text[], $53::text[], $39::bigint[], $40::bigint[])
            AS r (at, account_id, group_id, subscriber_id, gateway_id, session, opened,
                  request_number, end_to_end, content_hash, debit, balance, reserved, result,
-                 request_type, flags, catalogue, inputs, c_from, c_to)
+                 request_type, flags, catalogue, inputs, correlation, c_from, c_to)
     RETURNING 1
 ), opened AS (
     SELECT * FROM unnest($42::uuid[], $43::text[], $44::text[], $45::bigint[], $46::bigint[], $47::bigint[],

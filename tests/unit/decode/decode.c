@@ -19,7 +19,7 @@
 	}
 
 static const struct gy_node_identity node = { HEX("ocs1.spec.test"), HEX("spec.test") };
-static const struct gy_bytes peer = HEX("pgw1.spec.test");
+static struct gy_decode_terms terms = { .origin_host = HEX("pgw1.spec.test") };
 
 /* A good CCR-I; each line can be left out by its code. */
 static const struct {
@@ -81,7 +81,7 @@ static enum gy_rc decode(void)
 	talloc_free(pool);
 	pool = talloc_pool(NULL, 4096);
 	rc = gy_envelope_read(pool, raw(), &node, &envelope, &answer);
-	return rc != GY_OK ? rc : gy_ccr_decode(pool, raw(), &envelope, peer, &ccr, &answer);
+	return rc != GY_OK ? rc : gy_ccr_decode(pool, raw(), &envelope, &terms, &ccr, &answer);
 }
 
 /* A good request, changed; true if it decodes. */
@@ -211,6 +211,15 @@ static const struct {
 	{ "two CC-Request-Numbers", "", "415=u7", GY_AVP_OCCURS_TOO_MANY_TIMES, "415=u7", 0 },
 	{ "two Session-Ids", "", "263=\"x\"", GY_AVP_OCCURS_TOO_MANY_TIMES, "263=\"x\"", 0 },
 	{ "two Service-Contexts", "", "461=\"x\"", GY_AVP_OCCURS_TOO_MANY_TIMES, "461=\"x\"", 0 },
+	{ "a second Origin-Host that differs", "", "264=\"PGW1.spec.test\"",
+	  GY_AVP_OCCURS_TOO_MANY_TIMES, "264=\"PGW1.spec.test\"", 0 },
+	{ "a third Origin-Realm that differs", "", "296=\"spec.test\" 296=\"spec.tes\"",
+	  GY_AVP_OCCURS_TOO_MANY_TIMES, "296=\"spec.tes\"", 0 },
+	{ "an Origin-Host of somebody else, twice", "264",
+	  "264=\"pgw2.spec.test\" 264=\"pgw2.spec.test\"", GY_INVALID_AVP_VALUE,
+	  "264=\"pgw2.spec.test\"", 0 },
+	{ "two equal Destination-Realms", "", "283=\"spec.test\"", GY_AVP_OCCURS_TOO_MANY_TIMES,
+	  "283=\"spec.test\"", 0 },
 	{ "two User-Names", "", "1=\"a\" 1=\"b\"", GY_AVP_OCCURS_TOO_MANY_TIMES, "1=\"b\"", 0 },
 	{ "TC-20 two Rating-Groups in one MSCC", "456", "456={432=u10 432=u11}",
 	  GY_AVP_OCCURS_TOO_MANY_TIMES, "432=u11", 0 },
@@ -333,6 +342,8 @@ static const struct {
 	{ "AVPs with the P bit", "416", "416p=u1" },
 	{ "Event-Timestamp of 4 octets", "", "55=u3900000000" },
 	{ "UTF-8 of 2, 3 and 4 octets", "461", "461=xc3a9e282acf09f9880" },
+	{ "the Origin told twice, in the same octets", "",
+	  "264=\"pgw1.spec.test\" 296=\"spec.test\" 264=\"pgw1.spec.test\"" },
 };
 
 static void test_tolerated(void)
@@ -347,7 +358,7 @@ static void test_tolerated(void)
 	talloc_free(pool);
 	pool = talloc_pool(NULL, 4096);
 	ok(gy_envelope_read(pool, raw(), &node, &envelope, &answer) == GY_OK &&
-		   gy_ccr_decode(pool, raw(), &envelope, (struct gy_bytes){ NULL, 0 }, &ccr,
+		   gy_ccr_decode(pool, raw(), &envelope, &(struct gy_decode_terms){ 0 }, &ccr,
 				 &answer) == GY_OK,
 	   "F10 any Origin-Host behind an agent");
 }
@@ -473,6 +484,11 @@ static void test_services(void)
 	   "TC-51 the parts alone are summed");
 	ok(good("456", "456={446={412=U7}}") && ccr.services[0].used[0].count[GY_UNIT_OCTETS] == 7,
 	   "one part alone");
+	ok(good("456", "456={437={413={445={447=I1} 425=u840}}}") &&
+		   ccr.services[0].requested_currency == 840 &&
+		   ccr.services[0].requested_currency_avp.len == 12 &&
+		   gy_get32(ccr.services[0].requested_currency_avp.data) == 425,
+	   "G-74 the currency asked for, and its AVP");
 	ok(good("456", "456={437={417=U3 420=u9}}") &&
 		   ccr.services[0].requested_count[GY_UNIT_SERVICE] == 3 &&
 		   ccr.services[0].requested_count[GY_UNIT_SECONDS] == 9,
@@ -537,6 +553,61 @@ static void test_conditions(void)
 		   is(ccr.conditions.rule_base, "gold"),
 	   "rating inputs of PS-Information");
 	ok(good("", "") && ccr.conditions.apn.data == NULL, "no Service-Information");
+}
+
+static void test_correlation(void)
+{
+	ok(good("", "") && ccr.correlation.len == 0, "G-31 nothing said, nothing kept");
+	ok(good("416", "416=u3 295=u4") && is(ccr.correlation, "cause 4\n"),
+	   "G-31 Termination-Cause");
+	ok(good("", "50=\"multi;1\" 411~=x00ff0a") &&
+		   is(ccr.correlation, "correlation 00ff0a\nmulti multi;1\n"),
+	   "G-31 CC-Correlation-Id in hex, Acct-Multi-Session-Id as it is");
+	ok(good("", "50=xc3a920") && is(ccr.correlation, "multi \xc3\xa9 \n"), "G-31 UTF-8");
+	ok(good("", "50~=x610a62") && is(ccr.correlation, "multi-hex 610a62\n"),
+	   "G-31 what would end the line is kept in hex");
+	ok(good("", "50~=x00") && is(ccr.correlation, "multi-hex 00\n"), "G-31 so is a NUL");
+	ok(good("", "50~=xff") && is(ccr.correlation, "multi-hex ff\n"), "G-31 and bad UTF-8");
+	ok(good("", "411~=x 50~=\"\"") && is(ccr.correlation, "correlation \nmulti \n"),
+	   "G-31 empty values");
+
+	char text[2 * GY_CORRELATION_MAX] = "50=\"";
+	memset(text + 4, 'x', GY_CORRELATION_MAX + 1);
+	memcpy(text + 5 + GY_CORRELATION_MAX, "\"", 2);
+	ok(good("", text) && ccr.correlation.len == strlen("multi \n") + GY_CORRELATION_MAX,
+	   "G-31 a very long one is cut");
+}
+
+/* lenient_unknown_mandatory: for AVPs of 3GPP inside Service-Information, nowhere else. */
+static void test_lenient(void)
+{
+	static const char *const inside[] = {
+		"873@10415={9998@10415=x61}",
+		"873@10415={874@10415={9998@10415=x61 9999@10415={1=x}}}",
+	};
+	static const char *const outside[] = {
+		"9998@10415=x61",
+		"873@10415={3998=x62}",
+		"873@10415={9998@99999=x61}",
+		"873@10415={874@10415={9998@99999=x61}}",
+		"873@10415={} 9998@10415=x61",
+	};
+
+	for (size_t i = 0; i < sizeof(inside) / sizeof(inside[0]); i++) {
+		ok(!good("", inside[i]) && answer.rc == GY_AVP_UNSUPPORTED,
+		   "G-09 unknown and mandatory in Service-Information: refused");
+		terms.lenient_unknown_mandatory = true;
+		ok(good("", inside[i]), "G-09 the same, with the lenient setting: passed over");
+		terms.lenient_unknown_mandatory = false;
+	}
+	terms.lenient_unknown_mandatory = true;
+	for (size_t i = 0; i < sizeof(outside) / sizeof(outside[0]); i++)
+		ok(!good("", outside[i]) && answer.rc == GY_AVP_UNSUPPORTED,
+		   "G-09 not 3GPP's, or not inside: refused all the same");
+	ok(!good("456", "873@10415={} 456={432=u10 9998@10415=x61}") &&
+		   answer.rc == GY_AVP_UNSUPPORTED,
+	   "G-09 nor in a service");
+	terms.lenient_unknown_mandatory = false;
 }
 
 static uint64_t hash_of(const char *without, const char *with)
@@ -607,6 +678,8 @@ int main(void)
 	test_money();
 	test_units_at_command_level();
 	test_conditions();
+	test_correlation();
+	test_lenient();
 	test_hashes();
 	test_limits();
 	talloc_free(pool);
