@@ -163,7 +163,8 @@ class Witness(threading.Thread):
 ORDER = [['Session-Id'], ['Result-Code'], ['Origin-Host'], ['Origin-Realm'], ['Auth-Application-Id'], ['CC-Request-Type'],
          ['CC-Request-Number'], ['CC-Sub-Session-Id', 'Acct-Multi-Session-Id', 'Origin-State-Id', 'CC-Session-Failover',
                                  'Credit-Control-Failure-Handling', 'Error-Message', 'Failed-AVP', 'Granted-Service-Unit',
-                                 'Final-Unit-Indication', 'Validity-Time', MSCC, 'Proxy-Info']]
+                                 'Final-Unit-Indication', 'Validity-Time', MSCC, 'Check-Balance-Result', 'Cost-Information',
+                                 'Proxy-Info']]
 PLACE = {name: place for place, names in enumerate(ORDER) for name in names}
 
 
