@@ -61,6 +61,11 @@ struct gy_answer {
 	int64_t cost_micros;
 	int currency; /* ISO 4217 number of money in the answer; 0: none */
 
+	/* A direct debit: Refund-Information of each service that was paid names it by these. */
+	bool refundable;
+	struct gy_session_key session;
+	uint32_t number;
+
 	bool replayed; /* a duplicate's answer, read from the store */
 };
 

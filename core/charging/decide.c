@@ -14,7 +14,13 @@
 /* Supervision of a session that has never been granted anything (G-67), seconds. */
 #define VALIDITY_DEFAULT_S 3600
 
-enum { RATING_GROUP = 432, SUBSCRIPTION_ID = 443, SERVICE_CONTEXT_ID = 461 };
+enum {
+	RATING_GROUP = 432,
+	SUBSCRIPTION_ID = 443,
+	SERVICE_CONTEXT_ID = 461,
+	REFUND_INFORMATION = 2022
+};
+enum { VENDOR_3GPP = 10415 };
 
 unsigned gy_plan_room(const struct gy_ccr *ccr, const struct gy_account *account,
 		      const struct gy_history *history)
@@ -523,9 +529,37 @@ static void new_event(const struct gy_ccr *ccr, struct gy_view *view,
 
 	if (!may_open(ccr, view, catalogue, now, plan))
 		return;
+	if (ccr->refund.bound)
+		c.debit = view->history;
 	if (gy_event_charge(&c, plan, &debit))
 		remember_event(&c, view, found, indexed ? view->history->opened_us : now, debit,
 			       plan);
+}
+
+/* A debit is given back once (G-75). Its record tells how much it was; that of its refund, if it
+ * was refunded. Later than the late window nothing is known of it any more. */
+static enum gy_rc decide_refund(const struct gy_ccr *ccr, struct gy_view *view,
+				const struct gy_catalogue *catalogue, gy_time_us now,
+				struct gy_plan *plan)
+{
+	const struct gy_history *h = view->history;
+	int found = gy_session_find(view->account, ccr->session);
+
+	if (h == NULL)
+		return GY_NEED_HISTORY;
+	if (!h->known || !h->debit_found || h->account_id != view->account->account_id) {
+		gy_answer_refuse(&plan->answer, GY_RATING_FAILED, "no such debit of this account");
+		name_failed(&plan->answer, REFUND_INFORMATION, ccr->services[0].refund_avp);
+		plan->answer.failed[0].vendor = VENDOR_3GPP;
+	} else if (h->found && h->content_hash == ccr->content_hash) {
+		gy_history_replay(h, ccr, catalogue, plan);
+	} else if (h->found) {
+		gy_answer_refuse(&plan->answer, GY_UNABLE_TO_COMPLY,
+				 "this debit was refunded before");
+	} else {
+		new_event(ccr, view, catalogue, now, found, plan);
+	}
+	return GY_OK;
 }
 
 static enum gy_rc decide_event(const struct gy_ccr *ccr, struct gy_view *view,
@@ -536,6 +570,8 @@ static enum gy_rc decide_event(const struct gy_ccr *ccr, struct gy_view *view,
 	int found = gy_session_find(a, ccr->session);
 	const struct gy_history *h = view->history;
 
+	if (ccr->refund.bound)
+		return decide_refund(ccr, view, catalogue, now, plan);
 	if (found >= 0 && gy_request_seen(a, (unsigned)found, ccr) == GY_SEEN_KEPT)
 		gy_answer_replay(a, (unsigned)found, ccr, catalogue, plan);
 	else if (found >= 0 && a->sessions[found].state == GY_SESSION_OPEN)

@@ -131,6 +131,9 @@ static void replay_rows(const struct gy_kept_answer *rows, unsigned n, const str
 		.message = rows[0].rc == GY_OK ? NULL : gy_rc_text(rows[0].rc),
 		.at_command_level = ccr->services_at_command_level,
 		.services = plan->services,
+		.refundable = ccr->type == GY_EVENT && ccr->action == GY_DIRECT_DEBITING,
+		.session = ccr->session,
+		.number = ccr->number,
 		.replayed = true,
 	};
 	for (unsigned i = 0; i < n; i++) {

@@ -23,6 +23,7 @@ struct gy_charging {
 	bool terminate_only;             /* it knows no other Final-Unit-Action */
 	struct gy_network network;
 	const struct gy_pushed *pushed;
+	const struct gy_history *debit; /* what a bound refund gives back; NULL: it is none */
 	struct gy_counting counting;
 	struct gy_inputs *inputs; /* notes for the record; NULL: none wanted */
 };

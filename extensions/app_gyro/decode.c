@@ -6,6 +6,7 @@
 #include <xxhash.h>
 
 #include "extensions/app_gyro/decode_internal.h"
+#include "extensions/app_gyro/refund.h"
 #include "extensions/app_gyro/session_key.h"
 
 #define IETF(name) GY_AVP_ID(0, GY_AVP_##name)
@@ -497,6 +498,25 @@ static uint64_t content_hash(struct gy_bytes list)
 	return XXH3_64bits_digest(&state);
 }
 
+/* A refund that names a debit of ours is decided as one more request of its event (G-75, ccr.h). */
+static void bind_refund(struct ccr_decoder *d)
+{
+	struct gy_ccr *ccr = d->ccr;
+	struct gy_avp avp = { .code = GY_AVP_REFUND_INFORMATION, .vendor = GY_VENDOR_3GPP };
+
+	if (ccr->type != GY_EVENT || ccr->action != GY_REFUND_ACCOUNT)
+		return;
+	for (unsigned i = 0; i < ccr->n_services; i++)
+		if (ccr->services[i].refund_avp.data != NULL)
+			avp.whole = ccr->services[i].refund_avp;
+	if (avp.whole.data == NULL)
+		return;
+	if (ccr->n_services > 1)
+		gy_fault(&d->base, GY_INVALID_AVP_VALUE, &avp, "stands beside other services");
+	else if (!gy_refund_read(avp.whole, ccr))
+		gy_fault(&d->base, GY_INVALID_AVP_VALUE, &avp, "is of no answer of ours");
+}
+
 /* Moves what the pass collected into the request. */
 static void finish(struct ccr_decoder *d)
 {
@@ -580,5 +600,6 @@ enum gy_rc gy_ccr_decode(void *pool, struct gy_bytes raw, const struct gy_envelo
 		return error->rc;
 	ccr->content_hash = content_hash(list);
 	ccr->session = gy_session_key(ccr->session_id, ccr->has_sub_session, ccr->sub_session);
-	return GY_OK;
+	bind_refund(&d);
+	return error->rc;
 }

@@ -252,7 +252,7 @@ static void *room(struct gy_decoder *decoder, size_t size, unsigned n, unsigned 
 	return array;
 }
 
-enum { RATING_GROUP, REQUESTED, TRIGGER };
+enum { RATING_GROUP, REQUESTED, TRIGGER, REFUND };
 
 /* One AVP of an MSCC. */
 static void service_take(struct gy_decoder *decoder, struct gy_service *service, uint32_t *seen,
@@ -281,6 +281,10 @@ static void service_take(struct gy_decoder *decoder, struct gy_service *service,
 		break;
 	case TGPP(REPORTING_REASON):
 		service->reasons |= reason_bit(avp);
+		break;
+	case TGPP(REFUND_INFORMATION):
+		if (gy_decoder_once(decoder, seen, REFUND, avp))
+			service->refund_avp = avp->whole;
 		break;
 	case TGPP(TRIGGER):
 		gy_decoder_once(decoder, seen, TRIGGER, avp);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "dict/gy_avp_table.h"
+#include "extensions/app_gyro/refund.h"
 #include "extensions/app_gyro/wire.h"
 
 #define FIRST_GUESS  512 /* octets; most answers fit */
@@ -282,6 +283,21 @@ static void put_policy(struct writer *w, const struct gy_service_answer *service
 	group_close(w, start);
 }
 
+/* By this a refund can name the debit (G-75). */
+static void put_refund(struct writer *w, const struct gy_answer *answer,
+		       const struct gy_service_answer *service)
+{
+	unsigned place = (unsigned)(service - answer->services);
+	uint8_t *p;
+
+	if (!answer->refundable || service->rc != GY_OK || service->unit == GY_UNIT_NONE ||
+	    answer->number > GY_REFUND_NUMBER_MAX || place > GY_REFUND_PLACE_MAX)
+		return;
+	p = avp_open(w, GY_VENDOR_3GPP, GY_AVP_REFUND_INFORMATION, GY_REFUND_SIZE);
+	if (p != NULL)
+		gy_refund_write(answer->session, answer->number, place, p);
+}
+
 static void put_service(struct writer *w, const struct gy_answer *answer,
 			const struct gy_service_answer *service)
 {
@@ -299,6 +315,7 @@ static void put_service(struct writer *w, const struct gy_answer *answer,
 	if (service->quota_holding_s != 0)
 		avp_u32(w, GY_VENDOR_3GPP, GY_AVP_QUOTA_HOLDING_TIME, service->quota_holding_s);
 	put_policy(w, service);
+	put_refund(w, answer, service);
 	group_close(w, start);
 }
 

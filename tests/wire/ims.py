@@ -7,7 +7,7 @@ CSCF and an IP-SM-GW build them. What each costs is computed here from the price
 import json
 import time
 
-from family import INITIAL, MSCC, P, ROOT, T, TERMINATION, UPDATE, Site, Tap, arguments, conform, service
+from family import INITIAL, MSCC, P, ROOT, T, TERMINATION, UPDATE, Site, Tap, arguments, conform, service, until
 
 EVENT = 4
 DEBIT, REFUND, CHECK, PRICE = 0, 1, 2, 3
@@ -161,6 +161,96 @@ def sms(tap, site, spent):
     return spent
 
 
+def refunds(tap, site, spent):
+    """G-75: a refund bound to its debit by Refund-Information: once, no more than it was, of this account."""
+    c = Client(tap, site, 'ipsmgw4', SMS, information=[message_information()])
+
+    def refund(name, information, units=(), **how):
+        inside = [('Requested-Service-Unit', list(units)), ('Refund-Information', information)] if units is not None else \
+            [('Refund-Information', information)]
+        return c.new().event(f'G-75 {name}', REFUND, [(MSCC, inside)], **how)
+
+    def debit(name, services):
+        return [s['Refund-Information'] for s in c.new().event(f'G-75 {name}', DEBIT, services, codes=[2001] * len(services)).services]
+
+    first, = debit('a premium message', [messages(1, group=91)])
+    tap.ok(first and len(first) == 24, 'G-75 its answer tells how a refund may name it', first)
+    c.money('G-75 it is paid', BALANCE - spent - PREMIUM, 0)
+    answer = refund('all of it', first, None)
+    tap.equal(answer.services[0]['Granted-Service-Unit/CC-Service-Specific-Units'], 1, 'G-75 the units come back')
+    tap.equal(answer.services[0]['Refund-Information'], None, 'G-75 a refund can not be refunded')
+    c.money('G-75 and their money', BALANCE - spent, 0)
+    refund('again: it was refunded', first, None, want=5012, codes=())
+    refund('and in part', first, [('CC-Service-Specific-Units', 1)], want=5012, codes=())
+    c.money('G-75 which changes nothing', BALANCE - spent, 0)
+
+    # Two services of one event; a price that has changed since; parts.
+    two = debit('two kinds of messages at once', [messages(3), messages(1, group=91)])
+    spent += 3 * MESSAGE + PREMIUM
+    site.pg.query('UPDATE gyro.specific_rule SET price_micros = 1 WHERE rating_group = 90')
+    tap.ok(until(lambda: price(c, 90) == 1, 10), 'another price is in force')
+    c.new()
+    raw = c.request(EVENT, 5, [(MSCC, [('Requested-Service-Unit', [('CC-Service-Specific-Units', 2)]), ('Refund-Information', two[0])])],
+                    more=[('Requested-Action', REFUND)], end_to_end=99)
+    answer = c.ask('G-75 two of three', EVENT, 5, (), raw=raw)
+    spent -= 2 * MESSAGE
+    c.money('G-75 at the price that was paid, not today\'s', BALANCE - spent, 0)
+    again = c.ask('G-75 the same request again', EVENT, 5, (), raw=raw)
+    tap.equal(again.raw, answer.raw, 'G-85 gets the same answer')
+    c.money('G-75 and no money', BALANCE - spent, 0)
+    refund('the third later: a debit is refunded once', two[0], [('CC-Service-Specific-Units', 1)], want=5012, codes=())
+    money = [('CC-Money', [('Unit-Value', [('Value-Digits', 199), ('Exponent', -2)]), ('Currency-Code', 978)])]
+    more = [('CC-Money', [('Unit-Value', [('Value-Digits', 2), ('Exponent', 0)]), ('Currency-Code', 978)])]
+    refund('the other one, a cent too much', two[1], more, codes=[5031])
+    refund('more messages than there were', two[1], [('CC-Service-Specific-Units', 2)], codes=[5031])
+    c.money('G-75 too much is nothing', BALANCE - spent, 0)
+    refund('the other one, as an amount', two[1], money)
+    spent -= PREMIUM
+    c.money('G-75 each service by itself', BALANCE - spent, 0)
+
+    poor = Client(tap, site, 'ipsmgw5', SMS, POOR)
+    theirs, = debit('one more', [messages(1, group=91)])
+    spent += PREMIUM
+    answer = poor.event('G-75 somebody else\'s debit', REFUND, [(MSCC, [('Refund-Information', theirs)])], want=5031, codes=())
+    tap.ok(theirs in answer.all('Failed-AVP')[0].data, 'G-75 it is in Failed-AVP', answer)
+    unknown = theirs[:8] + bytes(16)
+    refund('a debit that never was', unknown, None, want=5031, codes=())
+    refund('a service that the debit did not have', theirs[:1] + b'\x05' + theirs[2:], None, want=5031, codes=())
+    refund('something that is not ours', b'refund-42', None, want=5004, codes=())
+    c.money('G-75 none of them gives money', BALANCE - spent, 0)
+    poor.money('G-75 to anybody', *site.money(POOR))
+
+    # At the same time at two nodes, from two gateways.
+    other = site.add('gyro2').start()
+    one, two = c.client, other.client('ipsmgw6')
+    for n in range(8):
+        named, = debit(f'round {n}', [messages(1, group=91)])
+        raws = [x.ccr(x.session(), EVENT, 0, [(MSCC, [('Refund-Information', named)])], who=payer(ACCOUNT), context=SMS,
+                      more=[('Requested-Action', REFUND)]) for x in (one, two)]
+        if n % 2:
+            raws[1] = one.ccr(one.session(), EVENT, 0, [(MSCC, [('Refund-Information', named)])], who=payer(ACCOUNT), context=SMS,
+                              more=[('Requested-Action', REFUND)])
+            one.send(raws[0] + raws[1])
+        else:
+            one.send(raws[0])
+            two.send(raws[1])
+        clients = (one, one if n % 2 else two)
+        codes = sorted(x.receive_answer(int.from_bytes(raw[12:16], 'big')).result for x, raw in zip(clients, raws))
+        tap.equal(codes, [2001, 5012], f'G-75 round {n}: two refunds at {"one node" if n % 2 else "two nodes"}, one is paid')
+    c.money('G-75 each once', BALANCE - spent, 0)
+    site.pg.query(f'UPDATE gyro.specific_rule SET price_micros = {MESSAGE} WHERE rating_group = 90')
+    tap.ok(until(lambda: price(c, 90) == MESSAGE, 10), 'the old price is back')
+    return spent
+
+
+def price(c, group):
+    """Of one message, as the node sees it."""
+    answer = c.client.charge(c.client.session(), EVENT, 0, [messages(1, group=group)], who=payer(ACCOUNT), context=SMS,
+                             more=[('Requested-Action', PRICE)])
+    value = [answer[f'Cost-Information/Unit-Value/{part}'] for part in ('Value-Digits', 'Exponent')]
+    return round(value[0] * 10 ** (value[1] + 6)) if None not in value else None
+
+
 def currency(tap, site, spent):
     """G-74: money in another currency than the account's is no amount."""
     c = Client(tap, site, 'as1', SMS)
@@ -206,6 +296,7 @@ def main():
         begin = time.monotonic()
         spent = voice(tap, site)
         spent = sms(tap, site, spent)
+        spent = refunds(tap, site, spent)
         spent = currency(tap, site, spent)
         together(tap, site, spent)
         print(f'# {time.monotonic() - begin:.1f} s')

@@ -578,6 +578,51 @@ static void test_correlation(void)
 	   "G-31 a very long one is cut");
 }
 
+#define REFUND "2022@10415=x01020000000000070102030405060708000000000000000a"
+
+static void test_refund(void)
+{
+	static const char *const wrong[] = {
+		"2022@10415=x02020000000000070102030405060708000000000000000a",
+		"2022@10415=x01020100000000070102030405060708000000000000000a",
+		"2022@10415=x01020000008000000102030405060708000000000000000a",
+		"2022@10415=x0102000000000007010203040506070800000000000000",
+		"2022@10415=x01020000000000070102030405060708000000000000000a00",
+		"2022@10415=\"\"",
+	};
+	struct gy_session_key plain;
+	char text[256];
+
+	(void)good("", "");
+	plain = ccr.session;
+	ok(good("416,456", "416=u4 436=u1 456={432=u90 " REFUND "}") && ccr.refund.bound &&
+		   ccr.refund.number == 7 && ccr.refund.place == 2 &&
+		   ccr.session.hi == UINT64_C(0x0102030405060708) && ccr.session.lo == 10 &&
+		   ccr.number == (1u << 31 | 2u << 23 | 7),
+	   "G-75 a refund that names a debit");
+	ok(good("416,456", "416=u4 436=u0 456={432=u90 " REFUND "}") && !ccr.refund.bound &&
+		   ccr.session.hi == plain.hi && ccr.number == 0,
+	   "G-75 a debit that does: means nothing");
+	ok(good("456", "456={432=u10 " REFUND "}") && !ccr.refund.bound &&
+		   ccr.session.hi == plain.hi,
+	   "G-75 nor in a session");
+	ok(good("416,456", "416=u4 436=u1 456={432=u90}") && !ccr.refund.bound,
+	   "G-75 a refund that names none");
+	ok(!good("416,456", "416=u4 436=u1 456={432=u90 " REFUND "} 456={432=u91}") &&
+		   answer.rc == GY_INVALID_AVP_VALUE && answer.failed[0].code == 2022 &&
+		   answer.failed[0].vendor == 10415,
+	   "G-75 beside another service");
+	ok(!good("416,456", "416=u4 436=u1 456={432=u90 " REFUND " " REFUND "}") &&
+		   answer.rc == GY_AVP_OCCURS_TOO_MANY_TIMES,
+	   "G-75 two in one service");
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		snprintf(text, sizeof(text), "416=u4 436=u1 456={432=u90 %s}", wrong[i]);
+		ok(!good("416,456", text) && answer.rc == GY_INVALID_AVP_VALUE &&
+			   answer.failed[0].code == 2022,
+		   "G-75 one that we didn't make");
+	}
+}
+
 /* lenient_unknown_mandatory: for AVPs of 3GPP inside Service-Information, nowhere else. */
 static void test_lenient(void)
 {
@@ -679,6 +724,7 @@ int main(void)
 	test_units_at_command_level();
 	test_conditions();
 	test_correlation();
+	test_refund();
 	test_lenient();
 	test_hashes();
 	test_limits();

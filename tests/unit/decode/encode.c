@@ -231,6 +231,30 @@ static void test_units(void)
 	ok(unit_is(GY_UNIT_OCTETS, 0, "431={421=U0} 268=u2001 869@10415=u9}"), "zero octets");
 }
 
+static void test_refund_information(void)
+{
+	struct gy_service_answer services[3] = {
+		{ .rc = GY_CREDIT_LIMIT_REACHED, .final_unit = GY_FINAL_NONE },
+		{ .rc = GY_OK, .unit = GY_UNIT_SERVICE, .granted = 1, .final_unit = GY_FINAL_NONE },
+		{ .rc = GY_OK, .unit = GY_UNIT_NONE, .final_unit = GY_FINAL_NONE },
+	};
+
+	reset(GY_EVENT, GY_OK);
+	answer.services = services;
+	answer.n_services = 3;
+	answer.refundable = true;
+	answer.session = (struct gy_session_key){ UINT64_C(0x0102030405060708), 9 };
+	answer.number = 0x7fffff;
+	ok(body_is(HEAD(2001, 4) "278=u1 456={268=u4012} 456={431={417=U1} 268=u2001 "
+				 "2022@10415=x01010000007fffff01020304050607080000000000000009} "
+				 "456={268=u2001}"),
+	   "G-75 what was paid can be named by a refund");
+	answer.number++;
+	ok(body_is(HEAD(2001, 4) "278=u1 456={268=u4012} 456={431={417=U1} 268=u2001} "
+				 "456={268=u2001}"),
+	   "G-75 but for numbers beyond all counting");
+}
+
 static bool final_is(enum gy_final_unit_action action, const struct gy_policy *policy,
 		     const char *fui)
 {
@@ -391,6 +415,7 @@ int main(void)
 	test_echo();
 	test_services();
 	test_units();
+	test_refund_information();
 	test_final_units();
 	test_filter_rules();
 	test_policy();
