@@ -9,12 +9,19 @@
 #include "core/charging/duplicate.h"
 #include "core/charging/event.h"
 #include "core/charging/service.h"
+#include "core/rating/network.h"
 #include "core/rating/price.h"
 
 /* Supervision of a session that has never been granted anything (G-67), seconds. */
 #define VALIDITY_DEFAULT_S 3600
 
-enum { RATING_GROUP = 432, SUBSCRIPTION_ID = 443, SERVICE_CONTEXT_ID = 461 };
+enum {
+	RATING_GROUP = 432,
+	SUBSCRIPTION_ID = 443,
+	SERVICE_CONTEXT_ID = 461,
+	REFUND_INFORMATION = 2022
+};
+enum { VENDOR_3GPP = 10415 };
 
 unsigned gy_plan_room(const struct gy_ccr *ccr, const struct gy_account *account,
 		      const struct gy_history *history)
@@ -33,14 +40,28 @@ unsigned gy_plan_room(const struct gy_ccr *ccr, const struct gy_account *account
 	return room;
 }
 
-struct gy_room gy_account_room(const struct gy_ccr *ccr)
+unsigned gy_plan_parts(const struct gy_account *account, const struct gy_profile *profile)
 {
+	bool cards = profile->cards != NULL;
+
+	for (unsigned i = 0; i < account->n_slices && !cards; i++)
+		cards = account->slices[i].from == GY_FROM_CARD;
+	return cards ? GY_PARTS_MAX_CARDS : GY_PARTS_MAX;
+}
+
+struct gy_room gy_account_room(const struct gy_ccr *ccr, const struct gy_account *account,
+			       const struct gy_profile *profile)
+{
+	/* Two phases of cards, free units and money. */
+	unsigned slices = 4 + (profile->cards != NULL ? 2 * GY_CARDS_PER_GRANT : 0);
+
 	return (struct gy_room){
 		.sessions = 1,
 		.reservations = ccr->n_services + 1,
 		.answers = ccr->n_services + 1,
-		.slices = 4 * ccr->n_services,   /* two phases of free units and money */
+		.slices = slices * ccr->n_services,
 		.counters = 3 * ccr->n_services, /* of the group, of all, of free units */
+		.draws = gy_draws_room(ccr->n_services, account, profile->cards),
 	};
 }
 
@@ -105,11 +126,11 @@ static gy_time_us supervised_until(const struct gy_account *account, unsigned se
 	return now + 2 * (int64_t)largest * GY_SECOND_US;
 }
 
-static void release_all(struct gy_account *account, unsigned session)
+static void release_all(struct gy_account *account, const struct gy_homes *homes, unsigned session)
 {
 	for (unsigned i = 0; i < account->n_reservations; i++)
 		if (account->reservations[i].session == session)
-			gy_reservation_release(account, &account->reservations[i]);
+			gy_reservation_release(account, homes, &account->reservations[i]);
 }
 
 /* --- what every charged request has in common --------------------------------------------------
@@ -134,7 +155,7 @@ static int64_t charge_services(const struct gy_charging *c, struct gy_plan *plan
 		unsigned n;
 
 		gy_service_charge(c, service, &plan->services[i],
-				  &plan->charges[plan->record.n_charges], &n);
+				  &plan->charges[plan->record.n_charges], plan->parts, &n);
 		plan->record.n_charges += n;
 		if (plan->services[i].rc == GY_RATING_FAILED && plan->answer.n_failed == 0)
 			gy_answer_name_rating_group(&plan->answer, service);
@@ -170,10 +191,20 @@ static void fill_record(const struct gy_charging *c, gy_time_us opened_us, int64
 		.n_charges = n,
 		.charges = plan->charges,
 		.inputs = plan->inputs,
+		.correlation = c->ccr->correlation,
 	};
 	for (unsigned i = 0; i < n; i++)
 		plan->record.flags |= plan->charges[i].flags & RECORD_FLAGS;
+	plan->record.flags |= (unsigned)c->profile->found_by << GY_RECORD_FOUND_BY;
 	plan->changed = true;
+}
+
+/* Where a session was heard of last, if pushed values are to find it there. */
+static int64_t place_of(const struct gy_charging *c)
+{
+	const struct gy_dynamic *dynamic = c->catalogue->dynamic;
+
+	return dynamic != NULL && dynamic->places ? gy_network_place(&c->network) : 0;
 }
 
 static struct gy_charging charging(const struct gy_ccr *ccr, const struct gy_view *view,
@@ -190,10 +221,13 @@ static struct gy_charging charging(const struct gy_ccr *ccr, const struct gy_vie
 		.catalogue = catalogue,
 		.profile = view->profile,
 		.account = view->account,
+		.homes = &view->homes,
 		.session = -1,
 		.now = now,
 		.default_group = context != NULL ? context->default_rating_group : -1,
 		.tariff_time_change = peer == NULL || peer->tariff_time_change,
+		.free_answer = peer != NULL ? peer->free_answer : GY_FREE_BY_SERVICE,
+		.terminate_only = peer != NULL && peer->terminate_only,
 		.network = { .apn = ccr->conditions.apn,
 			     .serving_mcc_mnc = ccr->conditions.serving_mcc_mnc,
 			     .rat_type = ccr->conditions.rat_type,
@@ -217,9 +251,22 @@ static bool fails_at_command_level(const struct gy_answer *answer)
 	       answer->services[0].rc != GY_OK;
 }
 
+/* A gateway that understands 4011 for the command only gets it there, if all that it asks for is
+ * free; it stops credit control then, and there is no session to keep (G-34). */
+static bool is_free_at_command_level(const struct gy_charging *c, const struct gy_answer *answer)
+{
+	if (c->free_answer != GY_FREE_BY_COMMAND || answer->n_services == 0)
+		return false;
+	for (unsigned i = 0; i < answer->n_services; i++)
+		if (answer->services[i].rc != GY_CREDIT_CONTROL_NOT_APPLICABLE)
+			return false;
+	return true;
+}
+
 static bool may_open(const struct gy_ccr *ccr, const struct gy_view *view,
 		     const struct gy_catalogue *catalogue, gy_time_us now, struct gy_plan *plan)
 {
+	const struct gy_service_context *context = gy_context_find(catalogue, ccr->service_context);
 	const char *why = NULL;
 	unsigned open = 0;
 
@@ -227,10 +274,13 @@ static bool may_open(const struct gy_ccr *ccr, const struct gy_view *view,
 		open += view->account->sessions[i].state == GY_SESSION_OPEN;
 	if (denied(view, now, &why) != GY_OK) {
 		gy_answer_refuse(&plan->answer, GY_END_USER_SERVICE_DENIED, why);
-	} else if (gy_context_find(catalogue, ccr->service_context) == NULL) {
+	} else if (context == NULL) {
 		gy_answer_refuse(&plan->answer, GY_RATING_FAILED,
 				 "Service-Context-Id is not charged here");
 		name_failed(&plan->answer, SERVICE_CONTEXT_ID, ccr->service_context_avp);
+	} else if (!gy_context_allows_apn(context, ccr->conditions.apn)) {
+		gy_answer_refuse(&plan->answer, GY_AUTHORIZATION_REJECTED,
+				 "Called-Station-Id is not allowed here");
 	} else if (open >= GY_ACCOUNT_SESSIONS_MAX) {
 		gy_answer_refuse(&plan->answer, GY_UNABLE_TO_COMPLY,
 				 "too many open sessions on this account");
@@ -272,12 +322,14 @@ static void open_session(const struct gy_ccr *ccr, struct gy_view *view,
 		.highest = -1,
 		.initial_number = ccr->number,
 		.initial_end_to_end = ccr->end_to_end,
+		.place = place_of(&c),
 	};
 	debit = charge_services(&c, plan);
-	if (debit == 0 && fails_at_command_level(&plan->answer)) {
+	if (debit == 0 && (fails_at_command_level(&plan->answer) ||
+			   is_free_at_command_level(&c, &plan->answer))) {
 		enum gy_rc rc = plan->answer.services[0].rc;
 
-		release_all(a, (unsigned)c.session);
+		release_all(a, &view->homes, (unsigned)c.session);
 		gy_session_remove(a, (unsigned)c.session);
 		gy_answer_refuse(&plan->answer, rc, gy_rc_text(rc));
 		return;
@@ -292,10 +344,11 @@ static void open_session(const struct gy_ccr *ccr, struct gy_view *view,
 	gy_tombstones_trim(a, now);
 }
 
-/* A Session-Id that the account row no longer knows, but the index does. */
+/* A Session-Id that the index knows, and the account row doesn't any more or, after another account
+ * has used it, not as the last. replaces: its ended session there, -1: none. */
 static enum gy_rc initial_of_known(const struct gy_ccr *ccr, struct gy_view *view,
 				   const struct gy_catalogue *catalogue, gy_time_us now,
-				   struct gy_plan *plan)
+				   int replaces, struct gy_plan *plan)
 {
 	const struct gy_history *h = view->history;
 
@@ -309,7 +362,7 @@ static enum gy_rc initial_of_known(const struct gy_ccr *ccr, struct gy_view *vie
 		gy_answer_refuse(&plan->answer, GY_UNABLE_TO_COMPLY,
 				 "session already open for another account");
 	else
-		open_session(ccr, view, catalogue, now, -1, plan);
+		open_session(ccr, view, catalogue, now, replaces, plan);
 	return GY_OK;
 }
 
@@ -321,8 +374,9 @@ static enum gy_rc decide_initial(const struct gy_ccr *ccr, struct gy_view *view,
 	int found = gy_session_find(a, ccr->session);
 	enum gy_seen seen;
 
-	if (found < 0 && view->session_indexed)
-		return initial_of_known(ccr, view, catalogue, now, plan);
+	if (view->session_indexed &&
+	    (found < 0 || (view->session_elsewhere && a->sessions[found].state != GY_SESSION_OPEN)))
+		return initial_of_known(ccr, view, catalogue, now, found, plan);
 	if (found < 0) {
 		open_session(ccr, view, catalogue, now, -1, plan);
 		return GY_OK;
@@ -362,12 +416,13 @@ static void use_session(const struct gy_ccr *ccr, struct gy_view *view,
 	int64_t debit;
 
 	s->gateway_id = ccr->gateway_id; /* requests of ours go to whoever spoke last (G-80) */
+	s->place = place_of(&c);
 	c.session = (int)session;
 	c.may_grant = ccr->type == GY_UPDATE;
 	c.denied = denied(view, now, &why);
 	debit = charge_services(&c, plan);
 	if (ccr->type == GY_TERMINATION) {
-		release_all(a, session);
+		release_all(a, &view->homes, session);
 		s->state = GY_SESSION_TERMINATED;
 		s->deadline_us = now + view->late_window_us;
 	} else {
@@ -504,9 +559,37 @@ static void new_event(const struct gy_ccr *ccr, struct gy_view *view,
 
 	if (!may_open(ccr, view, catalogue, now, plan))
 		return;
+	if (ccr->refund.bound)
+		c.debit = view->history;
 	if (gy_event_charge(&c, plan, &debit))
 		remember_event(&c, view, found, indexed ? view->history->opened_us : now, debit,
 			       plan);
+}
+
+/* A debit is given back once (G-75). Its record tells how much it was; that of its refund, if it
+ * was refunded. Later than the late window nothing is known of it any more. */
+static enum gy_rc decide_refund(const struct gy_ccr *ccr, struct gy_view *view,
+				const struct gy_catalogue *catalogue, gy_time_us now,
+				struct gy_plan *plan)
+{
+	const struct gy_history *h = view->history;
+	int found = gy_session_find(view->account, ccr->session);
+
+	if (h == NULL)
+		return GY_NEED_HISTORY;
+	if (!h->known || !h->debit_found || h->account_id != view->account->account_id) {
+		gy_answer_refuse(&plan->answer, GY_RATING_FAILED, "no such debit of this account");
+		name_failed(&plan->answer, REFUND_INFORMATION, ccr->services[0].refund_avp);
+		plan->answer.failed[0].vendor = VENDOR_3GPP;
+	} else if (h->found && h->content_hash == ccr->content_hash) {
+		gy_history_replay(h, ccr, catalogue, plan);
+	} else if (h->found) {
+		gy_answer_refuse(&plan->answer, GY_UNABLE_TO_COMPLY,
+				 "this debit was refunded before");
+	} else {
+		new_event(ccr, view, catalogue, now, found, plan);
+	}
+	return GY_OK;
 }
 
 static enum gy_rc decide_event(const struct gy_ccr *ccr, struct gy_view *view,
@@ -517,6 +600,8 @@ static enum gy_rc decide_event(const struct gy_ccr *ccr, struct gy_view *view,
 	int found = gy_session_find(a, ccr->session);
 	const struct gy_history *h = view->history;
 
+	if (ccr->refund.bound)
+		return decide_refund(ccr, view, catalogue, now, plan);
 	if (found >= 0 && gy_request_seen(a, (unsigned)found, ccr) == GY_SEEN_KEPT)
 		gy_answer_replay(a, (unsigned)found, ccr, catalogue, plan);
 	else if (found >= 0 && a->sessions[found].state == GY_SESSION_OPEN)
@@ -555,8 +640,8 @@ enum gy_rc gy_charge_decide(const struct gy_ccr *ccr, struct gy_view *view,
  * -------------------------------------------------------------------- */
 
 void gy_charge_end(struct gy_account *account, struct gy_session_key key,
-		   enum gy_session_state reason, gy_time_us now, int64_t late_window_us,
-		   struct gy_plan *plan)
+		   const struct gy_homes *homes, enum gy_session_state reason, gy_time_us now,
+		   int64_t late_window_us, struct gy_plan *plan)
 {
 	int found = gy_session_find(account, key);
 	struct gy_session *s;
@@ -576,7 +661,7 @@ void gy_charge_end(struct gy_account *account, struct gy_session_key key,
 
 		if (row->session != (unsigned)found || row->granted == 0)
 			continue;
-		gy_assert(n < GY_PARTS_MAX * plan->room);
+		gy_assert(n < plan->parts * plan->room);
 		plan->charges[n++] = (struct gy_charge){
 			.rating_group = row->rating_group,
 			.service_key = row->service_key,
@@ -587,7 +672,7 @@ void gy_charge_end(struct gy_account *account, struct gy_session_key key,
 			.carry = row->carry,
 			.rule_id = row->rule_id,
 		};
-		gy_reservation_release(account, row);
+		gy_reservation_release(account, homes, row);
 	}
 	s->state = reason;
 	s->deadline_us = now + late_window_us;

@@ -31,18 +31,18 @@ struct gy_cache {
 	struct gy_cache_entry *entries;
 	size_t sets;
 	unsigned turn;
-	void *dropped; /* attributes of entries that made way, until the batch ends */
+	void *dropped; /* attributes and bindings of entries that made way, until the batch ends */
 };
 
 bool gy_cache_init(struct gy_cache *cache, size_t entries);
 void gy_cache_free(struct gy_cache *cache);
 const struct gy_profile *gy_cache_find(const struct gy_cache *cache, struct gy_session_key key);
-/* Takes the profile's attributes: they live until the entry makes way, and then until
+/* Takes the profile's attributes and bindings: they live until the entry makes way, and then until
  * gy_cache_sweep. */
 void gy_cache_put(struct gy_cache *cache, struct gy_session_key key,
 		  const struct gy_profile *profile);
 void gy_cache_drop(struct gy_cache *cache, struct gy_session_key key);
-/* Frees attributes that nobody refers to any more: between two batches. */
+/* Frees what nobody refers to any more: between two batches. */
 void gy_cache_sweep(struct gy_cache *cache);
 
 /* Key of a request's identities, or of its session; *lane_hash is the same for all requests that
@@ -188,6 +188,21 @@ struct gy_engine {
 	_Atomic uint64_t report;
 	_Atomic uint64_t excess; /* of the refused ones: for overload, not for lack of a database */
 };
+
+/* --- account rows beside a request's own (home.c) ---- */
+
+/* A locked row, NULL if it isn't among them; they stand in the order of their numbers. */
+struct gy_locked *gy_locked_find(struct gy_locked *locked, unsigned n, int64_t account_id);
+/* Locks the rows of cards that sessions in these rows hold units of, too, as far as nobody else
+ * holds them. Inside the transaction; on failure it is rolled back. */
+enum gy_rc gy_homes_lock(struct gy_store *store, void *pool, struct gy_locked **locked,
+			 unsigned *n_locked) GY_MUST_CHECK;
+/* The rows that a request may change. GY_STORE_RETRY: one of them isn't locked. */
+enum gy_rc gy_homes_make(void *pool, struct gy_locked *locked, unsigned n_locked,
+			 const struct gy_account *own, const struct gy_bound_cards *cards,
+			 struct gy_homes *homes) GY_MUST_CHECK;
+/* Marks those that a decision has changed. */
+void gy_homes_changed(struct gy_locked *locked, unsigned n_locked, const struct gy_homes *homes);
 
 struct gy_snapshot *gy_snapshot_hold(struct gy_engine *engine);
 void gy_snapshot_release(struct gy_snapshot *snapshot);

@@ -3,7 +3,9 @@
  * No linger: a batch is whatever waited while the one before was made durable. A lane without
  * database refuses what it has and what comes, and looks for the database again and again. */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <time.h>
 
 #include "core/engine/internal.h"
@@ -201,8 +203,11 @@ void *gy_lane_run(void *data)
 {
 	struct gy_lane *lane = data;
 	struct gy_queue batch;
+	char name[24]; /* 15 octets of it count */
 	bool wait, any;
 
+	snprintf(name, sizeof(name), "lane %td", lane - lane->engine->lanes);
+	prctl(PR_SET_NAME, name);
 	while (!atomic_load(&lane->engine->stopping)) {
 		if (!connected(lane)) {
 			refuse_all(lane, "no database");

@@ -22,6 +22,7 @@ static void take_profiles(const PGresult *result, struct gy_lookup *lookups, uns
 			.profile_version = gy_get_int8(PQgetvalue(result, row, 4)),
 			.tariff_id = gy_get_int4(PQgetvalue(result, row, 5)),
 			.state = (enum gy_state)gy_get_int2(PQgetvalue(result, row, 6)),
+			.has_cards = *PQgetvalue(result, row, 7) != 0,
 		};
 	}
 }
@@ -158,21 +159,22 @@ static void put_keys(struct gy_params *p, const struct gy_session_key *keys, uns
 }
 
 static void take_known(const PGresult *result, const struct gy_session_key *keys, unsigned n,
-		       bool *known)
+		       int64_t *known)
 {
 	for (unsigned i = 0; i < n; i++) {
-		known[i] = false;
-		for (int row = 0; row < PQntuples(result) && !known[i]; row++) {
+		known[i] = 0;
+		for (int row = 0; row < PQntuples(result) && known[i] == 0; row++) {
 			struct gy_session_key key = gy_get_uuid(PQgetvalue(result, row, 0));
 
-			known[i] = key.hi == keys[i].hi && key.lo == keys[i].lo;
+			if (key.hi == keys[i].hi && key.lo == keys[i].lo)
+				known[i] = gy_get_int8(PQgetvalue(result, row, 1));
 		}
 	}
 }
 
 enum gy_rc gy_store_lock(struct gy_store *store, void *pool, const int64_t *account_ids,
 			 unsigned n_accounts, bool wait, const struct gy_session_key *initial_keys,
-			 unsigned n_initial, bool *known, struct gy_locked **locked,
+			 unsigned n_initial, int64_t *known, struct gy_locked **locked,
 			 unsigned *n_locked, gy_time_us *now)
 {
 	enum gy_sql sql = wait ? GY_SQL_ACCOUNT_LOCK_WAIT : GY_SQL_ACCOUNT_LOCK;
@@ -247,7 +249,7 @@ static bool grow(void *pool, void **array, unsigned *room, unsigned need, size_t
 enum gy_rc gy_account_reserve(void *pool, struct gy_account *a, struct gy_room room)
 {
 	void *s = a->sessions, *r = a->reservations, *w = a->answers, *l = a->slices,
-	     *c = a->counters;
+	     *c = a->counters, *d = a->draws;
 	bool ok = grow(pool, &s, &a->sessions_room, a->n_sessions + room.sessions,
 		       sizeof(*a->sessions)) &&
 		  grow(pool, &r, &a->reservations_room, a->n_reservations + room.reservations,
@@ -256,13 +258,15 @@ enum gy_rc gy_account_reserve(void *pool, struct gy_account *a, struct gy_room r
 		       sizeof(*a->answers)) &&
 		  grow(pool, &l, &a->slices_room, a->n_slices + room.slices, sizeof(*a->slices)) &&
 		  grow(pool, &c, &a->counters_room, a->n_counters + room.counters,
-		       sizeof(*a->counters));
+		       sizeof(*a->counters)) &&
+		  grow(pool, &d, &a->draws_room, a->n_draws + room.draws, sizeof(*a->draws));
 
 	a->sessions = s;
 	a->reservations = r;
 	a->answers = w;
 	a->slices = l;
 	a->counters = c;
+	a->draws = d;
 	return ok ? GY_OK : GY_NO_MEMORY;
 }
 
@@ -316,6 +320,47 @@ static enum gy_rc history_record(struct gy_store *store, void *pool, const struc
 	return GY_OK;
 }
 
+/* The debit that a bound refund gives back: its service, paid from however many sources. */
+static enum gy_rc history_debit(struct gy_store *store, const struct gy_ccr *ccr,
+				struct gy_history *history)
+{
+	struct gy_params *p = &store->find;
+	struct gy_matrix charges;
+	const PGresult *result;
+	unsigned service = 0;
+	enum gy_rc rc;
+
+	gy_params_begin(p, 4);
+	gy_value_uuid(p, 1, ccr->session);
+	gy_value_time(p, 2, history->opened_us);
+	gy_value_int2(p, 3, (int16_t)ccr->type);
+	gy_value_int8(p, 4, ccr->refund.number);
+	if (p->out_of_memory)
+		return GY_NO_MEMORY;
+	gy_round_begin(store);
+	gy_round_add(store, GY_SQL_HISTORY_RECORD, p);
+	rc = gy_round_end(store);
+	if (rc != GY_OK || PQntuples(store->result[0]) == 0)
+		return rc;
+	result = store->result[0];
+	if (!gy_matrix_read(PQgetvalue(result, 0, 3), PQgetlength(result, 0, 3), GY_CHARGE_COLUMNS,
+			    &charges))
+		return GY_STORE_REFUSED;
+	for (unsigned i = 0; i < charges.rows; i++) {
+		struct gy_kept_answer answer = gy_charge_as_answer(&charges, i);
+
+		if (!gy_charge_is_part(&charges, i) && service++ == ccr->refund.place &&
+		    answer.service_rc == GY_OK) {
+			history->debit_found = true;
+			history->debit_unit = answer.unit;
+			history->debit_units = answer.granted;
+		}
+		if (service == ccr->refund.place + 1)
+			history->debit_micros += gy_charge_debit(&charges, i);
+	}
+	return GY_OK;
+}
+
 static enum gy_rc history_session(struct gy_store *store, const struct gy_ccr *ccr,
 				  struct gy_history *history)
 {
@@ -352,6 +397,8 @@ enum gy_rc gy_store_history(struct gy_store *store, void *pool, const struct gy_
 	rc = history_session(store, ccr, history);
 	if (rc == GY_OK && history->known)
 		rc = history_record(store, pool, ccr, history);
+	if (rc == GY_OK && history->known && ccr->refund.bound)
+		rc = history_debit(store, ccr, history);
 	if (rc != GY_OK)
 		gy_store_rollback(store);
 	return rc;

@@ -47,6 +47,10 @@ const char *gy_model_bool(struct gy_model *m, const char *key, const char *text,
 const char *gy_model_text(struct gy_model *m, const char *key, const char *text);
 /* A JSON array of texts. */
 const char *gy_model_list(struct gy_model *m, char *const *texts, unsigned n);
+/* Names of an Enumerated AVP's values as a JSON array of their numbers; the one word "none" is an
+ * empty array. NULL without any, or after an error. */
+const char *gy_model_enums(struct gy_model *m, const char *key, char *const *texts, unsigned n,
+			   uint32_t vendor, uint32_t code);
 int64_t gy_model_value(const char *cell);
 /* That valid_until is after valid_from. */
 void gy_model_validity(struct gy_model *m, const char *from, const char *until);
@@ -55,5 +59,8 @@ void gy_model_validity(struct gy_model *m, const char *from, const char *until);
 void gy_model_dynamic(struct gy_model *m, const struct gy_yaml_file *f);
 /* Zone, attributes and dynamic codes of the subscriber at hand. */
 void gy_model_subscriber(struct gy_model *m, const struct gy_yaml_subscriber *s, const char *id);
+
+/* The sections of cards: audiences, apps, products. */
+void gy_model_cards(struct gy_model *m, const struct gy_yaml_file *f);
 
 #endif

@@ -8,6 +8,7 @@ const char *const gy_words_state[] = { "", "active", "barred", NULL };
 const char *const gy_words_unit[] = { "", "octets", "seconds", "service", "money", NULL };
 const char *const gy_words_rule_kind[] = { "priced", "free", "forbidden", NULL };
 const char *const gy_words_final_unit[] = { "terminate", "redirect", "restrict", NULL };
+const char *const gy_words_free_answer[] = { "service", "command", "grant", NULL };
 const char *const gy_words_redirect[] = { "ipv4", "ipv6", "url", "sip", NULL };
 const char *const gy_words_identity[] = { "",        "imsi",    "e164",      "nai",
 					  "sip_uri", "private", "user_name", NULL };
@@ -26,6 +27,12 @@ const char *const gy_words_on_missing[] = { "", "ignore", "deny", NULL };
 const char *const gy_words_match[] = { "", "any", "equal", "in", "range", "missing", NULL };
 const char *const gy_words_effect[] = { "",      "deny", "replace", "multiply", "add",      "free",
 					"floor", "cap",  "quota",   "validity", "redirect", NULL };
+const char *const gy_words_audience[] = { "", "everyone", "list", "segment", NULL };
+const char *const gy_words_validity_from[] = { "", "purchase", "binding", "use", NULL };
+const char *const gy_words_directed[] = { "none", "optional", "required", NULL };
+const char *const gy_words_settle[] = { "", "purchase", "usage", NULL };
+const char *const gy_words_priority[] = { "", "top", "by_expiry", "fixed", NULL };
+const char *const gy_words_user_class[] = { "specified", "non-specified", NULL };
 /* Every source begins at a number of its own. */
 /* clang-format off */
 const char *const gy_words_derivation[] = {

@@ -9,6 +9,7 @@ extern const char *const gy_words_state[];
 extern const char *const gy_words_unit[];
 extern const char *const gy_words_rule_kind[];
 extern const char *const gy_words_final_unit[];
+extern const char *const gy_words_free_answer[];
 extern const char *const gy_words_redirect[];
 extern const char *const gy_words_identity[];
 extern const char *const gy_words_request[];
@@ -21,6 +22,12 @@ extern const char *const gy_words_on_missing[];
 extern const char *const gy_words_match[];
 extern const char *const gy_words_effect[];
 extern const char *const gy_words_derivation[];
+extern const char *const gy_words_audience[];
+extern const char *const gy_words_validity_from[];
+extern const char *const gy_words_directed[];
+extern const char *const gy_words_settle[];
+extern const char *const gy_words_priority[];
+extern const char *const gy_words_user_class[];
 
 /* The name of a number; otherwise if it has none. */
 const char *gy_word_name(const char *const *words, int number, const char *otherwise);

@@ -10,6 +10,8 @@
 
 struct gy_yaml_context {
 	char *suffix, *default_rating_group;
+	char **apns;
+	unsigned apns_count;
 };
 
 struct gy_yaml_redirect {
@@ -23,6 +25,11 @@ struct gy_yaml_group {
 	struct gy_yaml_redirect *redirect;
 	char **filter_ids;
 	unsigned filter_ids_count;
+	char **filter_rules;
+	unsigned filter_rules_count;
+	char *provisioned, *quota_consumption, *min_grant, *target, *validity_jitter;
+	char **triggers;
+	unsigned triggers_count;
 };
 
 struct gy_yaml_rule {
@@ -48,7 +55,7 @@ struct gy_yaml_subscriber {
 };
 
 struct gy_yaml_peer {
-	char *peer, *tariff_time_change;
+	char *peer, *tariff_time_change, *free_answer, *terminate_only;
 };
 
 struct gy_yaml_zone {
@@ -84,6 +91,25 @@ struct gy_yaml_dynamic {
 	char *precedence, *stack_group, *valid_from, *valid_until;
 };
 
+struct gy_yaml_audience {
+	char *name, *everyone, *attribute, *equal;
+	char **subscribers;
+	unsigned subscribers_count;
+};
+
+struct gy_yaml_app {
+	char *name;
+	char **targets, **urls, **flows;
+	unsigned targets_count, urls_count, flows_count;
+};
+
+struct gy_yaml_product {
+	char *code, *name, *price, *currency, *unit, *quota, *validity, *validity_from;
+	char *directed, *app, *audience, *on_sale, *sale_from, *sale_until, *stock, *per_buyer;
+	char *hold, *max_bindings, *cap, *settle, *priority, *hours;
+	struct gy_yaml_rate *usage_price;
+};
+
 struct gy_yaml_file {
 	struct gy_yaml_context *service_contexts;
 	unsigned service_contexts_count;
@@ -109,6 +135,12 @@ struct gy_yaml_file {
 	unsigned accounts_count;
 	struct gy_yaml_subscriber *subscribers;
 	unsigned subscribers_count;
+	struct gy_yaml_audience *audiences;
+	unsigned audiences_count;
+	struct gy_yaml_app *apps;
+	unsigned apps_count;
+	struct gy_yaml_product *products;
+	unsigned products_count;
 };
 
 /* A file and its lines, in the pool. A section that is not in the file is NULL. */

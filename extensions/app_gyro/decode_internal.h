@@ -18,7 +18,25 @@ struct gy_decoder {
 	unsigned depth;
 	unsigned
 		carried; /* > 0 inside a group that is only carried along: just G-09 counts there */
+	bool own;        /* own AVPs are used, not only carried along */
+	bool met_own;    /* some were there */
+	bool lenient;    /* unknown AVPs of 3GPP may have the M bit here */
 };
+
+/* What a request says of the larger thing it is part of: not charged by, kept with its record
+ * (G-31). AVPs that are not there have whole.data NULL. */
+struct gy_correlation {
+	bool has_termination_cause;
+	uint32_t termination_cause;
+	struct gy_avp correlation_id; /* CC-Correlation-Id */
+	struct gy_avp multi_session;  /* Acct-Multi-Session-Id */
+};
+
+/* The text for gyro.record.correlation, a line for each: "cause N", "correlation HEX", "multi TEXT"
+ * (or "multi-hex HEX" if it isn't printable), values cut after GY_CORRELATION_MAX octets. Empty
+ * if there is nothing. False: no memory. */
+bool gy_correlation_text(void *pool, const struct gy_correlation *correlation,
+			 struct gy_bytes *text);
 
 /* Notes a fault unless a worse or equal one is noted already (G-13: only the first is told).
  * avp: what Failed-AVP holds, copied if whole.data is set, else zero-filled; NULL: nothing. */
@@ -53,6 +71,15 @@ void gy_decode_requested(struct gy_decoder *decoder, const struct gy_avp *group,
 /* Used-Service-Unit, wherever it stands; its Reporting-Reasons go into *reasons. */
 void gy_decode_used(struct gy_decoder *decoder, const struct gy_avp *group, struct gy_used *used,
 		    uint32_t *reasons);
+
+/* Subscription-Id (RFC 8506 §8.46). False, and *value untouched: a fault, noted, or a type that we
+ * don't know (G-11), not noted. */
+bool gy_decode_subscription_id(struct gy_decoder *decoder, const struct gy_avp *group,
+			       enum gy_identity_kind *kind, struct gy_bytes *value);
+
+/* Gyro's own AVPs of the request whose other AVPs were found good; list: all of its AVPs. NULL
+ * without memory. */
+const struct gy_card_order *gy_decode_card_order(void *pool, struct gy_bytes list);
 
 bool gy_utf8_valid(struct gy_bytes text);
 

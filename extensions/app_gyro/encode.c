@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/charging/card_order.h"
 #include "dict/gy_avp_table.h"
+#include "extensions/app_gyro/refund.h"
 #include "extensions/app_gyro/wire.h"
 
 #define FIRST_GUESS  512 /* octets; most answers fit */
@@ -179,6 +181,26 @@ static void put_event(struct writer *w, const struct gy_answer *answer)
 	group_close(w, cost);
 }
 
+/* Units under their name; false: there are none to be named. */
+static bool put_units(struct writer *w, enum gy_unit unit, int64_t count)
+{
+	switch (unit) {
+	case GY_UNIT_OCTETS:
+		avp_u64(w, 0, GY_AVP_CC_TOTAL_OCTETS, (uint64_t)count);
+		return true;
+	case GY_UNIT_SECONDS: /* 32 bits on the wire */
+		avp_u32(w, 0, GY_AVP_CC_TIME, count > UINT32_MAX ? UINT32_MAX : (uint32_t)count);
+		return true;
+	case GY_UNIT_SERVICE:
+		avp_u64(w, 0, GY_AVP_CC_SERVICE_SPECIFIC_UNITS, (uint64_t)count);
+		return true;
+	case GY_UNIT_MONEY:
+	case GY_UNIT_NONE:
+		break;
+	}
+	return false;
+}
+
 static void put_granted(struct writer *w, const struct gy_answer *answer,
 			const struct gy_service_answer *service)
 {
@@ -189,23 +211,8 @@ static void put_granted(struct writer *w, const struct gy_answer *answer,
 	start = group_open(w, 0, GY_AVP_GRANTED_SERVICE_UNIT);
 	if (service->switch_s != 0) /* Time counts from 1900 (RFC 6733 4.3.1) */
 		avp_u32(w, 0, GY_AVP_TARIFF_TIME_CHANGE, service->switch_s + NTP_EPOCH_S);
-	switch (service->unit) {
-	case GY_UNIT_OCTETS:
-		avp_u64(w, 0, GY_AVP_CC_TOTAL_OCTETS, (uint64_t)service->granted);
-		break;
-	case GY_UNIT_SECONDS: /* 32 bits on the wire */
-		avp_u32(w, 0, GY_AVP_CC_TIME,
-			service->granted > UINT32_MAX ? UINT32_MAX : (uint32_t)service->granted);
-		break;
-	case GY_UNIT_SERVICE:
-		avp_u64(w, 0, GY_AVP_CC_SERVICE_SPECIFIC_UNITS, (uint64_t)service->granted);
-		break;
-	case GY_UNIT_MONEY:
+	if (!put_units(w, service->unit, service->granted))
 		put_money(w, service->granted, answer->currency);
-		break;
-	case GY_UNIT_NONE:
-		break;
-	}
 	group_close(w, start);
 }
 
@@ -232,6 +239,9 @@ static void put_final_unit(struct writer *w, const struct gy_service_answer *ser
 	if (service->final_unit != GY_FINAL_TERMINATE && policy != NULL)
 		for (unsigned i = 0; i < policy->n_filter_ids; i++)
 			avp_text(w, 0, GY_AVP_FILTER_ID, policy->filter_ids[i]);
+	if (service->final_unit != GY_FINAL_TERMINATE && policy != NULL)
+		for (unsigned i = 0; i < policy->n_filter_rules; i++)
+			avp_text(w, 0, GY_AVP_RESTRICTION_FILTER_RULE, policy->filter_rules[i]);
 	if (service->final_unit == GY_FINAL_REDIRECT) {
 		if (service->redirect_address != NULL)
 			put_redirect_server(w, service->redirect_type, service->redirect_address);
@@ -260,6 +270,41 @@ static void put_threshold(struct writer *w, const struct gy_service_answer *serv
 		avp_u32(w, GY_VENDOR_3GPP, codes[service->unit], service->threshold);
 }
 
+/* What the policy says to a session's grants beyond their size: not to events, which are paid and
+ * done, nor where nothing is granted. */
+static void put_policy(struct writer *w, const struct gy_service_answer *service)
+{
+	const struct gy_policy *policy = service->policy;
+	size_t start;
+
+	if (policy == NULL || service->unit == GY_UNIT_NONE || service->validity_s == 0)
+		return;
+	if (service->unit == GY_UNIT_SECONDS && policy->quota_consumption_s != 0) /* G-51 */
+		avp_u32(w, GY_VENDOR_3GPP, GY_AVP_QUOTA_CONSUMPTION_TIME,
+			policy->quota_consumption_s);
+	if (!policy->has_triggers)
+		return;
+	start = group_open(w, GY_VENDOR_3GPP, GY_AVP_TRIGGER); /* empty: all are off (G-52) */
+	for (unsigned i = 0; i < policy->n_triggers; i++)
+		avp_u32(w, GY_VENDOR_3GPP, GY_AVP_TRIGGER_TYPE, policy->triggers[i]);
+	group_close(w, start);
+}
+
+/* By this a refund can name the debit (G-75). */
+static void put_refund(struct writer *w, const struct gy_answer *answer,
+		       const struct gy_service_answer *service)
+{
+	unsigned place = (unsigned)(service - answer->services);
+	uint8_t *p;
+
+	if (!answer->refundable || service->rc != GY_OK || service->unit == GY_UNIT_NONE ||
+	    answer->number > GY_REFUND_NUMBER_MAX || place > GY_REFUND_PLACE_MAX)
+		return;
+	p = avp_open(w, GY_VENDOR_3GPP, GY_AVP_REFUND_INFORMATION, GY_REFUND_SIZE);
+	if (p != NULL)
+		gy_refund_write(answer->session, answer->number, place, p);
+}
+
 static void put_service(struct writer *w, const struct gy_answer *answer,
 			const struct gy_service_answer *service)
 {
@@ -276,7 +321,54 @@ static void put_service(struct writer *w, const struct gy_answer *answer,
 	put_threshold(w, service);
 	if (service->quota_holding_s != 0)
 		avp_u32(w, GY_VENDOR_3GPP, GY_AVP_QUOTA_HOLDING_TIME, service->quota_holding_s);
+	put_policy(w, service);
+	put_refund(w, answer, service);
 	group_close(w, start);
+}
+
+/* --- card operations (spec/cards.md) --- */
+
+/* Time as it is sent: whole seconds since 1900 (RFC 6733 §4.3.1). */
+static void avp_time(struct writer *w, uint32_t code, gy_time_us time)
+{
+	avp_u32(w, GY_VENDOR_3GPP, code, (uint32_t)(time / GY_SECOND_US) + NTP_EPOCH_S);
+}
+
+static void put_statistics(struct writer *w, const struct gy_answer *answer,
+			   const struct gy_card_usage *usage)
+{
+	size_t start = group_open(w, GY_VENDOR_GYRO, GY_AVP_CARD_STATISTICS);
+
+	avp_bytes(w, GY_VENDOR_GYRO, GY_AVP_CARD_ID, usage->card);
+	avp_u32(w, 0, GY_AVP_RATING_GROUP, usage->rating_group);
+	put_units(w, usage->unit, usage->used);
+	avp_time(w, GY_AVP_START_TIME, usage->from_us);
+	avp_time(w, GY_AVP_STOP_TIME, usage->until_us);
+	put_money(w, usage->amount, answer->currency);
+	avp_u64(w, GY_VENDOR_GYRO, GY_AVP_WINDOW_ID, usage->window_id);
+	group_close(w, start);
+}
+
+static void put_card(struct writer *w, const struct gy_answer *answer)
+{
+	const struct gy_card_reply *card = answer->card;
+
+	if (card == NULL)
+		return;
+	if (card->purchase.data != NULL)
+		avp_bytes(w, GY_VENDOR_GYRO, GY_AVP_PURCHASE_ID, card->purchase);
+	if (card->card.data != NULL)
+		avp_bytes(w, GY_VENDOR_GYRO, GY_AVP_CARD_ID, card->card);
+	if (card->binding_id != 0)
+		avp_u64(w, GY_VENDOR_GYRO, GY_AVP_BINDING_ID, (uint64_t)card->binding_id);
+	if (card->user_class >= 0)
+		avp_u32(w, GY_VENDOR_GYRO, GY_AVP_USER_CLASS, (uint32_t)card->user_class);
+	if (card->priority >= 0)
+		avp_u32(w, GY_VENDOR_GYRO, GY_AVP_USE_PRIORITY, (uint32_t)card->priority);
+	for (unsigned i = 0; i < card->n_targets; i++)
+		avp_u32(w, 0, GY_AVP_RATING_GROUP, card->targets[i]);
+	for (unsigned i = 0; i < card->n_usage; i++)
+		put_statistics(w, answer, &card->usage[i]);
 }
 
 /* Offending AVPs with their real bytes; missing ones with as many zeros as the type has. */
@@ -290,12 +382,13 @@ static void put_failed(struct writer *w, const struct gy_answer *answer)
 	start = group_open(w, 0, GY_AVP_FAILED_AVP);
 	for (unsigned i = 0; i < answer->n_failed; i++) {
 		const struct gy_failed_avp *failed = &answer->failed[i];
+		uint32_t vendor = failed->vendor == GY_VENDOR_OWN ? GY_VENDOR_GYRO : failed->vendor;
 
 		if (failed->avp.data != NULL) {
 			avp_copy(w, failed->avp);
 		} else {
-			def = gy_avp_find(failed->vendor, failed->code);
-			avp_open(w, failed->vendor, failed->code, def ? def->size : 0);
+			def = gy_avp_find(vendor, failed->code);
+			avp_open(w, vendor, failed->code, def ? def->size : 0);
 		}
 	}
 	group_close(w, start);
@@ -419,8 +512,10 @@ uint8_t *gy_answer_encode(const struct gy_node *node, const struct gy_envelope *
 			put_service(&w, answer, &answer->services[i]);
 	else if (answer->rc == GY_OK && answer->n_services > 0)
 		put_command_units(&w, answer, &answer->services[0]);
-	if (answer->rc == GY_OK)
+	if (answer->rc == GY_OK) {
 		put_event(&w, answer);
+		put_card(&w, answer);
+	}
 	put_overload(&w, node, envelope);
 	for (unsigned i = 0; i < envelope->n_proxies; i++)
 		avp_copy(&w, envelope->proxies[i]);

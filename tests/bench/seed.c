@@ -161,7 +161,7 @@ static void put_matrices(struct copy *copy, const struct seed *seed, uint32_t ac
 
 		put(copy,
 		    "%s{%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",1,%" PRId64 ",%" PRId64
-		    ",-1,0,0,%" PRIu32 "}",
+		    ",-1,0,0,%" PRIu32 ",0}",
 		    n++ ? "," : "", (int64_t)key.hi, (int64_t)key.lo, subscriber,
 		    seed->gateway_ids[s % seed->options.gateways], opened_us, deadline_us, s);
 	}

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/charging/card_order.h"
 #include "dict/gy_avp_table.h"
 #include "extensions/app_gyro/encode.h"
 #include "extensions/app_gyro/wire.h"
@@ -231,6 +232,30 @@ static void test_units(void)
 	ok(unit_is(GY_UNIT_OCTETS, 0, "431={421=U0} 268=u2001 869@10415=u9}"), "zero octets");
 }
 
+static void test_refund_information(void)
+{
+	struct gy_service_answer services[3] = {
+		{ .rc = GY_CREDIT_LIMIT_REACHED, .final_unit = GY_FINAL_NONE },
+		{ .rc = GY_OK, .unit = GY_UNIT_SERVICE, .granted = 1, .final_unit = GY_FINAL_NONE },
+		{ .rc = GY_OK, .unit = GY_UNIT_NONE, .final_unit = GY_FINAL_NONE },
+	};
+
+	reset(GY_EVENT, GY_OK);
+	answer.services = services;
+	answer.n_services = 3;
+	answer.refundable = true;
+	answer.session = (struct gy_session_key){ UINT64_C(0x0102030405060708), 9 };
+	answer.number = 0x7fffff;
+	ok(body_is(HEAD(2001, 4) "278=u1 456={268=u4012} 456={431={417=U1} 268=u2001 "
+				 "2022@10415=x01010000007fffff01020304050607080000000000000009} "
+				 "456={268=u2001}"),
+	   "G-75 what was paid can be named by a refund");
+	answer.number++;
+	ok(body_is(HEAD(2001, 4) "278=u1 456={268=u4012} 456={431={417=U1} 268=u2001} "
+				 "456={268=u2001}"),
+	   "G-75 but for numbers beyond all counting");
+}
+
 static bool final_is(enum gy_final_unit_action action, const struct gy_policy *policy,
 		     const char *fui)
 {
@@ -265,6 +290,76 @@ static void test_final_units(void)
 	ok(final_is(GY_FINAL_RESTRICT_ACCESS, &policy, "430={449=u2 11=\"topup-only\"}"),
 	   "RESTRICT_ACCESS with its filter");
 	ok(final_is(GY_FINAL_REDIRECT, NULL, "430={449=u1}"), "REDIRECT of an unknown policy");
+}
+
+static void test_filter_rules(void)
+{
+	static const char *const filters[] = { "topup-only" };
+	static const char *const rules[] = { "permit out ip from 192.0.2.1 to any",
+					     "deny in ip from any to any" };
+	static const struct gy_policy policy = {
+		.redirect_type = GY_REDIRECT_URL,
+		.redirect_address = "http://topup.spec.test/",
+		.filter_ids = filters,
+		.n_filter_ids = 1,
+		.filter_rules = rules,
+		.n_filter_rules = 2,
+	};
+
+#define RULES                                                                             \
+	"11=\"topup-only\" 438=\"permit out ip from 192.0.2.1 to any\" 438=\"deny in ip " \
+	"from any to any\""
+	ok(final_is(GY_FINAL_RESTRICT_ACCESS, &policy, "430={449=u2 " RULES "}"),
+	   "G-61 RESTRICT_ACCESS with rules beside its filter");
+	ok(final_is(GY_FINAL_REDIRECT, &policy,
+		    "430={449=u1 " RULES " 434={433=u2 435=\"http://topup.spec.test/\"}}"),
+	   "G-61 REDIRECT with rules");
+	ok(final_is(GY_FINAL_TERMINATE, &policy, "430={449=u0}"), "G-60 TERMINATE with none");
+}
+
+static bool policy_is(const struct gy_policy *policy, enum gy_unit unit, uint32_t validity_s,
+		      const char *rest)
+{
+	struct gy_service_answer service = { .rc = GY_OK,
+					     .unit = unit,
+					     .granted = 5,
+					     .validity_s = validity_s,
+					     .quota_holding_s = 600,
+					     .final_unit = GY_FINAL_NONE,
+					     .policy = policy };
+	const char *gsu = unit == GY_UNIT_OCTETS    ? "431={421=U5} "
+			  : unit == GY_UNIT_SECONDS ? "431={420=u5} "
+						    : "";
+	char text[512];
+
+	reset(GY_TERMINATION, GY_OK); /* says nothing about failover: short */
+	answer.services = &service;
+	answer.n_services = 1;
+	snprintf(text, sizeof(text), HEAD(2001, 3) "278=u1 456={%s%s 268=u2001 871@10415=u600 %s}",
+		 gsu, validity_s ? "448=u60" : "", rest);
+	return body_is(text);
+}
+
+static void test_policy(void)
+{
+	static const uint32_t types[] = { 4, 30 };
+	static const struct gy_policy none = { 0 };
+	static const struct gy_policy all = {
+		.quota_consumption_s = 30, .has_triggers = true, .triggers = types, .n_triggers = 2
+	};
+	static const struct gy_policy off = { .has_triggers = true };
+
+#define TRIGGER "1264@10415={870@10415=u4 870@10415=u30}"
+	ok(policy_is(&all, GY_UNIT_SECONDS, 60, "881@10415=u30 " TRIGGER),
+	   "G-51, G-52 Quota-Consumption-Time and Trigger with a grant of time");
+	ok(policy_is(&all, GY_UNIT_OCTETS, 60, TRIGGER),
+	   "G-51 no Quota-Consumption-Time with a grant of octets");
+	ok(policy_is(&all, GY_UNIT_NONE, 60, ""), "G-52 no Trigger without a grant");
+	ok(policy_is(&all, GY_UNIT_SECONDS, 0, ""), "G-52 nor with what an event has paid");
+	ok(policy_is(&off, GY_UNIT_OCTETS, 60, "1264@10415={}"),
+	   "G-52 an empty Trigger switches all off");
+	ok(policy_is(&none, GY_UNIT_SECONDS, 60, ""), "G-52 the gateway decides: no Trigger");
+	ok(policy_is(NULL, GY_UNIT_SECONDS, 60, ""), "G-52 an unknown policy: no Trigger");
 }
 
 static void test_command_level(void)
@@ -325,6 +420,64 @@ static bool answer_has(uint32_t code)
 	return false;
 }
 
+static void test_card(void)
+{
+	static const uint32_t targets[] = { 20, 4294967295 };
+	static const struct gy_card_usage usage[] = {
+		{ TEXT("c1"), 10, GY_UNIT_OCTETS, 7, 1000000, 2999999, 1500000, 5 },
+		{ TEXT("c2"), 80, GY_UNIT_SECONDS, 60, 0, 0, 0, 6 },
+		{ TEXT("c2"), 90, GY_UNIT_SERVICE, 3, 0, 0, 0, 6 },
+	};
+	struct gy_card_reply reply = { .user_class = -1, .priority = -1 };
+	struct gy_service_answer money = { .unit = GY_UNIT_MONEY,
+					   .granted = 30000000,
+					   .validity_s = 300,
+					   .final_unit = GY_FINAL_NONE };
+
+	reset(GY_EVENT, GY_OK);
+	answer.card = &reply;
+	answer.at_command_level = true;
+	ok(body_is(HEAD(2001, 4) "278=u1"), "a card operation that says nothing more");
+	answer.currency = 156;
+	answer.services = &money;
+	answer.n_services = 1;
+	reply.purchase = (struct gy_bytes)TEXT("p");
+	ok(body_is(HEAD(
+		   2001,
+		   4) "278=u1 431={413={445={447=I30 429=i0} 425=u156}} 448=u300 3@32473~=\"p\""),
+	   "Z-4 a price that is held");
+	answer.n_services = 0;
+	reply = (struct gy_card_reply){ .card = TEXT("c1"),
+					.binding_id = 7,
+					.user_class = 1,
+					.priority = 0,
+					.n_targets = 2,
+					.targets = targets };
+	ok(body_is(HEAD(2001,
+			4) "278=u1 4@32473~=\"c1\" 10@32473~=U7 5@32473~=u1 11@32473~=u0 432=u20 "
+			   "432=u4294967295"),
+	   "Z-9 a binding");
+	reply = (struct gy_card_reply){
+		.user_class = -1, .priority = -1, .n_usage = 3, .usage = usage
+	};
+	ok(body_is(HEAD(
+		   2001,
+		   4) "278=u1 12@32473~={4@32473~=\"c1\" 432=u10 421=U7 2041@10415=u2208988801 "
+		      "2042@10415=u2208988802 413={445={447=I15 429=i-1} 425=u156} 16@32473~=U5} "
+		      "12@32473~={4@32473~=\"c2\" 432=u80 420=u60 2041@10415=u2208988800 "
+		      "2042@10415=u2208988800 413={445={447=I0 429=i0} 425=u156} 16@32473~=U6} "
+		      "12@32473~={4@32473~=\"c2\" 432=u90 417=U3 2041@10415=u2208988800 "
+		      "2042@10415=u2208988800 413={445={447=I0 429=i0} 425=u156} 16@32473~=U6}"),
+	   "Z-11 statistics in octets, seconds and service-specific units");
+	reset(GY_EVENT, GY_MISSING_AVP);
+	answer.card = &reply;
+	answer.message = "why";
+	answer.n_failed = 1;
+	answer.failed[0] = (struct gy_failed_avp){ .code = 11, .vendor = GY_VENDOR_OWN };
+	ok(body_is(HEAD(5005, 4) "278=u1 281~=\"why\" 279={11@32473~=u0}"),
+	   "a missing own AVP; a refusal says nothing of cards");
+}
+
 /* G-95: who announces DOIC gets the algorithm, and a report while there is one; nobody else. */
 static void test_overload(void)
 {
@@ -357,8 +510,12 @@ int main(void)
 	test_echo();
 	test_services();
 	test_units();
+	test_refund_information();
 	test_final_units();
+	test_filter_rules();
+	test_policy();
 	test_command_level();
+	test_card();
 	test_growth();
 	test_overload();
 	free(bytes);
