@@ -67,7 +67,8 @@ START_TEST(in_overload_a_batch_counts_until_it_is_done)
 				      .began_ns = 1000 * MS,
 				      .taken = 50,
 				      .overloaded = true,
-				      .heavily = true };
+				      .heavily = true,
+				      .refused_ns = 1000 * MS };
 
 	ck_assert_int_eq(gy_admit(&usual, &pace, GY_UPDATE, 13, 0, 1000 * MS), GY_ADMIT);
 	ck_assert_int_eq(gy_admit(&usual, &pace, GY_UPDATE, 14, 0, 1000 * MS), GY_ADMIT_NOT_FULL);
