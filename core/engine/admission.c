@@ -9,7 +9,7 @@
 #define TAKES_MIN 4
 #define GROWTH    8
 /* One window in so many is not heavy. */
-#define PROBE 10
+#define PROBE 100
 /* Heavy overload: so much of what is served is refused. */
 #define HEAVY 16
 /* The end of overload: so long without a refusal. */

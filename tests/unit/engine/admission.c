@@ -315,13 +315,13 @@ START_TEST(those_who_come_again_at_once_do_not_keep_it_up)
 	fresh_lane();
 	offer(3, 1000 * MS, false);
 	ck_assert(lane.pace.overloaded);
-	for (unsigned i = 0; i < 5000; i++) {
+	for (unsigned i = 0; i < 20000; i++) {
 		unsigned there = lane.n + (lane.ends_ns != 0 ? lane.batch : 0);
 
 		play_until(lane.now_ns + MS, false);
 		for (unsigned k = there; k < 256; k++)
 			arrive(GY_UPDATE);
-		if (i == 4000)
+		if (i == 19000)
 			memset(lane.refused, 0, sizeof(lane.refused));
 	}
 	ck_assert(!lane.pace.overloaded);
