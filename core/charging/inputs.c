@@ -46,7 +46,19 @@ static void put_line(struct gy_inputs *inputs, const struct line *line)
 	inputs->text[inputs->len++] = '\n';
 }
 
-void gy_inputs_note(struct gy_inputs *inputs, unsigned service, const struct gy_acquired *acquired)
+static void note_free(struct gy_inputs *inputs, unsigned service, const struct gy_free_used *used)
+{
+	const int64_t numbers[] = { service,        used->rule_id,    0,
+				    GY_INPUTS_FREE, GY_VALUE_INTEGER, used->units };
+	struct line line = { .len = 0 };
+
+	for (unsigned i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		put_number(&line, numbers[i]);
+	put_line(inputs, &line);
+}
+
+void gy_inputs_note(struct gy_inputs *inputs, unsigned service, const struct gy_acquired *acquired,
+		    const struct gy_counters *counters)
 {
 	for (unsigned i = 0; i < acquired->n; i++) {
 		const struct gy_acquired_code *a = &acquired->codes[i];
@@ -63,4 +75,7 @@ void gy_inputs_note(struct gy_inputs *inputs, unsigned service, const struct gy_
 			put_number(&line, a->value.number);
 		put_line(inputs, &line);
 	}
+	for (unsigned i = 0; i < counters->n_free; i++)
+		if (counters->free[i].units > 0)
+			note_free(inputs, service, &counters->free[i]);
 }

@@ -6,8 +6,13 @@
 #include "core/charging/decide.h"
 #include "core/rating/generate.h"
 
-/* A line for each code and attribute: service, code, attribute, origin, type, number or text. What
- * does not fit is left out. */
-void gy_inputs_note(struct gy_inputs *inputs, unsigned service, const struct gy_acquired *acquired);
+/* Stands where a line of a code has its origin: the line tells how many units a FREE rule (in the
+ * code's place) had given that day. */
+#define GY_INPUTS_FREE 4
+
+/* A line for each code and attribute: service, code, attribute, origin, type, number or text; and
+ * for each rule that had given free units. What does not fit is left out. */
+void gy_inputs_note(struct gy_inputs *inputs, unsigned service, const struct gy_acquired *acquired,
+		    const struct gy_counters *counters);
 
 #endif

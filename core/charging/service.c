@@ -58,21 +58,6 @@ static enum gy_rc rate_in(struct gy_servicing *s, enum gy_unit unit)
 				&s->tariff, &s->next, &s->has_next);
 }
 
-/* What the price that was found rests on, for `gyroctl explain`. */
-static void note_inputs(const struct gy_servicing *s, unsigned service)
-{
-	const struct gy_dynamic *dynamic = s->c->catalogue->dynamic;
-	struct gy_acquired acquired;
-	struct asked a;
-
-	if (s->c->inputs == NULL || s->c->inputs->room == 0 || s->tariff_rc != GY_OK ||
-	    dynamic == NULL || !s->tariff.dynamic)
-		return;
-	ask(s, s->tariff.unit, &a);
-	if (gy_tariff_acquire(dynamic, &a.input, &acquired) == GY_OK)
-		gy_inputs_note(s->c->inputs, service, &acquired);
-}
-
 /* The first unit that has a price; counters are kept by unit, so it has to be known before them. */
 static enum gy_rc rate_in_any(struct gy_servicing *s)
 {
@@ -84,7 +69,7 @@ static enum gy_rc rate_in_any(struct gy_servicing *s)
 
 /* The price in force. A session keeps its kind of unit where it can (G-46); otherwise the request
  * chooses, or, if it leaves that to us (G-39), the tariff. */
-static enum gy_rc resolve(struct gy_servicing *s)
+static enum gy_rc find_price(struct gy_servicing *s)
 {
 	const struct gy_service *service = s->service;
 
@@ -100,6 +85,55 @@ static enum gy_rc resolve(struct gy_servicing *s)
 		if (service->requested_present[unit] && rate_in(s, (enum gy_unit)unit) == GY_OK)
 			return GY_OK;
 	return GY_RATING_FAILED;
+}
+
+/* A Rating-Group without a price is charged from cards, if the subscriber has one that serves it.
+ */
+static enum gy_rc resolve_cards(struct gy_servicing *s)
+{
+	enum gy_unit wanted = s->row != NULL ? s->row->unit : GY_UNIT_NONE, unit;
+
+	for (unsigned u = GY_UNIT_OCTETS; u < GY_UNIT_MONEY && wanted == GY_UNIT_NONE; u++)
+		if (s->service->requested_present[u])
+			wanted = (enum gy_unit)u;
+	unit = gy_card_unit(s->c, s->service, s->rating_group, wanted);
+	if (s->policy == NULL || unit == GY_UNIT_NONE)
+		return GY_RATING_FAILED;
+	s->cards_only = true;
+	s->has_next = false;
+	s->tariff = (struct gy_tariff_result){
+		.kind = GY_RULE_PRICED, .unit = unit, .rate = { 0, 1 }, .valid_until_us = INT64_MAX
+	};
+	return GY_OK;
+}
+
+/* What the price that was found rests on, for `gyroctl explain`: in place of what an earlier price
+ * of this request did. */
+static void note_inputs(const struct gy_servicing *s)
+{
+	const struct gy_dynamic *dynamic = s->c->catalogue->dynamic;
+	struct gy_inputs *inputs = s->c->inputs;
+	struct gy_acquired acquired;
+	struct asked a;
+
+	if (inputs == NULL || inputs->room == 0)
+		return;
+	inputs->len = s->inputs_from;
+	if (s->tariff_rc != GY_OK || dynamic == NULL || !s->tariff.dynamic)
+		return;
+	ask(s, s->tariff.unit, &a);
+	if (gy_tariff_acquire(dynamic, &a.input, &acquired) == GY_OK)
+		gy_inputs_note(inputs, (unsigned)(s->service - s->c->ccr->services), &acquired,
+			       &a.counters);
+}
+
+static void resolve(struct gy_servicing *s)
+{
+	s->cards_only = false;
+	s->tariff_rc = find_price(s);
+	if (s->tariff_rc == GY_RATING_FAILED)
+		s->tariff_rc = resolve_cards(s);
+	note_inputs(s);
 }
 
 /* The row that will hold the next grant, and holds the remainder meanwhile. NULL: no room. */
@@ -167,10 +201,11 @@ static void charge_and_grant(struct gy_servicing *s)
 	bool paid_by_row = s->row != NULL;
 
 	gy_usage_charge(s);
-	/* The usage has moved counters: what follows is priced after it. */
+	/* The usage has moved counters, and the old grant has given back its free units: what
+	 * follows is priced after that. */
 	if (asks(s) && s->tariff_rc == GY_OK && s->c->counting.dynamic != NULL &&
-	    s->c->counting.dynamic->counts && s->service->n_used > 0)
-		s->tariff_rc = resolve(s);
+	    s->c->counting.dynamic->counts && (paid_by_row || s->service->n_used > 0))
+		resolve(s);
 	answer->rc = gy_servicing_rc(s);
 	if (paid_by_row && !asks(s))
 		answer->rc = GY_OK; /* the grant's own price was enough to settle it */
@@ -216,7 +251,7 @@ static void fill_charge(const struct gy_servicing *s)
 
 void gy_servicing_begin(struct gy_servicing *s, const struct gy_charging *c,
 			const struct gy_service *service, struct gy_service_answer *answer,
-			struct gy_charge *charges)
+			struct gy_charge *charges, unsigned parts)
 {
 	int64_t group =
 		service->has_rating_group ? (int64_t)service->rating_group : c->default_group;
@@ -229,6 +264,8 @@ void gy_servicing_begin(struct gy_servicing *s, const struct gy_charging *c,
 		.answer = answer,
 		.charges = charges,
 		.n_charges = 1,
+		.parts = parts,
+		.inputs_from = c->inputs != NULL ? c->inputs->len : 0,
 	};
 	*answer = (struct gy_service_answer){
 		.has_rating_group = service->has_rating_group,
@@ -249,20 +286,19 @@ void gy_servicing_begin(struct gy_servicing *s, const struct gy_charging *c,
 		if (c->session >= 0)
 			s->row = gy_reservation_find(c->account, (unsigned)c->session,
 						     s->rating_group, service->service_key);
-		s->tariff_rc = resolve(s);
+		resolve(s);
 	}
 	answer->policy = s->policy;
 }
 
 void gy_service_charge(const struct gy_charging *c, const struct gy_service *service,
-		       struct gy_service_answer *answer, struct gy_charge *charges,
+		       struct gy_service_answer *answer, struct gy_charge *charges, unsigned parts,
 		       unsigned *n_charges)
 {
 	struct gy_servicing s;
 
-	gy_servicing_begin(&s, c, service, answer, charges);
+	gy_servicing_begin(&s, c, service, answer, charges, parts);
 	charge_and_grant(&s);
 	fill_charge(&s);
-	note_inputs(&s, (unsigned)(service - c->ccr->services));
 	*n_charges = s.n_charges;
 }

@@ -17,6 +17,9 @@
 /* Prompts on their way to one gateway: one that doesn't answer leaves slots for the others. */
 #define GATEWAY_MAX 64u
 #define TRIES       3u
+/* Subscribers whose requests are put into the outbox in one transaction: their accounts are locked
+ * for that long. */
+#define SPREAD_MAX 200
 /* A node that has no more than the gateway's connection lets one go first that hears it. */
 #define LEAVE_MS 300
 /* After its time an answer is no longer waited for; its claim lasts a little longer, so that the
@@ -380,6 +383,18 @@ done:
 	return rc;
 }
 
+/* What a cause with very many sessions has noted becomes rows, a few at a time. */
+static enum gy_rc spread(struct gy_engine *engine, struct gy_store *store, int64_t *due_in_ms)
+{
+	int64_t n = 0;
+	enum gy_rc rc = gy_store_outbox_spread(store, SPREAD_MAX, &n, due_in_ms);
+
+	if (rc == GY_OK && n > 0)
+		gy_engine_log(engine, GY_LOG_DEBUG, "outbox: %lld subscribers are to ask again",
+			      (long long)n);
+	return rc;
+}
+
 enum gy_rc gy_outbox_run(struct gy_engine *engine, struct gy_store *store, bool news,
 			 bool *released)
 {
@@ -393,7 +408,13 @@ enum gy_rc gy_outbox_run(struct gy_engine *engine, struct gy_store *store, bool 
 		outbox->tidy_at_ns = gy_engine_now_ns() + TIDY_NS;
 	}
 	if (rc == GY_OK && engine->config.reaches != NULL && !atomic_load(&engine->draining) &&
-	    gy_engine_now_ns() >= outbox->poll_at_ns)
-		rc = send_due(engine, store);
+	    gy_engine_now_ns() >= outbox->poll_at_ns) {
+		int64_t due_in_ms = -1;
+
+		rc = spread(engine, store, &due_in_ms);
+		if (rc == GY_OK)
+			rc = send_due(engine, store);
+		look_again_in(outbox, due_in_ms);
+	}
 	return rc;
 }

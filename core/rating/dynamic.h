@@ -112,6 +112,7 @@ struct gy_dynamic {
 	const struct gy_bytes *home_networks; /* MCC and MNC, digits */
 	const struct gy_dynamic_index *index;
 	bool counts; /* some attribute or FREE rule asks for counters: accounts keep them */
+	bool places; /* a value pushed for a place reauthorizes: sessions remember theirs */
 };
 
 /* Why a snapshot is refused. */

@@ -168,3 +168,32 @@ size_t gy_apn_text(struct gy_bytes apn, char text[GY_TEXT_MAX])
 	}
 	return len;
 }
+
+/* FNV-1a, folded. Texts of a place are short. */
+static uint64_t place_part(struct gy_bytes text)
+{
+	uint32_t hash = UINT32_C(2166136261);
+
+	if (text.len == 0)
+		return 1;
+	for (size_t i = 0; i < text.len; i++)
+		hash = (hash ^ text.data[i]) * UINT32_C(16777619);
+	return 2 + ((hash >> 16) ^ (hash & 0xffff)) % 65534;
+}
+
+int64_t gy_network_place(const struct gy_network *network)
+{
+	char cell[GY_LOCATION_MAX], area[GY_LOCATION_MAX], apn[GY_TEXT_MAX];
+	struct gy_bytes serving = network->serving_mcc_mnc;
+	const struct gy_bytes texts[] = {
+		{ (const uint8_t *)cell, gy_location_cell(network->location, cell) },
+		{ (const uint8_t *)area, gy_location_area(network->location, area) },
+		{ serving.data, gy_network_is(serving) ? serving.len : 0 },
+		{ (const uint8_t *)apn, gy_apn_text(network->apn, apn) },
+	};
+	uint64_t place = 0;
+
+	for (unsigned i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		place |= place_part(texts[i]) << (16 * i);
+	return (int64_t)place;
+}

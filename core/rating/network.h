@@ -18,4 +18,9 @@ size_t gy_location_area(struct gy_bytes location, char text[GY_LOCATION_MAX]);
 /* An APN in lower case, without operator identifier. Returns the length, 0 if too long. */
 size_t gy_apn_text(struct gy_bytes apn, char text[GY_TEXT_MAX]);
 
+/* Where a request comes from, in 64 bits: 16 each, from the lowest on, of its cell, area, serving
+ * network and APN, as the scopes of pushed values. 1: the request names none; else 2 to 65535, a
+ * hash that may meet another's. gyro.place_part is the same in SQL. */
+int64_t gy_network_place(const struct gy_network *network);
+
 #endif

@@ -66,6 +66,8 @@ static enum gy_rc read_attributes(struct loading *l, const PGresult *result)
 		    !value_of(types, result, row, 8, 9, types[row].type, &types[row].fallback))
 			return GY_NO_MEMORY;
 		l->dynamic->counts |= types[row].source == GY_SOURCE_COUNTER;
+		l->dynamic->places |= types[row].on_change == GY_CHANGE_REAUTH &&
+				      types[row].derivation > GY_DERIVE_OF_ALL;
 	}
 	l->dynamic->attributes = types;
 	l->dynamic->n_attributes = n;

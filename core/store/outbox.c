@@ -21,6 +21,26 @@ static bool copy_bytes(void *pool, const PGresult *result, int row, int column,
 	return out->data != NULL;
 }
 
+enum gy_rc gy_store_outbox_spread(struct gy_store *store, int64_t at_most, int64_t *spread,
+				  int64_t *due_in_ms)
+{
+	struct gy_params *p = &store->find;
+	enum gy_rc rc;
+
+	gy_params_begin(p, 1);
+	gy_value_int8(p, 1, at_most);
+	if (p->out_of_memory)
+		return GY_NO_MEMORY;
+	gy_round_begin(store);
+	gy_round_add(store, GY_SQL_OUTBOX_SPREAD, p);
+	rc = gy_round_end(store);
+	if (rc == GY_OK) {
+		*spread = gy_get_int8(PQgetvalue(store->result[0], 0, 0));
+		*due_in_ms = gy_get_int8(PQgetvalue(store->result[0], 0, 1));
+	}
+	return rc;
+}
+
 enum gy_rc gy_store_outbox_gateways(struct gy_store *store, void *pool,
 				    struct gy_outbox_gateway **gateways, unsigned *n)
 {

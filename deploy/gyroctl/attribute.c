@@ -186,51 +186,18 @@ static enum gy_exit pushed(struct gy_ctl *ctl, const struct gy_args *args)
 									   : ctl->status;
 }
 
-static enum gy_exit rollback(struct gy_ctl *ctl)
-{
-	if (PQstatus(ctl->db) == CONNECTION_OK)
-		PQclear(PQexec(ctl->db, "ROLLBACK"));
-	return ctl->status;
-}
-
-/* The new value holds from now on; what was in force ends, what was to come is replaced. */
 static enum gy_exit push(struct gy_ctl *ctl, const struct gy_args *args)
 {
-	const char *scope = gy_args_flag(args, "scope"), *name = args->words[0], *until, *now;
-	struct gy_rows *rows;
+	const char *scope = gy_args_flag(args, "scope"), *until;
 
-	if (!instant(ctl, args, "until", &until) || !gy_db_do(ctl, "BEGIN"))
+	if (!instant(ctl, args, "until", &until))
 		return ctl->status;
-	rows = gy_db_query(ctl,
-			   "SELECT attribute_id, clock_timestamp() AS now FROM gyro.attribute_type"
-			   " WHERE name = $1 AND source = 5 FOR UPDATE",
-			   name);
-	if (!rows)
-		return rollback(ctl);
-	if (rows->n == 0) {
-		gy_fail(ctl, GY_EXIT_FAILED, "there is no pushed attribute %s", name);
-		return rollback(ctl);
-	}
-	if (!scope)
-		scope = "";
-	now = gy_rows_get(rows, 0, "now");
-	name = gy_rows_get(rows, 0, "attribute_id");
 	if (!gy_db_query(ctl,
-			 "DELETE FROM gyro.pushed_value WHERE attribute_id = $1 AND scope = $2"
-			 " AND (valid_from >= $3 OR valid_until <= $3)",
-			 name, scope, now) ||
-	    !gy_db_query(ctl,
-			 "UPDATE gyro.pushed_value SET valid_until = $3 WHERE attribute_id = $1"
-			 " AND scope = $2 AND valid_until > $3",
-			 name, scope, now) ||
-	    (args->n_words > 1 &&
-	     !gy_db_query(
-		     ctl,
-		     "INSERT INTO gyro.pushed_value (attribute_id, scope, value, valid_from,"
-		     " valid_until) VALUES ($1, $2, $3, $4, coalesce($5::timestamptz, 'infinity'))",
-		     name, scope, args->words[1], now, until)) ||
-	    !gy_db_do(ctl, "COMMIT"))
-		return rollback(ctl);
+			 "SELECT gyro.attribute_push($1, $2, $3,"
+			 " coalesce($4::timestamptz, 'infinity'))",
+			 args->words[0], scope ? scope : "",
+			 args->n_words > 1 ? args->words[1] : NULL, until))
+		return ctl->status;
 	return show_pushed(ctl, args->words[0]) ? GY_EXIT_OK : ctl->status;
 }
 
@@ -292,7 +259,9 @@ static const struct gy_flag set_flags[] = {
 	GY_FLAGS_END,
 };
 static const struct gy_flag push_flags[] = {
-	{ "scope", "SCOPE", "the cell, area, network or APN (default: everywhere)" },
+	{ "scope", "SCOPE",
+	  "the cell, area, network or APN, such as 46000-1a2b-003c, 46000-1a2b, "
+	  "46000 or internet (default: everywhere)" },
 	{ "until", "TIME", "until then (default: for ever)" },
 	GY_FLAGS_END,
 };
@@ -312,9 +281,10 @@ const struct gy_command gy_attribute_commands[] = {
 	  "  gyroctl attribute unset credit_level --subscriber 1", GY_NEEDS_SCHEMA, set_flags,
 	  unset },
 	{ "attribute push", "NAME [VALUE]", 1, 2,
-	  "Sets a pushed attribute from now on; without VALUE it ends now", NULL,
-	  "  gyroctl attribute push congestion high --scope 460-00-1-2\n"
-	  "  gyroctl attribute push congestion --scope 460-00-1-2",
+	  "Sets a pushed attribute from now on; without VALUE it ends now",
+	  "Open sessions that it concerns learn of it as the attribute's type says (on_change).",
+	  "  gyroctl attribute push congestion high --scope 46000-1a2b-003c\n"
+	  "  gyroctl attribute push congestion --scope 46000-1a2b-003c",
 	  GY_NEEDS_SCHEMA, push_flags, push },
 	{ "attribute pushed", "[NAME]", 0, 1, "Lists pushed values that hold now or later", NULL,
 	  "  gyroctl attribute pushed congestion", GY_NEEDS_SCHEMA, NULL, pushed },

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <talloc.h>
 
+#include "core/charging/counters.h"
+#include "core/charging/inputs.h"
 #include "deploy/gyroctl/amount.h"
 #include "deploy/gyroctl/ctl.h"
 #include "deploy/gyroctl/db.h"
@@ -21,7 +23,7 @@ struct telling {
 	struct gy_story story;
 	const struct gy_catalogue *catalogue; /* NULL: the record names none */
 	gy_time_us at;
-	int32_t zone_id, tariff_now; /* the subscriber's, as of today */
+	int32_t zone_id, tariff_id; /* the subscriber's, as of then */
 	const char *inputs;
 	const struct gy_rows *charges;
 	bool differs; /* something explained is not what was recorded */
@@ -43,16 +45,18 @@ static struct gy_rows *requests_of(struct gy_ctl *ctl, const char *key, const ch
 		"SELECT r.at, r.account_id, r.subscriber_id, r.opened, r.request_type, "
 		"r.request_number,"
 		" r.end_to_end, r.result, r.debit, r.balance, r.reserved, r.catalogue, r.inputs,"
-		" r.session, i.session_id, g.origin_host AS gateway, s.tariff_id, t.code AS tariff,"
-		" coalesce(s.zone_id, 0) AS zone_id,"
-		" (SELECT string_agg((ARRAY['IMSI','E.164','NAI','SIP "
-		"URI','private','User-Name'])[d.kind]"
-		"   || ' ' || d.value, ', ' ORDER BY d.kind) FROM gyro.subscriber_identity d"
-		"   WHERE d.subscriber_id = r.subscriber_id) AS identities"
+		" r.session, i.session_id, g.origin_host AS gateway, s.tariff_id,"
+		" coalesce(s.zone_id, 0) AS zone_id, s.identity,"
+		" coalesce((SELECT t->>'code' FROM "
+		"jsonb_array_elements(k.content->'specific_tariff') t"
+		"  WHERE (t->>'tariff_id')::integer = s.tariff_id),"
+		"  (SELECT code FROM gyro.specific_tariff n WHERE n.tariff_id = s.tariff_id)) AS "
+		"tariff"
 		" FROM gyro.record r LEFT JOIN gyro.session_index i USING (session)"
 		" LEFT JOIN gyro.gateway g ON g.gateway_id = r.gateway_id"
-		" LEFT JOIN gyro.subscriber s ON s.subscriber_id = r.subscriber_id"
-		" LEFT JOIN gyro.specific_tariff t ON t.tariff_id = s.tariff_id"
+		" LEFT JOIN gyro.catalogue_archive k ON k.version = r.catalogue"
+		" LEFT JOIN LATERAL gyro.subscriber_then(r.subscriber_id, r.at, r.flags >> 8) s ON "
+		"true"
 		" WHERE r.session = $1 AND ($2::bigint IS NULL OR r.request_number = $2)"
 		/* Records are kept by day and found by time. */
 		" AND r.at >= (SELECT opened FROM gyro.session_index WHERE session = $1)"
@@ -119,7 +123,7 @@ static struct gy_rows *charges_of(struct gy_ctl *ctl, const struct gy_rows *r, i
 /* --- what was acquired, from the record's lines ------------------------------------------------
  */
 
-/* One line: service, code, attribute, origin, type, number or text. */
+/* One line: service, code, attribute, origin, type, number or text (core/charging/inputs.h). */
 struct input {
 	int64_t service, code_id, attribute_id, origin, type;
 	const char *rest;
@@ -167,10 +171,24 @@ static unsigned codes_of(const struct telling *t, int64_t service,
 	unsigned n = 0;
 
 	while (next_input(&at, &in) && n < GY_DYNAMIC_CODES_MAX)
-		if (in.service == service && in.code_id != 0)
+		if (in.service == service && in.code_id != 0 && in.origin != GY_INPUTS_FREE)
 			codes[n++] = (struct gy_code_assignment){ (int32_t)in.code_id, INT64_MIN,
 								  INT64_MAX };
 	return n;
+}
+
+/* What FREE rules had given that day. */
+static void free_of(const struct telling *t, int64_t service, struct gy_free_used *free,
+		    struct gy_counters *counters)
+{
+	const char *at = t->inputs;
+	struct input in;
+
+	*counters = (struct gy_counters){ .at_us = t->at, .free = free };
+	while (next_input(&at, &in) && counters->n_free < GY_FREE_USED_MAX)
+		if (in.service == service && in.origin == GY_INPUTS_FREE)
+			free[counters->n_free++] =
+				(struct gy_free_used){ in.code_id, input_value(&in).number };
 }
 
 /* The acquired struct as it was: its shape by gy_tariff_acquire from the recorded codes, its values
@@ -194,7 +212,8 @@ static enum gy_rc acquire_again(const struct telling *t, int64_t service,
 		for (unsigned i = 0; in.service == service && i < acquired->n; i++) {
 			struct gy_acquired_code *a = &acquired->codes[i];
 
-			if ((a->code ? a->code->code_id : 0) != in.code_id ||
+			if (in.origin == GY_INPUTS_FREE ||
+			    (a->code ? a->code->code_id : 0) != in.code_id ||
 			    (a->attribute ? a->attribute->attribute_id : 0) != in.attribute_id)
 				continue;
 			a->value = input_value(&in);
@@ -251,22 +270,46 @@ static void told_rate(struct telling *t, int charge, const struct gy_tariff_resu
 	t->differs |= !same;
 }
 
+static void told_free(struct telling *t, const struct gy_counters *counters)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < counters->n_free; i++) {
+		const struct gy_free_used *used = &counters->free[i];
+
+		json_array_append_new(list,
+				      json_pack("{sIsI}", "rule_id", (json_int_t)used->rule_id,
+						"units", (json_int_t)used->units));
+		gy_story_say(&t->story, NULL, NULL,
+			     "Rule %lld had given or promised %lld free units that day.",
+			     (long long)used->rule_id, (long long)used->units);
+	}
+	if (t->story.json)
+		json_object_set_new(t->story.json, "free_units_given", list);
+	else
+		json_decref(list);
+}
+
 static void told_price(struct telling *t, int charge, int64_t service)
 {
 	const struct gy_specific_rule *recorded =
 		specific_of(t, number(t->charges, charge, "rule_id"));
 	struct gy_rating_input input = {
-		.tariff_id = recorded ? recorded->tariff_id : t->tariff_now,
+		.tariff_id = recorded ? recorded->tariff_id : t->tariff_id,
 		.rating_group = (uint32_t)number(t->charges, charge, "rating_group"),
 		.unit = recorded ? recorded->unit
 				 : (enum gy_unit)number(t->charges, charge, "unit"),
 		.now = t->at,
 	};
 	struct gy_trace trace = gy_story_trace_new(t->ctl);
+	struct gy_free_used free[GY_FREE_USED_MAX];
+	struct gy_counters counters;
 	struct gy_determined determined;
 	struct gy_tariff_result result;
 	struct gy_acquired acquired;
 
+	free_of(t, service, free, &counters);
+	input.counters = &counters;
 	if (gy_tariff_resolve(t->catalogue, input.tariff_id, input.rating_group, input.unit,
 			      input.now, &result) != GY_OK) {
 		gy_story_say(&t->story, "price", json_string("none"),
@@ -281,6 +324,7 @@ static void told_price(struct telling *t, int charge, int64_t service)
 		if (acquire_again(t, service, &input, &acquired) != GY_OK)
 			return;
 		gy_story_acquired(&t->story, &acquired);
+		told_free(t, &counters);
 		gy_tariff_determine(t->catalogue->dynamic, &input, result.unit, &acquired,
 				    &determined, &trace);
 		if (gy_tariff_generate(t->catalogue->dynamic, &input, &acquired, &determined,
@@ -305,6 +349,22 @@ static struct gy_rows part_of(const struct gy_rows *rows, int first, int n)
 	return part;
 }
 
+/* A debit is rounded down to the micro-unit, what is held up; nothing of either is lost. */
+static void told_rounding(struct telling *t, int charge)
+{
+	int64_t carry = number(t->charges, charge, "carry");
+
+	if (carry > 0)
+		gy_story_say(
+			&t->story, NULL, NULL,
+			"Of a micro-unit %lld/%lld are not paid yet and count in the next debit.",
+			(long long)carry, (long long)number(t->charges, charge, "block"));
+	if (gy_rows_get(t->charges, charge, "tariff_change"))
+		gy_story_say(&t->story, NULL, NULL,
+			     "The price changes at %s: what is held covers the dearer side.",
+			     gy_rows_get(t->charges, charge, "tariff_change"));
+}
+
 static void tell_service(struct telling *t, int first, int n, int64_t service)
 {
 	struct gy_rows usage = part_of(t->charges, first, n), grant = part_of(t->charges, first, 1);
@@ -321,6 +381,7 @@ static void tell_service(struct telling *t, int first, int n, int64_t service)
 	if (t->catalogue)
 		told_price(t, first, service);
 	gy_story_rows(&t->story, "grant", grant_columns, &grant);
+	told_rounding(t, first);
 	t->story = whole;
 }
 
@@ -331,8 +392,7 @@ static const char *request_name(const struct gy_rows *r, int row)
 
 static void tell_head(struct telling *t, const struct gy_rows *r, int row)
 {
-	static const char *const texts[] = { "at", "session_id", "gateway", "identities",
-					     "tariff" };
+	static const char *const texts[] = { "at", "session_id", "gateway", "identity", "tariff" };
 	static const char *const numbers[] = { "request_number", "subscriber_id", "account_id",
 					       "end_to_end",     "result",        "catalogue" };
 	static const char *const money[] = { "debit", "balance", "reserved" };
@@ -345,15 +405,14 @@ static void tell_head(struct telling *t, const struct gy_rows *r, int row)
 		     gy_story_money(t->ctl->pool, number(r, row, "debit")),
 		     gy_story_money(t->ctl->pool, number(r, row, "balance")),
 		     gy_story_money(t->ctl->pool, number(r, row, "reserved")));
-	gy_story_say(
-		&t->story, NULL, NULL,
-		"Subscriber %s (%s), account %s; specific code today: %s. Catalogue version %s.",
-		gy_rows_get(r, row, "subscriber_id"),
-		gy_rows_get(r, row, "identities") ? gy_rows_get(r, row, "identities")
-						  : "no identity any more",
-		gy_rows_get(r, row, "account_id"),
-		gy_rows_get(r, row, "tariff") ? gy_rows_get(r, row, "tariff") : "none",
-		gy_rows_get(r, row, "catalogue"));
+	gy_story_say(&t->story, NULL, NULL,
+		     "Subscriber %s (%s), account %s, specific code %s. Catalogue version %s.",
+		     gy_rows_get(r, row, "subscriber_id"),
+		     gy_rows_get(r, row, "identity") ? gy_rows_get(r, row, "identity")
+						     : "found by its session",
+		     gy_rows_get(r, row, "account_id"),
+		     gy_rows_get(r, row, "tariff") ? gy_rows_get(r, row, "tariff") : "none",
+		     gy_rows_get(r, row, "catalogue"));
 	if (!json)
 		return;
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
@@ -391,7 +450,7 @@ static bool tell_request(struct telling *t, const struct gy_rows *r, int row)
 	if (!t->charges || !load(t, number(r, row, "catalogue")))
 		return false;
 	t->inputs = inputs ? inputs : "";
-	t->tariff_now = (int32_t)number(r, row, "tariff_id");
+	t->tariff_id = (int32_t)number(r, row, "tariff_id");
 	t->zone_id = (int32_t)number(r, row, "zone_id");
 	if (!gy_instant_parse(gy_rows_get(r, row, "at"), &t->at))
 		return false;

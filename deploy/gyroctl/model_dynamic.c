@@ -99,6 +99,12 @@ static void read_attribute(struct gy_model *m, const struct gy_yaml_attribute *a
 			       gy_words_value_type[gy_model_value(otherwise)]);
 	c[4] = a->fallback ? talloc_strdup(m->out, a->fallback) : NULL;
 	c[5] = gy_model_word(m, "on_change", a->on_change, gy_words_on_change, "2");
+	if (c[5] && *c[5] != '2' && *c[1] != '1' && *c[1] != '5')
+		gy_model_wrong(
+			m, "on_change",
+			"on_change %s is for stored and pushed values: what follows from the %s "
+			"acts by itself",
+			a->on_change, a->source);
 	c[6] = gy_model_text(m, "calendar", a->calendar);
 	c[7] = gy_model_bool(m, "all_groups", a->all_groups, "f");
 	if ((gy_model_value(c[2]) == GY_DERIVE_HOLIDAY) != (a->calendar != NULL))

@@ -152,7 +152,8 @@ static void rate(struct gy_prices *prices, const struct gy_catalogue *catalogue,
 	}
 }
 
-/* What is in force now of the first subscribers, as profile_attributes.sql has it for a node. */
+/* What is in force now of the first subscribers, as profile_attributes.sql has it for a node; of
+ * values whose changes wait for running grants to end, what is in force then. */
 static const char profiles_sql[] =
 	"WITH first AS (SELECT subscriber_id, tariff_id, zone_id FROM gyro.subscriber"
 	"  ORDER BY subscriber_id LIMIT $1::bigint)"
@@ -164,8 +165,9 @@ static const char profiles_sql[] =
 	" UNION ALL SELECT v.subscriber_id, 2, NULL, v.attribute_id, t.value_type,"
 	" gyro.value_number(t.value_type, v.value), v.value"
 	" FROM first JOIN gyro.subscriber_attribute v USING (subscriber_id)"
-	" JOIN gyro.attribute_type t USING (attribute_id)"
-	" WHERE v.valid_from <= $2::timestamptz AND v.valid_until > $2::timestamptz"
+	" JOIN gyro.attribute_type t USING (attribute_id) CROSS JOIN LATERAL (SELECT coalesce("
+	"CASE t.on_change WHEN 3 THEN gyro.change_time(v.subscriber_id, v.attribute_id) END,"
+	" $2::timestamptz) AS at) m WHERE v.valid_from <= m.at AND m.at < v.valid_until"
 	" ORDER BY subscriber_id, kind";
 
 struct gy_prices *gy_prices_find(struct gy_ctl *ctl, const struct gy_catalogue *catalogue,

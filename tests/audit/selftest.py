@@ -22,7 +22,7 @@ from tap import Tap # noqa: E402
 
 # One record that debited something, an update of an ended session; by its place in the table.
 SOME = "(SELECT (array_agg((tableoid, ctid)::text ORDER BY at))[2] FROM gyro.record WHERE debit > 0 AND request_type = 2 " \
-       "AND flags = 0)"
+       "AND flags & 255 = 0)"
 ONE = f"(tableoid, ctid)::text = {SOME}"
 BUSY = "account_id = (SELECT min(account_id) FROM gyro.account WHERE reserved > 0)"
 # A charge with a grant and a debit in that record, and one number of it.
@@ -32,7 +32,7 @@ AT = "(SELECT min(n) FROM generate_series(1, array_length(charges, 1)) n WHERE c
 def number(column, change):
     """Changes one number of a service of one record."""
     return (f"UPDATE gyro.record SET charges[{AT}][{column}] = charges[{AT}][{column}] {change} WHERE (tableoid, ctid)::text = "
-            f"(SELECT min((tableoid, ctid)::text) FROM gyro.record WHERE request_type = 2 AND flags = 0 AND {AT} IS NOT NULL)")
+            f"(SELECT min((tableoid, ctid)::text) FROM gyro.record WHERE request_type = 2 AND flags & 255 = 0 AND {AT} IS NOT NULL)")
 
 
 # What is done to the tables; the invariant that breaks; what it is called.
@@ -65,6 +65,8 @@ SPOILT = (
     ('I4', 'the same in the row', f"UPDATE gyro.account SET reservations[1][5] = reservations[1][5] + 1048576 WHERE {BUSY}"),
     ('I4', 'a kept answer that promises more', "UPDATE gyro.account SET answers[1][7] = answers[1][7] + 1 WHERE account_id = "
      "(SELECT min(account_id) FROM gyro.account WHERE answers[1][7] > 0)"),
+    ('I6', "a kept answer under somebody else's End-to-End-Id", "UPDATE gyro.account SET answers[1][1] = answers[1][1] + (1::bigint << 32) "
+     "WHERE account_id = (SELECT min(account_id) FROM gyro.account WHERE answers[1][1] <> 0)"),
     ('I6', 'a kept answer that nobody gave', "UPDATE gyro.account SET answers[1][3] = answers[1][3] + 1 WHERE account_id = "
      "(SELECT min(account_id) FROM gyro.account WHERE answers[1][3] <> 0)"),
     ('I6', 'a number forgotten, that a copy could use again',

@@ -169,6 +169,48 @@ class Lab:
              '--sessions', sessions, '--subscriber-step', self.spread(accounts, sessions)])
         self.sql('SELECT gyro.record_partition()')
 
+    # --- dynamic tariffs: the catalogue with them and without, in turn ---
+
+    def seed_dynamic(self):
+        """Two attributes and two dynamic codes for every subscriber.
+
+        They stay where they are when the catalogue loses its codes and rules: for that, the reference goes."""
+        self.sql("""
+            ALTER TABLE gyro.subscriber_dynamic_code DROP CONSTRAINT subscriber_dynamic_code_code_id_fkey;
+            INSERT INTO gyro.attribute_type (attribute_id, name, source, value_type, on_change)
+            VALUES (1, 'credit_level', 1, 1, 1), (2, 'loyalty_tier', 1, 3, 2);
+            SET session_replication_role = replica;
+            INSERT INTO gyro.subscriber_attribute (subscriber_id, attribute_id, value)
+            SELECT subscriber_id, 1, (subscriber_id % 10)::text FROM gyro.subscriber
+            UNION ALL SELECT subscriber_id, 2, 'tier' || subscriber_id % 10 FROM gyro.subscriber;
+            INSERT INTO gyro.subscriber_dynamic_code (subscriber_id, code_id)
+            SELECT subscriber_id, c FROM gyro.subscriber, generate_series(1, 2) c""")
+
+    def dynamic(self, on):
+        """The node's catalogue from now on: with two codes and twenty rules, or without."""
+        if on == bool(self.sql('SELECT 1 FROM gyro.dynamic_rule LIMIT 1')):
+            return
+        if on:
+            self.sql("""
+                BEGIN;
+                INSERT INTO gyro.dynamic_code (code_id, code, attribute_id) VALUES (1, 'credit', 1), (2, 'loyalty', 2);
+                INSERT INTO gyro.dynamic_rule (code_id, rating_group, unit, match, low, effect, amount, block)
+                SELECT 1, 10, 1, 2, n::text, 3, 900000 + 10000 * n, 0 FROM generate_series(0, 9) n
+                UNION ALL SELECT 2, 10, 1, 2, 'tier' || n, 4, 10 * n, 1048576 FROM generate_series(0, 9) n;
+                COMMIT""")
+        else:
+            self.sql('BEGIN; DELETE FROM gyro.dynamic_rule; DELETE FROM gyro.dynamic_code; COMMIT')
+        end = time.monotonic() + 30
+        while not self.sql('SELECT 1 FROM gyro.catalogue_archive JOIN gyro.catalogue_version USING (version)'):
+            if time.monotonic() > end:
+                raise Failure('the node does not take the catalogue:\n' + self.log_tail('node'))
+            time.sleep(0.1)
+        time.sleep(0.5)  # archived, then swapped
+
+    def rating(self):
+        """Nanoseconds of a price, without a node."""
+        return run([self.binary('rating-bench')])
+
     @staticmethod
     def spread(accounts, sessions):
         """Sessions reach over the whole table of accounts."""

@@ -190,10 +190,10 @@ def operate(tap, ctl, pg):
         tap.ok(done.returncode != 0 and "'x' is no integer value" in done.stderr,
                'the database itself refuses a wrong type: ' + sql.split()[1], done.stderr)
     tap.equal([v['valid_now'] for v in ctl.json('attribute', 'unset', 'level', '--subscriber', 1)].count(True), 0, 'it is taken away')
-    ctl.json('attribute', 'push', 'congestion', 'high', '--scope', '46000-1-7')
-    pushed = ctl.json('attribute', 'push', 'congestion', 'low', '--scope', '46000-1-7')
-    tap.equal([(v['scope'], v['value']) for v in pushed], [('46000-1-7', 'low')], 'a pushed value; the last one holds')
-    tap.equal(ctl.json('attribute', 'push', 'congestion', '--scope', '46000-1-7'), [], 'and none after it ended')
+    ctl.json('attribute', 'push', 'congestion', 'high', '--scope', '46000-0001-0007')
+    pushed = ctl.json('attribute', 'push', 'congestion', 'low', '--scope', '46000-0001-0007')
+    tap.equal([(v['scope'], v['value']) for v in pushed], [('46000-0001-0007', 'low')], 'a pushed value; the last one holds')
+    tap.equal(ctl.json('attribute', 'push', 'congestion', '--scope', '46000-0001-0007'), [], 'and none after it ended')
     tap.equal([c['code'] for c in ctl.json('dynamic-code', 'assign', 'vip', '--subscriber', 1) if c['valid_now']], ['credit', 'vip'],
               'a code is assigned')
     tap.equal([c['code'] for c in ctl.json('dynamic-code', 'unassign', 'vip', '--subscriber', 1) if c['valid_now']], ['credit'], 'and ends')

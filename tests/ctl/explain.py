@@ -14,7 +14,7 @@ from tap import Tap
 
 DRIVE = sys.argv[3]
 IMSI, MIB = '460001000000001', 1 << 20
-A, B = 'pgw1.gyro.test;7;1', 'pgw1.gyro.test;7;2'
+A, B, C = (f'pgw1.gyro.test;7;{n}' for n in (1, 2, 3))
 
 RULES = f"""
     INSERT INTO gyro.attribute_type (attribute_id, name, source, derivation, value_type, on_change) VALUES
@@ -88,17 +88,50 @@ def explaining(tap, pg, ctl):
     tap.equal([a['value'] for a in told[2]['attributes_read'] if a['attribute'] == 'credit_level'], ['5'], 'attributes read')
     tap.equal([r['request_number'] for r in ctl.json('explain', A, 1)['requests']], [1], 'one request')
     plain = ctl.json('explain', B)['requests'][0]
-    tap.ok(IMSI in plain['identities'] and plain['services'][0]['as_recorded'], 'the specific rule alone', plain)
+    tap.ok(IMSI in plain['identity'] and plain['services'][0]['as_recorded'], 'the specific rule alone', plain)
     text = ctl.out('explain', A, 2)
     tap.ok(all(w in text for w in ('905', 'CREDIT', 'replace', "the value doesn't match", 'That is the price')), 'for people', text)
     refused(tap, ctl.run('explain', 'x'), 1, ['session x is not known'], 'an unknown session')
     refused(tap, ctl.run('explain', A, 77), 1, ['no record', '77'], 'an unknown number')
     refused(tap, ctl.run('explain', A, 'last'), 2, ['CC-Request-Number'], 'no number')
+    free_units(tap, pg, ctl)
+    later(tap, pg, ctl)
     # A tampered archive: explain must not agree with it.
     pg.query("""UPDATE gyro.catalogue_archive SET content = replace(content::text, '"amount": 20000,', '"amount": 20001,')::jsonb""")
     done = ctl.run('explain', A, 2)
     tap.ok(done.returncode == 1 and 'NOT THE RECORDED PRICE' in done.stdout, 'a price that is not the recorded one is told',
            done.stdout + done.stderr)
+
+
+def free_units(tap, pg, ctl):
+    run(pg.conninfo(), [f'I 0 {C} {IMSI} 60', f'U 1 {C} {IMSI} 60 {3 * MIB}', f'U 2 {C} {IMSI} 60 {4 * MIB}', f'T 3 {C} {IMSI} 60 0'])
+    told = [r['services'][0] for r in ctl.json('explain', C)['requests']]
+    tap.equal([t['free_units_given'] for t in told[:3]], [[], [{'rule_id': 930, 'units': 3 * MIB}], [{'rule_id': 930, 'units': 5 * MIB}]],
+              'explain: what a FREE rule had given before each request')
+    tap.equal([[s['verdict'] for s in t['stages'] if s['rule_id'] == 930] for t in told[:3]],
+              [['applied'], ['applied'], ['used up today']], 'and what that made of it')
+    tap.equal([(s['debit_source'], s['used']) for s in told[2]['sources']], [('free', 2 * MIB), ('money', 2 * MIB)], 'as it was paid')
+
+
+def later(tap, pg, ctl):
+    """Whatever becomes of the subscriber: the past stays what it was."""
+    before = [ctl.json('explain', s) for s in (A, B, C)]
+    tap.equal((before[0]['requests'][0]['identity'], before[0]['requests'][0]['tariff']), (f'IMSI {IMSI}', 'standard'),
+              'explain: by which identity the subscriber was found, and the specific code')
+    pg.query("""INSERT INTO gyro.specific_tariff (code) VALUES ('other');
+                INSERT INTO gyro.time_zone (name) VALUES ('Asia/Shanghai');
+                UPDATE gyro.subscriber SET tariff_id = (SELECT tariff_id FROM gyro.specific_tariff WHERE code = 'other'),
+                       zone_id = (SELECT zone_id FROM gyro.time_zone WHERE name LIKE 'Asia%') WHERE subscriber_id = 1;
+                DELETE FROM gyro.subscriber_dynamic_code WHERE subscriber_id = 1;
+                DELETE FROM gyro.subscriber_attribute WHERE subscriber_id = 1;
+                UPDATE gyro.specific_tariff SET code = 'renamed' WHERE code = 'standard';
+                UPDATE gyro.dynamic_rule SET amount = amount + 1 WHERE effect = 2""")
+    for n in range(2):
+        pg.query(f"UPDATE gyro.subscriber_identity SET value = value || '{n}' WHERE kind = 1 AND subscriber_id = 1")
+    pg.query(f"INSERT INTO gyro.subscriber_identity (kind, value, subscriber_id) VALUES (1, '{IMSI}', 2)")
+    tap.equal([ctl.json('explain', s) for s in (A, B, C)], before, 'with another tariff, zone, identity, codes, rules: the same story')
+    pg.query("UPDATE gyro.specific_tariff SET code = 'standard' WHERE code = 'renamed'")
+    pg.query('UPDATE gyro.dynamic_rule SET amount = amount - 1 WHERE effect = 2')
 
 
 def main():

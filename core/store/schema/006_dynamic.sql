@@ -78,7 +78,8 @@ CREATE TABLE gyro.attribute_type (
     CHECK (CASE source WHEN 1 THEN derivation = 0 WHEN 2 THEN derivation BETWEEN 1 AND 7
                        WHEN 3 THEN derivation BETWEEN 20 AND 25 WHEN 4 THEN derivation BETWEEN 40 AND 43
                        ELSE derivation BETWEEN 60 AND 64 END),
-    CHECK ((derivation = 25) = (calendar_id IS NOT NULL))
+    CHECK ((derivation = 25) = (calendar_id IS NOT NULL)),
+    CONSTRAINT attribute_type_on_change CHECK (on_change = 2 OR source IN (1, 5))
 );
 COMMENT ON TABLE gyro.attribute_type IS 'what a price may follow, and where it comes from (S-5)';
 COMMENT ON COLUMN gyro.attribute_type.attribute_id IS 'internal number of the attribute';
@@ -86,7 +87,7 @@ COMMENT ON COLUMN gyro.attribute_type.name IS 'the name that people use';
 COMMENT ON COLUMN gyro.attribute_type.source IS '1 stored, 2 request, 3 clock, 4 counter, 5 pushed';
 COMMENT ON COLUMN gyro.attribute_type.derivation IS 'request: 1 roaming, 2 serving network, 3 serving country, 4 RAT, 5 cell, 6 area, 7 APN; clock: 20 hour, 21 minute of the day, 22 weekday (1 Monday), 23 day of the month, 24 month, 25 holiday; counter: 40 units today, 41 units this month, 42 money today, 43 money this month; pushed, looked up by: 60 nothing, 61 cell, 62 area, 63 serving network, 64 APN';
 COMMENT ON COLUMN gyro.attribute_type.value_type IS '1 integer, 2 decimal (6 places), 3 text, 4 boolean, 5 time';
-COMMENT ON COLUMN gyro.attribute_type.on_change IS 'a change of a stored value acts on open sessions: 1 at once, by RAR; 2 at the next report; 3 when the grant''s validity ends';
+COMMENT ON COLUMN gyro.attribute_type.on_change IS 'a changed value acts on open sessions: 1 at once, by RAR; 2 at the next report; 3 when the validity of the grants that run ends. Only stored and pushed values change from outside: what follows from the request, the clock or a counter acts by itself, 2';
 COMMENT ON COLUMN gyro.attribute_type.default_value IS 'when there is no value; NULL: it is missing';
 COMMENT ON COLUMN gyro.attribute_type.calendar_id IS 'of holiday attributes';
 COMMENT ON COLUMN gyro.attribute_type.all_groups IS 'counters: over all Rating-Groups, not the one that is priced';
@@ -135,7 +136,8 @@ BEGIN
         PERFORM gyro.value_number(NEW.value_type, NEW.default_value);
     END IF;
     IF TG_OP = 'UPDATE' AND NEW.value_type <> OLD.value_type
-       AND EXISTS (SELECT FROM gyro.subscriber_attribute WHERE attribute_id = NEW.attribute_id) THEN
+       AND (EXISTS (SELECT FROM gyro.subscriber_attribute WHERE attribute_id = NEW.attribute_id)
+            OR EXISTS (SELECT FROM gyro.pushed_value WHERE attribute_id = NEW.attribute_id)) THEN
         RAISE EXCEPTION 'attribute % has values: its type can''t change', NEW.name
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
@@ -180,6 +182,7 @@ CREATE TABLE gyro.subscriber_dynamic_code (
     PRIMARY KEY (subscriber_id, code_id, valid_from),
     CHECK (valid_from < valid_until)
 );
+CREATE INDEX subscriber_dynamic_code_by_code ON gyro.subscriber_dynamic_code (code_id, subscriber_id);
 COMMENT ON TABLE gyro.subscriber_dynamic_code IS 'the dynamic codes of a subscriber (S-2)';
 COMMENT ON COLUMN gyro.subscriber_dynamic_code.subscriber_id IS 'whose code';
 COMMENT ON COLUMN gyro.subscriber_dynamic_code.code_id IS 'the code';
@@ -265,6 +268,25 @@ CREATE TRIGGER value_check BEFORE INSERT OR UPDATE ON gyro.subscriber_attribute
 CREATE TRIGGER value_check BEFORE INSERT OR UPDATE ON gyro.pushed_value
     FOR EACH ROW EXECUTE FUNCTION gyro.value_check();
 
+-- A scope that no request can have, because it is written otherwise (core/rating/network.h), is refused, too.
+CREATE FUNCTION gyro.scope_check() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    kind smallint := (SELECT derivation FROM gyro.attribute_type WHERE attribute_id = NEW.attribute_id AND source = 5);
+    pattern text := CASE kind WHEN 60 THEN '^$'
+                            WHEN 61 THEN '^[0-9]{5,6}-([0-9a-f]{4}-[0-9a-f]{4}|[0-9a-f]{7}|[0-9a-f]{9})$'
+                            WHEN 62 THEN '^[0-9]{5,6}-([0-9a-f]{4}|[0-9a-f]{6})$'
+                            WHEN 63 THEN '^[0-9]{5,6}$' ELSE '^[^A-Z]+$' END;
+BEGIN
+    IF kind IS NULL OR NEW.scope !~ pattern THEN
+        RAISE EXCEPTION '''%'' is no scope of attribute %, such as %', NEW.scope, NEW.attribute_id,
+            (ARRAY['an empty one', '46001-1a2b-003c', '46001-1a2b', '46001', 'internet'])[coalesce(kind, 60) - 59]
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER scope_check BEFORE INSERT OR UPDATE ON gyro.pushed_value
+    FOR EACH ROW EXECUTE FUNCTION gyro.scope_check();
+
 CREATE FUNCTION gyro.dynamic_rule_check() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     looks_at integer := coalesce((SELECT attribute_id FROM gyro.dynamic_code WHERE code_id = NEW.code_id),
@@ -297,6 +319,20 @@ END $$;
 CREATE TRIGGER subscriber_attribute_overlap AFTER INSERT OR UPDATE ON gyro.subscriber_attribute
     FOR EACH ROW EXECUTE FUNCTION gyro.subscriber_attribute_overlap();
 
+CREATE FUNCTION gyro.pushed_overlap() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM FROM gyro.attribute_type WHERE attribute_id = NEW.attribute_id FOR NO KEY UPDATE;
+    IF EXISTS (SELECT FROM gyro.pushed_value o
+                WHERE o.attribute_id = NEW.attribute_id AND o.scope = NEW.scope AND o.valid_from <> NEW.valid_from
+                  AND o.valid_from < NEW.valid_until AND NEW.valid_from < o.valid_until) THEN
+        RAISE EXCEPTION 'attribute % has another value for ''%'' at that time', NEW.attribute_id, NEW.scope
+            USING ERRCODE = 'exclusion_violation';
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER pushed_overlap AFTER INSERT OR UPDATE ON gyro.pushed_value
+    FOR EACH ROW EXECUTE FUNCTION gyro.pushed_overlap();
+
 CREATE FUNCTION gyro.subscriber_code_overlap() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM FROM gyro.subscriber WHERE subscriber_id = NEW.subscriber_id FOR UPDATE;
@@ -306,6 +342,12 @@ BEGIN
                   AND o.valid_from < NEW.valid_until AND NEW.valid_from < o.valid_until) THEN
         RAISE EXCEPTION 'subscriber % has dynamic code % already at that time', NEW.subscriber_id, NEW.code_id
             USING ERRCODE = 'exclusion_violation';
+    END IF;
+    -- As many as a node looks at in one request (GY_DYNAMIC_CODES_MAX).
+    IF (SELECT count(DISTINCT code_id) FROM gyro.subscriber_dynamic_code o WHERE o.subscriber_id = NEW.subscriber_id
+           AND o.valid_from < NEW.valid_until AND NEW.valid_from < o.valid_until) > 32 THEN
+        RAISE EXCEPTION 'subscriber % would have more than 32 dynamic codes at a time', NEW.subscriber_id
+            USING ERRCODE = 'program_limit_exceeded';
     END IF;
     RETURN NULL;
 END $$;
@@ -328,8 +370,9 @@ CREATE TRIGGER subscriber_part_changed AFTER INSERT OR UPDATE OR DELETE ON gyro.
 CREATE TRIGGER subscriber_part_changed AFTER INSERT OR UPDATE OR DELETE ON gyro.subscriber_dynamic_code
     FOR EACH ROW EXECUTE FUNCTION gyro.subscriber_part_changed();
 
--- Open sessions ask again at once where the attribute's type says so (on_change 1), and whenever the dynamic
--- codes themselves change (G-80).
+-- --- changes in mid-session: on_change ---------------------------------------------------------------------
+
+-- 1, at once: open sessions ask again (G-80).
 CREATE FUNCTION gyro.attribute_reauthorizes() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     changed gyro.subscriber_attribute := CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END;
@@ -341,6 +384,193 @@ END $$;
 CREATE TRIGGER attribute_reauthorizes AFTER INSERT OR UPDATE OR DELETE ON gyro.subscriber_attribute
     FOR EACH ROW EXECUTE FUNCTION gyro.attribute_reauthorizes();
 
+-- The same for a pushed value. It may concern very many sessions: their subscribers are noted here, no account is
+-- locked, and nodes ask for the RARs a few at a time (outbox_spread), a moment later, when every node knows the value.
+CREATE TABLE gyro.outbox_cause (
+    account_id    bigint NOT NULL,
+    subscriber_id bigint NOT NULL,
+    reason        text NOT NULL,
+    due_at        timestamptz NOT NULL DEFAULT clock_timestamp() + interval '200 milliseconds',
+    PRIMARY KEY (account_id, subscriber_id)
+);
+COMMENT ON TABLE gyro.outbox_cause IS 'subscribers whose open sessions are to ask again, before they are in gyro.outbox';
+COMMENT ON COLUMN gyro.outbox_cause.account_id IS 'the account whose row holds the sessions';
+COMMENT ON COLUMN gyro.outbox_cause.subscriber_id IS 'whose sessions';
+COMMENT ON COLUMN gyro.outbox_cause.reason IS 'the cause, for people';
+COMMENT ON COLUMN gyro.outbox_cause.due_at IS 'not before';
+
+-- A cell, area, network or APN as the 16 bits that a session remembers of it (core/rating/network.c,
+-- gy_network_place): FNV-1a folded, 2 to 65535; 1: the request named none, 0: not known.
+CREATE FUNCTION gyro.place_part(scope text) RETURNS integer LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+    octets bytea := convert_to(scope, 'UTF8');
+    hash   bigint := 2166136261;
+BEGIN
+    IF octet_length(octets) = 0 THEN
+        RETURN 1;
+    END IF;
+    FOR i IN 0 .. octet_length(octets) - 1 LOOP
+        hash := (hash # get_byte(octets, i)) * 16777619 & 4294967295;
+    END LOOP;
+    RETURN 2 + ((hash >> 16) # (hash & 65535)) % 65534;
+END $$;
+
+-- Notes whose open sessions a pushed value concerns: those of subscribers with a code, or of everybody if a rule
+-- without code looks at it, as far as their last request came from that place, or told none.
+CREATE FUNCTION gyro.reauthorize_pushed(for_attribute integer, for_scope text) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    pushed gyro.attribute_type;
+    part   integer := gyro.place_part(for_scope);
+    noted  bigint;
+BEGIN
+    SELECT * INTO pushed FROM gyro.attribute_type WHERE attribute_id = for_attribute;
+    INSERT INTO gyro.outbox_cause (account_id, subscriber_id, reason)
+    SELECT s.account_id, s.subscriber_id, 'attribute ' || pushed.name
+      FROM gyro.subscriber s JOIN gyro.account a USING (account_id, group_id)
+     WHERE a.sessions <> '{}'
+       AND (EXISTS (SELECT FROM gyro.dynamic_rule r WHERE r.code_id IS NULL AND r.attribute_id = for_attribute)
+            OR s.subscriber_id IN (SELECT c.subscriber_id FROM gyro.subscriber_dynamic_code c
+                                     JOIN gyro.dynamic_code d USING (code_id)
+                                    WHERE d.attribute_id = for_attribute
+                                      AND c.valid_from <= clock_timestamp() AND clock_timestamp() < c.valid_until))
+       AND EXISTS (SELECT FROM generate_series(1, gyro.matrix_rows(a.sessions)) n
+                    WHERE a.sessions[n][5] = 1 AND a.sessions[n][3] = s.subscriber_id
+                      AND (pushed.derivation = 60
+                           OR a.sessions[n][12] >> (pushed.derivation - 61) * 16 & 65535 IN (0, part)))
+     ORDER BY 1, 2
+        ON CONFLICT DO NOTHING;
+    GET DIAGNOSTICS noted = ROW_COUNT;
+    IF noted > 0 THEN
+        PERFORM pg_notify('gyro_outbox', '');
+    END IF;
+    RETURN noted;
+END $$;
+
+CREATE FUNCTION gyro.pushed_reauthorizes() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    changed gyro.pushed_value := CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END;
+BEGIN
+    PERFORM gyro.reauthorize_pushed(changed.attribute_id, changed.scope)
+       FROM gyro.attribute_type t WHERE t.attribute_id = changed.attribute_id AND t.on_change = 1;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER pushed_reauthorizes AFTER INSERT OR UPDATE OR DELETE ON gyro.pushed_value
+    FOR EACH ROW EXECUTE FUNCTION gyro.pushed_reauthorizes();
+
+-- Asks for the RARs of at most so many subscribers that are due; accounts that somebody holds wait for the next time.
+-- Returns how many they were, and in how many milliseconds the next one is due; -1: none is left.
+CREATE FUNCTION gyro.outbox_spread(at_most bigint, OUT spread bigint, OUT due_in_ms bigint) LANGUAGE plpgsql AS $$
+DECLARE
+    one gyro.outbox_cause;
+BEGIN
+    spread := 0;
+    FOR one IN
+        WITH taken AS (
+            DELETE FROM gyro.outbox_cause WHERE (account_id, subscriber_id) IN (
+                SELECT c.account_id, c.subscriber_id FROM gyro.outbox_cause c JOIN gyro.account a USING (account_id)
+                 WHERE c.due_at <= clock_timestamp() ORDER BY c.account_id, c.subscriber_id LIMIT at_most
+                   FOR UPDATE OF c SKIP LOCKED FOR NO KEY UPDATE OF a SKIP LOCKED)
+            RETURNING *)
+        SELECT * FROM taken ORDER BY account_id, subscriber_id
+    LOOP
+        PERFORM gyro.outbox_put(1::smallint, one.account_id, one.subscriber_id, NULL, NULL, false, one.reason);
+        spread := spread + 1;
+    END LOOP;
+    SELECT CASE WHEN count(*) = 0 THEN -1
+                ELSE greatest(50, ceil(extract(epoch FROM min(due_at) - clock_timestamp()) * 1000)) END
+      INTO due_in_ms FROM gyro.outbox_cause;
+END $$;
+
+-- 3, validity: grants keep their price until their validity ends, also where a gateway reports and asks before
+-- that. So a change is written as beginning when the last of the grants that run has ended, an edge in time like any
+-- other: what is granted until then knows of it (Tariff-Time-Change, or a shorter Validity-Time).
+--
+-- When that is; NULL: at once. Of a stored attribute for the subscriber's open sessions: a session's deadline is twice
+-- its largest Validity-Time after its last request (G-67), so that no grant of it ends later than once that before
+-- the deadline. Of a pushed one (for_subscriber NULL), for anybody's: the largest Validity-Time that there
+-- is, and the moment in which nodes still don't know.
+CREATE FUNCTION gyro.change_time(for_subscriber bigint, for_attribute integer) RETURNS timestamptz LANGUAGE sql STABLE AS $$
+    SELECT e.ends
+      FROM gyro.attribute_type t
+     CROSS JOIN LATERAL (
+           SELECT max(s.deadline - v.validity_s * interval '1 second') AS ends
+             FROM gyro.subscriber u
+             JOIN gyro.session s ON s.account_id = u.account_id AND s.subscriber_id = u.subscriber_id AND s.state = 1
+            CROSS JOIN LATERAL (SELECT max(r.validity_s) AS validity_s FROM gyro.reservation r
+                                 WHERE r.account_id = s.account_id AND r.session_no = s.session_no
+                                HAVING sum(r.granted) > 0) v
+            WHERE u.subscriber_id = for_subscriber
+           UNION ALL
+           SELECT statement_timestamp() + (max(g.validity_s) + 10) * interval '1 second'
+             FROM gyro.rating_group g
+            WHERE for_subscriber IS NULL AND EXISTS (SELECT FROM gyro.session_index WHERE NOT ended)) e
+     WHERE t.attribute_id = for_attribute AND t.on_change = 3 AND e.ends > clock_timestamp()
+$$;
+
+-- Whatever writes a value of such an attribute (a function here, or SQL of anybody): what holds now holds until then.
+CREATE FUNCTION gyro.change_waits() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    whose bigint := (to_jsonb(NEW) ->> 'subscriber_id')::bigint;
+    act_at timestamptz;
+BEGIN
+    IF current_setting('gyro.change_keeps', true) = 'on'
+       OR NOT EXISTS (SELECT FROM gyro.attribute_type t WHERE t.attribute_id = NEW.attribute_id AND t.on_change = 3) THEN
+        RETURN NEW;
+    END IF;
+    PERFORM FROM gyro.account a JOIN gyro.subscriber s USING (account_id) WHERE s.subscriber_id = whose FOR NO KEY UPDATE OF a;
+    act_at := gyro.change_time(whose, NEW.attribute_id);
+    IF act_at IS NULL THEN
+        RETURN NEW;
+    END IF;
+    IF TG_OP = 'UPDATE' AND NEW.value = OLD.value AND OLD.valid_until > clock_timestamp() THEN
+        NEW.valid_from := CASE WHEN OLD.valid_from <= clock_timestamp() THEN least(NEW.valid_from, OLD.valid_from)
+                               ELSE greatest(NEW.valid_from, least(OLD.valid_from, act_at)) END;
+        NEW.valid_until := greatest(NEW.valid_until, least(OLD.valid_until, act_at));
+    ELSIF NEW.valid_until > clock_timestamp() THEN
+        IF NEW.valid_until <= act_at THEN
+            RAISE EXCEPTION 'the price of open grants stands until %: until % a value would never hold', act_at, NEW.valid_until
+                USING ERRCODE = 'invalid_parameter_value';
+        END IF;
+        NEW.valid_from := greatest(NEW.valid_from, act_at);
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER change_waits BEFORE INSERT OR UPDATE ON gyro.subscriber_attribute
+    FOR EACH ROW EXECUTE FUNCTION gyro.change_waits();
+CREATE TRIGGER change_waits BEFORE INSERT OR UPDATE ON gyro.pushed_value
+    FOR EACH ROW EXECUTE FUNCTION gyro.change_waits();
+
+-- A value that was overwritten or deleted while it held is put back for the time until then.
+CREATE FUNCTION gyro.change_keeps() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    whose bigint := (to_jsonb(OLD) ->> 'subscriber_id')::bigint;
+    act_at timestamptz;
+BEGIN
+    IF OLD.valid_from > clock_timestamp() OR OLD.valid_until <= clock_timestamp()
+       OR NOT EXISTS (SELECT FROM gyro.attribute_type t WHERE t.attribute_id = OLD.attribute_id AND t.on_change = 3)
+       OR (whose IS NOT NULL AND NOT EXISTS (SELECT FROM gyro.subscriber s WHERE s.subscriber_id = whose)) THEN
+        RETURN NULL;
+    END IF;
+    IF TG_OP = 'UPDATE' THEN
+        IF NEW.value = OLD.value THEN
+            RETURN NULL;
+        END IF;
+    END IF;
+    act_at := gyro.change_time(whose, OLD.attribute_id);
+    IF act_at IS NOT NULL THEN
+        OLD.valid_until := least(OLD.valid_until, act_at);
+        PERFORM set_config('gyro.change_keeps', 'on', true);
+        EXECUTE format('INSERT INTO gyro.%I SELECT ($1).*', TG_TABLE_NAME) USING OLD;
+        PERFORM set_config('gyro.change_keeps', 'off', true);
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER change_keeps AFTER UPDATE OR DELETE ON gyro.subscriber_attribute
+    FOR EACH ROW EXECUTE FUNCTION gyro.change_keeps();
+CREATE TRIGGER change_keeps AFTER UPDATE OR DELETE ON gyro.pushed_value
+    FOR EACH ROW EXECUTE FUNCTION gyro.change_keeps();
+
+-- The dynamic codes themselves: always at once.
 CREATE FUNCTION gyro.code_reauthorizes() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     changed gyro.subscriber_dynamic_code := CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END;
@@ -377,7 +607,7 @@ CREATE TRIGGER pushed_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON gy
     FOR EACH STATEMENT EXECUTE FUNCTION gyro.pushed_changed();
 
 -- Sets a stored attribute from now on (or from then until then): what was in force at that time ends where
--- the new value begins. NULL takes the value away.
+-- the new value begins. NULL takes the value away. on_change 3: not before the running grants have ended.
 CREATE FUNCTION gyro.attribute_set(for_subscriber bigint, attribute text, new_value text,
                                    from_then timestamptz DEFAULT clock_timestamp(),
                                    until_then timestamptz DEFAULT 'infinity') RETURNS void LANGUAGE plpgsql AS $$
@@ -392,6 +622,13 @@ BEGIN
     IF NOT FOUND THEN
         RAISE EXCEPTION 'subscriber % does not exist', for_subscriber USING ERRCODE = 'no_data_found';
     END IF;
+    PERFORM FROM gyro.account a JOIN gyro.subscriber s USING (account_id) WHERE s.subscriber_id = for_subscriber
+        FOR NO KEY UPDATE OF a;
+    from_then := greatest(from_then, gyro.change_time(for_subscriber, id));
+    IF until_then <= from_then THEN
+        RAISE EXCEPTION 'a value from % until % would never hold', from_then, until_then
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
     DELETE FROM gyro.subscriber_attribute
      WHERE subscriber_id = for_subscriber AND attribute_id = id AND valid_from >= from_then AND valid_until <= until_then;
     UPDATE gyro.subscriber_attribute SET valid_until = from_then
@@ -401,6 +638,117 @@ BEGIN
         VALUES (for_subscriber, id, new_value, from_then, until_then);
     END IF;
 END $$;
+
+-- Sets a pushed attribute of a scope ('': everywhere) from now on, until then: what was in force ends, what was to come
+-- is replaced. NULL ends it. on_change 3: as above.
+CREATE FUNCTION gyro.attribute_push(attribute text, for_scope text, new_value text,
+                                    until_then timestamptz DEFAULT 'infinity') RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    id        integer;
+    from_then timestamptz;
+BEGIN
+    SELECT attribute_id INTO id FROM gyro.attribute_type WHERE name = attribute AND source = 5 FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'there is no pushed attribute %', attribute USING ERRCODE = 'no_data_found';
+    END IF;
+    from_then := greatest(clock_timestamp(), gyro.change_time(NULL, id));
+    DELETE FROM gyro.pushed_value
+     WHERE attribute_id = id AND scope = for_scope AND (valid_from >= from_then OR valid_until <= clock_timestamp());
+    UPDATE gyro.pushed_value SET valid_until = from_then
+     WHERE attribute_id = id AND scope = for_scope AND valid_until > from_then;
+    IF new_value IS NOT NULL THEN
+        INSERT INTO gyro.pushed_value (attribute_id, scope, value, valid_from, valid_until)
+        VALUES (id, for_scope, new_value, from_then, until_then);
+    END IF;
+END $$;
+
+-- --- who was who: what gyroctl explain tells of past requests -------------------------------------------------
+--
+-- A request is decided under the lock of its account, and a change of these rows takes that lock before it notes
+-- the time: what a record's time is before was decided before.
+
+CREATE TABLE gyro.subscriber_past (
+    subscriber_id bigint NOT NULL,
+    until         timestamptz NOT NULL,
+    account_id    bigint NOT NULL,
+    tariff_id     integer NOT NULL,
+    zone_id       integer,
+    PRIMARY KEY (subscriber_id, until)
+);
+COMMENT ON TABLE gyro.subscriber_past IS 'what subscribers were until they became something else';
+COMMENT ON COLUMN gyro.subscriber_past.subscriber_id IS 'the subscriber, who may be gone';
+COMMENT ON COLUMN gyro.subscriber_past.until IS 'it was so until then';
+COMMENT ON COLUMN gyro.subscriber_past.account_id IS 'the account that paid';
+COMMENT ON COLUMN gyro.subscriber_past.tariff_id IS 'the specific tariff code';
+COMMENT ON COLUMN gyro.subscriber_past.zone_id IS 'time zone; NULL: the default one';
+
+CREATE FUNCTION gyro.subscriber_keeps() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO gyro.subscriber_past VALUES (OLD.subscriber_id, clock_timestamp(), OLD.account_id, OLD.tariff_id, OLD.zone_id);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER subscriber_keeps AFTER UPDATE ON gyro.subscriber -- after subscriber_changed, which locks
+    FOR EACH ROW WHEN (OLD.account_id <> NEW.account_id OR OLD.tariff_id <> NEW.tariff_id OR OLD.zone_id IS DISTINCT FROM NEW.zone_id)
+    EXECUTE FUNCTION gyro.subscriber_keeps();
+CREATE TRIGGER subscriber_keeps_deleted AFTER DELETE ON gyro.subscriber
+    FOR EACH ROW EXECUTE FUNCTION gyro.subscriber_keeps();
+
+ALTER TABLE gyro.subscriber_identity ADD COLUMN since timestamptz NOT NULL DEFAULT clock_timestamp();
+COMMENT ON COLUMN gyro.subscriber_identity.since IS 'when it became this subscriber''s';
+
+CREATE TABLE gyro.identity_past (
+    kind          smallint NOT NULL,
+    value         text NOT NULL,
+    subscriber_id bigint NOT NULL,
+    since         timestamptz NOT NULL,
+    until         timestamptz NOT NULL
+);
+CREATE INDEX identity_past_by_subscriber ON gyro.identity_past (subscriber_id, until);
+COMMENT ON TABLE gyro.identity_past IS 'identities that subscribers had';
+COMMENT ON COLUMN gyro.identity_past.kind IS 'as in gyro.subscriber_identity';
+COMMENT ON COLUMN gyro.identity_past.value IS 'as in gyro.subscriber_identity';
+COMMENT ON COLUMN gyro.identity_past.subscriber_id IS 'whose it was';
+COMMENT ON COLUMN gyro.identity_past.since IS 'from then';
+COMMENT ON COLUMN gyro.identity_past.until IS 'until then';
+
+CREATE FUNCTION gyro.identity_begins() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.since := clock_timestamp();
+    RETURN NEW;
+END $$;
+CREATE TRIGGER identity_begins BEFORE UPDATE ON gyro.subscriber_identity
+    FOR EACH ROW WHEN (OLD.kind <> NEW.kind OR OLD.value <> NEW.value OR OLD.subscriber_id <> NEW.subscriber_id)
+    EXECUTE FUNCTION gyro.identity_begins();
+
+CREATE FUNCTION gyro.identity_keeps() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO gyro.identity_past VALUES (OLD.kind, OLD.value, OLD.subscriber_id, OLD.since, clock_timestamp());
+    RETURN NULL;
+END $$;
+CREATE TRIGGER identity_keeps AFTER UPDATE ON gyro.subscriber_identity -- after identity_changed, which locks
+    FOR EACH ROW WHEN (OLD.kind <> NEW.kind OR OLD.value <> NEW.value OR OLD.subscriber_id <> NEW.subscriber_id)
+    EXECUTE FUNCTION gyro.identity_keeps();
+CREATE TRIGGER identity_keeps_deleted AFTER DELETE ON gyro.subscriber_identity
+    FOR EACH ROW EXECUTE FUNCTION gyro.identity_keeps();
+
+-- The subscriber of a record as it was then: specific code, time zone, and the identity by which the request named it
+-- (all of that kind, if there were more; NULL: it was found by its session).
+CREATE FUNCTION gyro.subscriber_then(for_subscriber bigint, at_then timestamptz, found_kind integer,
+                                     OUT tariff_id integer, OUT zone_id integer, OUT identity text) LANGUAGE sql STABLE AS $$
+    SELECT s.tariff_id, s.zone_id,
+           (SELECT string_agg((ARRAY['IMSI', 'E.164', 'NAI', 'SIP URI', 'private', 'User-Name'])[kind] || ' ' || value, ', ' ORDER BY value)
+              FROM (SELECT kind, value FROM gyro.subscriber_identity
+                     WHERE subscriber_id = for_subscriber AND since <= at_then
+                    UNION
+                    SELECT kind, value FROM gyro.identity_past
+                     WHERE subscriber_id = for_subscriber AND since <= at_then AND at_then < until) i
+             WHERE kind = found_kind)
+      FROM (SELECT p.tariff_id, p.zone_id, p.until FROM gyro.subscriber_past p
+             WHERE p.subscriber_id = for_subscriber AND p.until > at_then
+            UNION ALL
+            SELECT n.tariff_id, n.zone_id, 'infinity' FROM gyro.subscriber n WHERE n.subscriber_id = for_subscriber
+             ORDER BY 3 LIMIT 1) s
+$$;
 
 -- --- the archive ------------------------------------------------------------------------------------------
 
