@@ -17,6 +17,11 @@
 /* Answers a session keeps in the account row for duplicates, and their MSCC rows in all. */
 #define GY_ANSWERS_KEPT     4
 #define GY_ANSWER_ROWS_KEPT 16
+/* Directed-Traffic-Infos in one CCR; octets of Product-Id, Purchase-Id, Card-Id and
+ * Directed-App-Id, and of Directed-URL and Directed-Flow. */
+#define GY_DIRECTED_MAX     16
+#define GY_CARD_NAME_MAX    255
+#define GY_CARD_ADDRESS_MAX 2048
 /* Largest Session-Id taken, octets. */
 #define GY_SESSION_ID_MAX 512
 /* No amount of units or money beyond this takes part in arithmetic: leaves room for sums. */

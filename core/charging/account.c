@@ -40,7 +40,7 @@ struct gy_reservation *gy_reservation_find(struct gy_account *account, unsigned 
 	return NULL;
 }
 
-void gy_reservation_release(struct gy_account *account, struct gy_reservation *reservation)
+void gy_reservation_clear(struct gy_account *account, struct gy_reservation *reservation)
 {
 	unsigned index = (unsigned)(reservation - account->reservations), kept = 0;
 
@@ -52,6 +52,13 @@ void gy_reservation_release(struct gy_account *account, struct gy_reservation *r
 		if (account->slices[i].reservation != index)
 			account->slices[kept++] = account->slices[i];
 	account->n_slices = kept;
+}
+
+void gy_reservation_release(struct gy_account *account, const struct gy_homes *homes,
+			    struct gy_reservation *reservation)
+{
+	gy_cards_release(account, homes, reservation);
+	gy_reservation_clear(account, reservation);
 }
 
 /* Slices follow their reservation when it moves. */
@@ -202,7 +209,10 @@ void gy_account_check(const struct gy_account *account)
 		gy_assert(sliced || r->reserved == due); /* I4 */
 		held += r->reserved;
 	}
+	for (unsigned i = 0; i < account->n_cards; i++)
+		held += account->cards[i].held;
 	gy_assert(held == account->reserved); /* I3 */
+	gy_cards_check(account);
 	for (unsigned i = 0; i < account->n_slices; i++)
 		gy_assert(account->slices[i].reservation < account->n_reservations);
 	for (unsigned i = 0; i < account->n_answers; i++)

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 
+#include "core/charging/card.h"
 #include "core/charging/ccr.h"
 #include "core/rating/attribute.h"
 #include "core/rating/catalogue.h"
@@ -58,9 +59,11 @@ struct gy_reservation {
 	gy_time_us switch_us; /* its Tariff-Time-Change; 0: none */
 };
 
-/* Where units come from, in the order of consumption (G-97). Stored: never renumber. */
+/* Where units come from: first cards, then free units, then money (G-97). Stored: never renumber.
+ */
 enum gy_from {
 	GY_FROM_FREE = 1,  /* a rule's free units of the day */
+	GY_FROM_CARD = 2,  /* a traffic card */
 	GY_FROM_MONEY = 3, /* the purse; always last */
 };
 
@@ -71,7 +74,8 @@ struct gy_slice {
 	unsigned reservation; /* index */
 	unsigned phase;       /* 0 or 1 */
 	enum gy_from from;
-	int64_t from_id; /* the rule: dynamic for free units, specific for money */
+	int64_t from_id; /* the rule: dynamic for free units, specific for money; or the card */
+	int64_t home;    /* the account whose row holds that card; 0: no card */
 	int64_t units;
 	struct gy_rate rate; /* money */
 	int64_t held;        /* money: micro-units, at this phase's rate */
@@ -103,6 +107,7 @@ struct gy_kept_answer {
 	unsigned session; /* index */
 	enum gy_request_type type;
 	uint32_t number;
+	uint32_t end_to_end;
 	uint64_t content_hash;
 	enum gy_rc rc;
 	enum gy_rc service_rc;
@@ -140,11 +145,16 @@ struct gy_account {
 	struct gy_slice *slices;
 	unsigned n_counters, counters_room;
 	struct gy_counter *counters;
+	unsigned n_cards; /* never more than were read */
+	struct gy_card *cards;
+	unsigned n_draws, draws_room;
+	struct gy_draw *draws;
+	bool cards_changed; /* by a request of another account, too */
 };
 
 /* Elements to be free in an account's arrays before a request is decided. */
 struct gy_room {
-	unsigned sessions, reservations, answers, slices, counters;
+	unsigned sessions, reservations, answers, slices, counters, draws;
 };
 
 /* What of the subscriber matters to a decision. */
@@ -157,6 +167,8 @@ struct gy_profile {
 	enum gy_identity_kind found_by; /* 0: the session */
 	enum gy_state state;
 	const struct gy_attributes *attributes; /* NULL: none */
+	bool has_cards;                         /* bindings are to be read, too */
+	const struct gy_bound_cards *cards;     /* NULL: none */
 };
 
 /* Balance and credit less what is held; negative only by booked over-use (G-96). */
@@ -169,8 +181,13 @@ int gy_session_find(const struct gy_account *account, struct gy_session_key key)
 struct gy_reservation *gy_reservation_find(struct gy_account *account, unsigned session,
 					   uint32_t rating_group, int64_t service_key);
 
-/* Gives back what a reservation holds, slices and all; the row stays. */
-void gy_reservation_release(struct gy_account *account, struct gy_reservation *reservation);
+/* Gives back the money that a reservation holds, and forgets its slices; the row stays. */
+void gy_reservation_clear(struct gy_account *account, struct gy_reservation *reservation);
+
+/* Gives back what a reservation holds, of money and of the cards in homes, slices and all; the row
+ * stays. */
+void gy_reservation_release(struct gy_account *account, const struct gy_homes *homes,
+			    struct gy_reservation *reservation);
 
 /* Removes a session with its reservations (which must hold nothing) and kept answers. */
 void gy_session_remove(struct gy_account *account, unsigned session);
@@ -182,7 +199,7 @@ void gy_tombstones_trim(struct gy_account *account, gy_time_us now);
  * GY_ANSWER_ROWS_KEPT rows; the newest always stays. */
 void gy_kept_answers_trim(struct gy_account *account, unsigned session);
 
-/* Asserts what must hold between two requests: I3, nothing negative, indexes in range. */
+/* Asserts what must hold between two requests: I2, I3, nothing negative, indexes in range. */
 void gy_account_check(const struct gy_account *account);
 
 #endif

@@ -32,16 +32,21 @@ struct gy_service_answer {
 	const char *redirect_address; /* of that rule */
 };
 
+/* Gyro's own vendor, whose number the encoder knows. */
+#define GY_VENDOR_OWN UINT32_MAX
+
 /* What Failed-AVP names (RFC 6733 §7.5): whole AVPs of the request, header included, or, if
- * bytes.data is NULL, an AVP of this code that is missing and is shown zero-filled. */
+ * avp.data is NULL, an AVP of this code that is missing and is shown zero-filled. */
 struct gy_failed_avp {
 	uint32_t code;
-	uint32_t vendor; /* 0 = IETF */
+	uint32_t vendor; /* 0 = IETF, or GY_VENDOR_OWN */
 	struct gy_bytes avp;
 };
 
 /* Check-Balance-Result (RFC 8506 §8.6), shifted by one. */
 enum gy_check_balance { GY_CHECK_ABSENT, GY_CHECK_ENOUGH, GY_CHECK_NO_CREDIT };
+
+struct gy_card_reply; /* card_order.h */
 
 struct gy_answer {
 	enum gy_rc rc;
@@ -60,6 +65,8 @@ struct gy_answer {
 	bool has_cost;
 	int64_t cost_micros;
 	int currency; /* ISO 4217 number of money in the answer; 0: none */
+
+	const struct gy_card_reply *card; /* of a card operation; NULL: none */
 
 	bool replayed; /* a duplicate's answer, read from the store */
 };

@@ -115,6 +115,8 @@ struct gy_conditions {
 	struct gy_bytes rule_base; /* Charging-Rule-Base-Name */
 };
 
+struct gy_card_order; /* card_order.h */
+
 struct gy_ccr {
 	struct gy_session_key session;
 	struct gy_bytes session_id;
@@ -151,6 +153,8 @@ struct gy_ccr {
 	const struct gy_service *services; /* in request order */
 
 	struct gy_conditions conditions;
+
+	const struct gy_card_order *card_order; /* what Gyro's own AVPs ask; NULL: none is there */
 };
 
 /* The key of a set of Service-Identifiers: 0 for none, the identifier + 1 for one, a negative

@@ -25,7 +25,8 @@ unsigned gy_plan_room(const struct gy_ccr *ccr, const struct gy_account *account
 
 	for (unsigned i = 0; i < account->n_answers; i++)
 		kept += account->answers[i].type == ccr->type &&
-			account->answers[i].number == ccr->number;
+			(account->answers[i].number == ccr->number ||
+			 account->answers[i].end_to_end == ccr->end_to_end);
 	if (kept > room)
 		room = kept;
 	if (history != NULL && history->n_rows > room)
@@ -33,14 +34,28 @@ unsigned gy_plan_room(const struct gy_ccr *ccr, const struct gy_account *account
 	return room;
 }
 
-struct gy_room gy_account_room(const struct gy_ccr *ccr)
+unsigned gy_plan_parts(const struct gy_account *account, const struct gy_profile *profile)
 {
+	bool cards = profile->cards != NULL;
+
+	for (unsigned i = 0; i < account->n_slices && !cards; i++)
+		cards = account->slices[i].from == GY_FROM_CARD;
+	return cards ? GY_PARTS_MAX_CARDS : GY_PARTS_MAX;
+}
+
+struct gy_room gy_account_room(const struct gy_ccr *ccr, const struct gy_account *account,
+			       const struct gy_profile *profile)
+{
+	/* Two phases of cards, free units and money. */
+	unsigned slices = 4 + (profile->cards != NULL ? 2 * GY_CARDS_PER_GRANT : 0);
+
 	return (struct gy_room){
 		.sessions = 1,
 		.reservations = ccr->n_services + 1,
 		.answers = ccr->n_services + 1,
-		.slices = 4 * ccr->n_services,   /* two phases of free units and money */
+		.slices = slices * ccr->n_services,
 		.counters = 3 * ccr->n_services, /* of the group, of all, of free units */
+		.draws = gy_draws_room(ccr->n_services, account, profile->cards),
 	};
 }
 
@@ -105,11 +120,11 @@ static gy_time_us supervised_until(const struct gy_account *account, unsigned se
 	return now + 2 * (int64_t)largest * GY_SECOND_US;
 }
 
-static void release_all(struct gy_account *account, unsigned session)
+static void release_all(struct gy_account *account, const struct gy_homes *homes, unsigned session)
 {
 	for (unsigned i = 0; i < account->n_reservations; i++)
 		if (account->reservations[i].session == session)
-			gy_reservation_release(account, &account->reservations[i]);
+			gy_reservation_release(account, homes, &account->reservations[i]);
 }
 
 /* --- what every charged request has in common --------------------------------------------------
@@ -134,7 +149,7 @@ static int64_t charge_services(const struct gy_charging *c, struct gy_plan *plan
 		unsigned n;
 
 		gy_service_charge(c, service, &plan->services[i],
-				  &plan->charges[plan->record.n_charges], &n);
+				  &plan->charges[plan->record.n_charges], plan->parts, &n);
 		plan->record.n_charges += n;
 		if (plan->services[i].rc == GY_RATING_FAILED && plan->answer.n_failed == 0)
 			gy_answer_name_rating_group(&plan->answer, service);
@@ -199,6 +214,7 @@ static struct gy_charging charging(const struct gy_ccr *ccr, const struct gy_vie
 		.catalogue = catalogue,
 		.profile = view->profile,
 		.account = view->account,
+		.homes = &view->homes,
 		.session = -1,
 		.now = now,
 		.default_group = context != NULL ? context->default_rating_group : -1,
@@ -287,7 +303,7 @@ static void open_session(const struct gy_ccr *ccr, struct gy_view *view,
 	if (debit == 0 && fails_at_command_level(&plan->answer)) {
 		enum gy_rc rc = plan->answer.services[0].rc;
 
-		release_all(a, (unsigned)c.session);
+		release_all(a, &view->homes, (unsigned)c.session);
 		gy_session_remove(a, (unsigned)c.session);
 		gy_answer_refuse(&plan->answer, rc, gy_rc_text(rc));
 		return;
@@ -302,10 +318,11 @@ static void open_session(const struct gy_ccr *ccr, struct gy_view *view,
 	gy_tombstones_trim(a, now);
 }
 
-/* A Session-Id that the account row no longer knows, but the index does. */
+/* A Session-Id that the index knows, and the account row doesn't any more or, after another account
+ * has used it, not as the last. replaces: its ended session there, -1: none. */
 static enum gy_rc initial_of_known(const struct gy_ccr *ccr, struct gy_view *view,
 				   const struct gy_catalogue *catalogue, gy_time_us now,
-				   struct gy_plan *plan)
+				   int replaces, struct gy_plan *plan)
 {
 	const struct gy_history *h = view->history;
 
@@ -319,7 +336,7 @@ static enum gy_rc initial_of_known(const struct gy_ccr *ccr, struct gy_view *vie
 		gy_answer_refuse(&plan->answer, GY_UNABLE_TO_COMPLY,
 				 "session already open for another account");
 	else
-		open_session(ccr, view, catalogue, now, -1, plan);
+		open_session(ccr, view, catalogue, now, replaces, plan);
 	return GY_OK;
 }
 
@@ -331,8 +348,9 @@ static enum gy_rc decide_initial(const struct gy_ccr *ccr, struct gy_view *view,
 	int found = gy_session_find(a, ccr->session);
 	enum gy_seen seen;
 
-	if (found < 0 && view->session_indexed)
-		return initial_of_known(ccr, view, catalogue, now, plan);
+	if (view->session_indexed &&
+	    (found < 0 || (view->session_elsewhere && a->sessions[found].state != GY_SESSION_OPEN)))
+		return initial_of_known(ccr, view, catalogue, now, found, plan);
 	if (found < 0) {
 		open_session(ccr, view, catalogue, now, -1, plan);
 		return GY_OK;
@@ -378,7 +396,7 @@ static void use_session(const struct gy_ccr *ccr, struct gy_view *view,
 	c.denied = denied(view, now, &why);
 	debit = charge_services(&c, plan);
 	if (ccr->type == GY_TERMINATION) {
-		release_all(a, session);
+		release_all(a, &view->homes, session);
 		s->state = GY_SESSION_TERMINATED;
 		s->deadline_us = now + view->late_window_us;
 	} else {
@@ -566,8 +584,8 @@ enum gy_rc gy_charge_decide(const struct gy_ccr *ccr, struct gy_view *view,
  * -------------------------------------------------------------------- */
 
 void gy_charge_end(struct gy_account *account, struct gy_session_key key,
-		   enum gy_session_state reason, gy_time_us now, int64_t late_window_us,
-		   struct gy_plan *plan)
+		   const struct gy_homes *homes, enum gy_session_state reason, gy_time_us now,
+		   int64_t late_window_us, struct gy_plan *plan)
 {
 	int found = gy_session_find(account, key);
 	struct gy_session *s;
@@ -587,7 +605,7 @@ void gy_charge_end(struct gy_account *account, struct gy_session_key key,
 
 		if (row->session != (unsigned)found || row->granted == 0)
 			continue;
-		gy_assert(n < GY_PARTS_MAX * plan->room);
+		gy_assert(n < plan->parts * plan->room);
 		plan->charges[n++] = (struct gy_charge){
 			.rating_group = row->rating_group,
 			.service_key = row->service_key,
@@ -598,7 +616,7 @@ void gy_charge_end(struct gy_account *account, struct gy_session_key key,
 			.carry = row->carry,
 			.rule_id = row->rule_id,
 		};
-		gy_reservation_release(account, row);
+		gy_reservation_release(account, homes, row);
 	}
 	s->state = reason;
 	s->deadline_us = now + late_window_us;

@@ -29,8 +29,10 @@ struct gy_history {
 
 struct gy_view {
 	struct gy_account *account; /* changed in place; room for one request (gy_account_room) */
+	struct gy_homes homes;      /* rows of cards, that one among them if it has any; the same */
 	const struct gy_profile *profile;
-	bool session_indexed;             /* CCR-I: session_index already has this Session-Id */
+	bool session_indexed;   /* CCR-I, CCR-E: session_index already has this Session-Id */
+	bool session_elsewhere; /* ... of another account */
 	const struct gy_history *history; /* NULL: not loaded */
 	int64_t late_window_us;
 	const struct gy_pushed *pushed; /* NULL: none */
@@ -50,9 +52,10 @@ enum gy_charge_flag {
 /* Flags of a record from this bit on: enum gy_identity_kind, by which the subscriber was found. */
 #define GY_RECORD_FOUND_BY 8
 
-/* Parts in which the usage of one service can be drained: free units and money, before and after a
- * change of tariff, and beyond the grant. */
-#define GY_PARTS_MAX 6
+/* Parts in which the usage of one service can be drained: cards, free units and money, before and
+ * after a change of tariff, and beyond the grant. */
+#define GY_PARTS_MAX       6 /* without cards */
+#define GY_PARTS_MAX_CARDS (3 * GY_CARDS_PER_GRANT + GY_PARTS_MAX)
 
 /* One service of a record: what was used, debited, granted and held. Usage from more than one
  * source, or at more than one price, has further rows with GY_CHARGE_PART, in which only the used
@@ -107,9 +110,9 @@ struct gy_record {
 };
 
 struct gy_plan {
-	/* The caller's memory: room for at least gy_plan_room services, and for GY_PARTS_MAX
+	/* The caller's memory: room for at least gy_plan_room services, and for gy_plan_parts
 	 * charges each. */
-	unsigned room;
+	unsigned room, parts;
 	struct gy_service_answer *services;
 	struct gy_charge *charges;
 	struct gy_inputs inputs;
@@ -122,12 +125,17 @@ struct gy_plan {
 	bool unmatched; /* usage of an unknown session, to be kept for the operator (G-24) */
 };
 
-/* Elements that plan->services needs for this request; plan->charges GY_PARTS_MAX times as many. */
+/* Charges that each service of this request may need. */
+unsigned gy_plan_parts(const struct gy_account *account, const struct gy_profile *profile);
+
+/* Elements that plan->services needs for this request; plan->charges gy_plan_parts times as many.
+ */
 unsigned gy_plan_room(const struct gy_ccr *ccr, const struct gy_account *account,
 		      const struct gy_history *history);
 
-/* What one request may add to an account. */
-struct gy_room gy_account_room(const struct gy_ccr *ccr);
+/* What one request may add to an account of this profile, and to each of the cards' accounts. */
+struct gy_room gy_account_room(const struct gy_ccr *ccr, const struct gy_account *account,
+			       const struct gy_profile *profile);
 
 /* Decides one request (RFC 8506 §5, rules G-16…G-69, G-84…G-93).
  * Returns GY_OK: *plan holds the answer, and, if plan->changed, *view->account is the new state;
@@ -148,8 +156,8 @@ void gy_answer_name_rating_group(struct gy_answer *answer, const struct gy_servi
  * (G-67). plan->changed tells whether it was ended; plan->check_at_us when to look again, 0 =
  * never. */
 void gy_charge_end(struct gy_account *account, struct gy_session_key key,
-		   enum gy_session_state reason, gy_time_us now, int64_t late_window_us,
-		   struct gy_plan *plan);
+		   const struct gy_homes *homes, enum gy_session_state reason, gy_time_us now,
+		   int64_t late_window_us, struct gy_plan *plan);
 
 /* Asserts on a plan: what is granted is held, what is held adds up (I3, I4). */
 void gy_plan_check(const struct gy_account *account, const struct gy_plan *plan);

@@ -9,10 +9,36 @@ static bool is_row_of(const struct gy_kept_answer *row, unsigned session, const 
 	return row->session == session && row->type == ccr->type && row->number == ccr->number;
 }
 
+/* The second half of G-84: the gateway says that it sends again what it sent under this End-to-End
+ * identifier, which is unique per Origin-Host (RFC 6733 §3), whatever number stands in there now.
+ */
+static bool is_resent(const struct gy_account *account, const struct gy_kept_answer *row,
+		      unsigned session, const struct gy_ccr *ccr)
+{
+	return row->session == session && row->type == ccr->type &&
+	       row->end_to_end == ccr->end_to_end &&
+	       account->sessions[session].gateway_id == ccr->gateway_id;
+}
+
+/* Was there a CCR-U of this number, or may there have been? */
+static bool update_seen(const struct gy_session *session, const struct gy_ccr *ccr)
+{
+	int64_t below = session->highest - (int64_t)ccr->number;
+
+	return ccr->type == GY_UPDATE && below >= 0 &&
+	       (below >= 64 || (session->seen >> below & 1) != 0);
+}
+
+/* The number goes first: the End-to-End identifier is asked only if that was never seen. */
 static int first_kept(const struct gy_account *account, unsigned session, const struct gy_ccr *ccr)
 {
 	for (unsigned i = 0; i < account->n_answers; i++)
 		if (is_row_of(&account->answers[i], session, ccr))
+			return (int)i;
+	if (!ccr->retransmitted || update_seen(&account->sessions[session], ccr))
+		return -1;
+	for (unsigned i = 0; i < account->n_answers; i++)
+		if (is_resent(account, &account->answers[i], session, ccr))
 			return (int)i;
 	return -1;
 }
@@ -21,7 +47,6 @@ enum gy_seen gy_request_seen(const struct gy_account *account, unsigned session,
 			     const struct gy_ccr *ccr)
 {
 	const struct gy_session *s = &account->sessions[session];
-	int64_t below;
 
 	if (first_kept(account, session, ccr) >= 0)
 		return GY_SEEN_KEPT;
@@ -31,12 +56,7 @@ enum gy_seen gy_request_seen(const struct gy_account *account, unsigned session,
 		return GY_SEEN_EARLIER;
 	if (ccr->type == GY_TERMINATION)
 		return s->state == GY_SESSION_OPEN ? GY_SEEN_NEVER : GY_SEEN_EARLIER;
-	below = s->highest - (int64_t)ccr->number;
-	if (below < 0)
-		return GY_SEEN_NEVER;
-	if (below >= 64 || (s->seen >> below & 1) != 0)
-		return GY_SEEN_EARLIER;
-	return GY_SEEN_NEVER;
+	return update_seen(s, ccr) ? GY_SEEN_EARLIER : GY_SEEN_NEVER;
 }
 
 void gy_number_note(struct gy_session *session, uint32_t number)
@@ -63,6 +83,7 @@ void gy_answer_keep(struct gy_account *account, unsigned session, const struct g
 			.session = session,
 			.type = ccr->type,
 			.number = ccr->number,
+			.end_to_end = ccr->end_to_end,
 			.content_hash = ccr->content_hash,
 			.rc = answer->rc,
 			.service_rc = GY_RC_COUNT,
@@ -165,11 +186,13 @@ void gy_answer_replay(const struct gy_account *account, unsigned session, const 
 		      const struct gy_catalogue *catalogue, struct gy_plan *plan)
 {
 	int first = first_kept(account, session, ccr);
+	const struct gy_kept_answer *row;
 	unsigned n = 0;
 
 	gy_assert(first >= 0);
-	while ((unsigned)first + n < account->n_answers &&
-	       is_row_of(&account->answers[(unsigned)first + n], session, ccr))
+	row = &account->answers[first];
+	while ((unsigned)first + n < account->n_answers && row[n].session == session &&
+	       row[n].type == row->type && row[n].number == row->number)
 		n++;
 	if (account->answers[first].content_hash != ccr->content_hash && !ccr->retransmitted)
 		refuse_reused_number(ccr, plan);

@@ -1,7 +1,9 @@
 /* Has this request been answered before? Rules G-84 to G-89.
  *
- * Only an exact (type, number) of the session is a duplicate. A lower number that was never seen is
- * a late original and is charged: requests of a session may arrive in any order (G-25, G-26). */
+ * A duplicate has the exact (type, number) of a request of the session, or says that it is one (T)
+ * and has the type and the End-to-End identifier of one that is still kept. A lower number that was
+ * never seen is a late original and is charged: requests of a session may arrive in any order
+ * (G-25, G-26). */
 #ifndef GY_CHARGING_DUPLICATE_H
 #define GY_CHARGING_DUPLICATE_H
 

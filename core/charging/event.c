@@ -68,7 +68,8 @@ static enum gy_rc total(const struct gy_charging *c, struct gy_plan *plan, int64
 		struct gy_servicing s;
 		struct order o;
 
-		gy_servicing_begin(&s, c, &c->ccr->services[i], &plan->services[i], plan->charges);
+		gy_servicing_begin(&s, c, &c->ccr->services[i], &plan->services[i], plan->charges,
+				   plan->parts);
 		o = order_of(&s);
 		if (o.rc == GY_CREDIT_CONTROL_NOT_APPLICABLE)
 			continue; /* free */
@@ -176,7 +177,7 @@ static bool charge_all(const struct gy_charging *c, struct gy_plan *plan)
 		struct order o;
 
 		gy_servicing_begin(&s, c, service, &plan->services[i],
-				   &plan->charges[plan->record.n_charges]);
+				   &plan->charges[plan->record.n_charges], plan->parts);
 		o = order_of(&s);
 		if (refund)
 			refund_one(&s, &o);

@@ -6,19 +6,23 @@
 #include "core/charging/service.h"
 #include "core/rating/price.h"
 
-/* One phase of a grant in the making. */
+/* One phase of a grant in the making: cards, then free units, then money. */
 struct phase {
 	const struct gy_tariff_result *tariff;
 	int64_t carry; /* in this tariff's block */
-	int64_t free;  /* units that cost nothing, drained first */
-	int64_t money; /* units that are paid */
+	unsigned n_cards;
+	struct gy_card_source cards[GY_CARDS_PER_GRANT]; /* in their order; left: what it takes */
+	bool more_cards; /* that there is no room for: the grant ends with these */
+	int64_t free;    /* units that cost nothing, drained after the cards */
+	int64_t money;   /* units that are paid */
 	int64_t held;
 };
 
 struct sizing {
 	unsigned n_phases;
 	struct phase phase[2];
-	gy_time_us end_us; /* the prices hold until then */
+	gy_time_us switch_us; /* two phases: the second begins */
+	gy_time_us end_us;    /* prices and sources hold until then */
 	int64_t wanted, units;
 	bool short_of_money;
 };
@@ -69,25 +73,52 @@ static uint32_t validity(const struct gy_servicing *s, gy_time_us end_us)
 }
 
 /* Only for what a gateway can count on both sides of an instant, and if it does (G-70). */
-static bool splits(const struct gy_servicing *s)
+static bool may_split(const struct gy_servicing *s, gy_time_us switch_us, gy_time_us next_end_us)
 {
-	return s->has_next && s->c->tariff_time_change &&
+	return s->c->tariff_time_change &&
 	       (s->tariff.unit == GY_UNIT_OCTETS || s->tariff.unit == GY_UNIT_SERVICE) &&
-	       s->next.kind == GY_RULE_PRICED && s->next.unit == s->tariff.unit &&
-	       s->tariff.valid_until_us / GY_SECOND_US > s->c->now / GY_SECOND_US &&
-	       s->tariff.valid_until_us <
-		       s->c->now + (int64_t)validity(s, s->next.valid_until_us) * GY_SECOND_US;
+	       switch_us / GY_SECOND_US > s->c->now / GY_SECOND_US &&
+	       switch_us < s->c->now + (int64_t)validity(s, next_end_us) * GY_SECOND_US;
+}
+
+static gy_time_us card_edge(const struct gy_servicing *s, gy_time_us at)
+{
+	return gy_card_edge(s->c, s->service, s->rating_group, s->tariff.unit, at);
+}
+
+/* The price, the cards in use, or both change at switch_us; what holds after it goes to
+ * *next_end_us. NULL: the price after it is none that a grant could go on with. */
+static const struct gy_tariff_result *after(const struct gy_servicing *s, gy_time_us switch_us,
+					    gy_time_us *next_end_us)
+{
+	const struct gy_tariff_result *tariff = &s->tariff;
+
+	if (switch_us == s->tariff.valid_until_us) {
+		if (!s->has_next || s->next.kind != GY_RULE_PRICED ||
+		    s->next.unit != s->tariff.unit)
+			return NULL;
+		tariff = &s->next;
+	}
+	*next_end_us = least(tariff->valid_until_us, card_edge(s, switch_us));
+	return tariff;
 }
 
 static void begin_phases(struct gy_servicing *s, struct sizing *z)
 {
-	z->n_phases = splits(s) ? 2 : 1;
-	z->end_us = z->n_phases == 2 ? s->next.valid_until_us : s->tariff.valid_until_us;
+	gy_time_us next_end_us = 0;
+	const struct gy_tariff_result *then;
+
+	z->switch_us = z->end_us = least(s->tariff.valid_until_us, card_edge(s, s->c->now));
+	then = after(s, z->switch_us, &next_end_us);
+	z->n_phases = then != NULL && may_split(s, z->switch_us, next_end_us) ? 2 : 1;
 	z->phase[0] = (struct phase){ .tariff = &s->tariff, .carry = s->row->carry };
-	z->phase[1] = (struct phase){ .tariff = &s->next };
-	if (s->next.rate.price_micros != 0 && z->n_phases == 2)
+	if (z->n_phases == 1)
+		return;
+	z->end_us = next_end_us;
+	z->phase[1] = (struct phase){ .tariff = then };
+	if (then->rate.price_micros != 0)
 		z->phase[1].carry =
-			gy_carry_rescale(s->row->carry, s->row->rate.block, s->next.rate.block);
+			gy_carry_rescale(s->row->carry, s->row->rate.block, then->rate.block);
 }
 
 /* What is asked for, within what policy and rules allow (G-39). */
@@ -114,18 +145,41 @@ static int64_t wanted_units(const struct gy_servicing *s, const struct sizing *z
 	return wanted > 0 ? wanted : 1;
 }
 
+/* The cards that this phase draws from, each with what it takes of them. Returns the sum. */
+static int64_t take_cards(const struct gy_servicing *s, struct sizing *z, struct phase *p,
+			  int64_t wanted)
+{
+	gy_time_us at = p == &z->phase[0] ? s->c->now : z->switch_us;
+	int64_t units = 0;
+
+	p->n_cards = gy_card_sources(s->c, s->service, s->rating_group, p->tariff->unit, at,
+				     p->cards, &p->more_cards);
+	for (unsigned i = 0; i < p->n_cards; i++) {
+		p->cards[i].left = least(p->cards[i].left, wanted - units);
+		units += p->cards[i].left;
+		z->end_us = p->cards[i].left > 0
+				    ? least(z->end_us, p->cards[i].card->valid_until_us)
+				    : z->end_us;
+	}
+	return units;
+}
+
 /* How many of the wanted units this phase covers. */
-static int64_t phase_covers(const struct gy_servicing *s, struct phase *p, int64_t wanted,
-			    bool *short_of_money)
+static int64_t phase_covers(const struct gy_servicing *s, struct sizing *z, struct phase *p)
 {
 	const struct gy_tariff_result *t = p->tariff;
-	int64_t affordable = gy_price_affordable(t->rate, holdable(s->c->account), p->carry);
-	int64_t money;
+	int64_t cards = take_cards(s, z, p, z->wanted), affordable, money;
 
-	p->free = least(t->free_units, wanted);
-	money = wanted - p->free;
+	p->free = p->money = 0;
+	if (s->cards_only && !p->more_cards && cards < z->wanted)
+		z->short_of_money = true;
+	if (s->cards_only || p->more_cards)
+		return cards;
+	affordable = gy_price_affordable(t->rate, holdable(s->c->account), p->carry);
+	p->free = least(t->free_units, z->wanted - cards);
+	money = z->wanted - cards - p->free;
 	if (affordable < money)
-		*short_of_money = true;
+		z->short_of_money = true;
 	money = least(money, affordable);
 	/* A grant ends where a counter of money changes the price; one unit goes beyond it. */
 	if (t->dynamic && t->counter_micros > 0 && t->counter_micros < INT64_MAX)
@@ -133,7 +187,23 @@ static int64_t phase_covers(const struct gy_servicing *s, struct phase *p, int64
 			      gy_price_affordable(t->rate, least(t->counter_micros, GY_AMOUNT_MAX),
 						  p->carry) +
 				      1);
-	return p->free + money;
+	return cards + p->free + money;
+}
+
+/* Each source as far as the grant goes, in their order. */
+static void cut_phase(struct phase *p, int64_t units)
+{
+	bool covered = true;
+
+	for (unsigned i = 0; i < p->n_cards; i++) {
+		p->cards[i].left = least(p->cards[i].left, units);
+		units -= p->cards[i].left;
+	}
+	p->free = least(p->free, units);
+	p->money = units - p->free;
+	if (p->money > 0)
+		covered = gy_price_reserve(p->tariff->rate, p->money, p->carry, &p->held);
+	gy_assert(covered);
 }
 
 static void size(struct gy_servicing *s, struct sizing *z)
@@ -142,41 +212,58 @@ static void size(struct gy_servicing *s, struct sizing *z)
 	z->wanted = z->units = wanted_units(s, z);
 	z->short_of_money = false;
 	for (unsigned i = 0; i < z->n_phases; i++)
-		z->units = least(z->units,
-				 phase_covers(s, &z->phase[i], z->wanted, &z->short_of_money));
-	for (unsigned i = 0; i < z->n_phases; i++) {
-		struct phase *p = &z->phase[i];
-		bool covered = true;
-
-		p->free = least(p->free, z->units);
-		p->money = z->units - p->free;
-		if (p->money > 0)
-			covered = gy_price_reserve(p->tariff->rate, p->money, p->carry, &p->held);
-		gy_assert(covered);
-	}
+		z->units = least(z->units, phase_covers(s, z, &z->phase[i]));
+	for (unsigned i = 0; i < z->n_phases; i++)
+		cut_phase(&z->phase[i], z->units);
 }
 
-static void add_slice(struct gy_servicing *s, unsigned phase, enum gy_from from, int64_t from_id,
-		      int64_t units, struct gy_rate rate, int64_t held)
+static void add_slice(struct gy_servicing *s, struct gy_slice slice)
 {
 	struct gy_account *a = s->c->account;
 
 	gy_assert(a->n_slices < a->slices_room);
-	a->slices[a->n_slices++] = (struct gy_slice){
-		.reservation = (unsigned)(s->row - a->reservations),
-		.phase = phase,
-		.from = from,
-		.from_id = from_id,
-		.units = units,
-		.rate = rate,
-		.held = held,
-	};
+	slice.reservation = (unsigned)(s->row - a->reservations);
+	a->slices[a->n_slices++] = slice;
+}
+
+/* What a card gave to the phase before this one is there once for both. */
+static int64_t taken_before(const struct sizing *z, unsigned phase, const struct gy_card *card)
+{
+	for (unsigned i = 0; phase == 1 && i < z->phase[0].n_cards; i++)
+		if (z->phase[0].cards[i].card == card)
+			return z->phase[0].cards[i].left;
+	return 0;
+}
+
+static void hold_cards(struct gy_servicing *s, const struct sizing *z, unsigned phase)
+{
+	for (unsigned i = 0; i < z->phase[phase].n_cards; i++) {
+		const struct gy_card_source *source = &z->phase[phase].cards[i];
+		int64_t before = taken_before(z, phase, source->card);
+
+		if (source->left == 0)
+			continue;
+		add_slice(s, (struct gy_slice){ .phase = phase,
+						.from = GY_FROM_CARD,
+						.from_id = source->card->card_id,
+						.home = source->home->account_id,
+						.units = source->left,
+						.rate = { 0, 1 } });
+		if (source->left > before)
+			gy_card_reserve(source->home, source->card, source->left - before);
+	}
+}
+
+static bool is_simple(const struct sizing *z)
+{
+	return z->n_phases == 1 && z->phase[0].free == 0 &&
+	       (z->phase[0].n_cards == 0 || z->phase[0].cards[0].left == 0);
 }
 
 static void hold(struct gy_servicing *s, const struct sizing *z)
 {
 	struct gy_reservation *row = s->row;
-	bool simple = z->n_phases == 1 && z->phase[0].free == 0;
+	bool simple = is_simple(z);
 
 	row->granted = z->units;
 	for (unsigned i = 0; i < z->n_phases; i++) {
@@ -186,15 +273,23 @@ static void hold(struct gy_servicing *s, const struct sizing *z)
 			row->reserved = p->held;
 		if (simple)
 			continue;
+		hold_cards(s, z, i);
 		if (p->free > 0)
-			add_slice(s, i, GY_FROM_FREE, p->tariff->free_rule_id, p->free,
-				  (struct gy_rate){ 0, 1 }, 0);
+			add_slice(s, (struct gy_slice){ .phase = i,
+							.from = GY_FROM_FREE,
+							.from_id = p->tariff->free_rule_id,
+							.units = p->free,
+							.rate = { 0, 1 } });
 		/* Also when it has no units: it tells the price of over-use. */
-		add_slice(s, i, GY_FROM_MONEY, p->tariff->rule_id, p->money, p->tariff->rate,
-			  p->held);
+		add_slice(s, (struct gy_slice){ .phase = i,
+						.from = GY_FROM_MONEY,
+						.from_id = p->tariff->rule_id,
+						.units = p->money,
+						.rate = p->tariff->rate,
+						.held = p->held });
 	}
 	if (z->n_phases == 2)
-		row->switch_us = s->tariff.valid_until_us;
+		row->switch_us = z->switch_us;
 	s->c->account->reserved += row->reserved;
 	if (!simple)
 		s->charges[0].flags |= GY_CHARGE_SLICED;

@@ -87,6 +87,26 @@ static enum gy_rc find_price(struct gy_servicing *s)
 	return GY_RATING_FAILED;
 }
 
+/* A Rating-Group without a price is charged from cards, if the subscriber has one that serves it.
+ */
+static enum gy_rc resolve_cards(struct gy_servicing *s)
+{
+	enum gy_unit wanted = s->row != NULL ? s->row->unit : GY_UNIT_NONE, unit;
+
+	for (unsigned u = GY_UNIT_OCTETS; u < GY_UNIT_MONEY && wanted == GY_UNIT_NONE; u++)
+		if (s->service->requested_present[u])
+			wanted = (enum gy_unit)u;
+	unit = gy_card_unit(s->c, s->service, s->rating_group, wanted);
+	if (s->policy == NULL || unit == GY_UNIT_NONE)
+		return GY_RATING_FAILED;
+	s->cards_only = true;
+	s->has_next = false;
+	s->tariff = (struct gy_tariff_result){
+		.kind = GY_RULE_PRICED, .unit = unit, .rate = { 0, 1 }, .valid_until_us = INT64_MAX
+	};
+	return GY_OK;
+}
+
 /* What the price that was found rests on, for `gyroctl explain`: in place of what an earlier price
  * of this request did. */
 static void note_inputs(const struct gy_servicing *s)
@@ -113,7 +133,10 @@ static void note_inputs(const struct gy_servicing *s)
 
 static void resolve(struct gy_servicing *s)
 {
+	s->cards_only = false;
 	s->tariff_rc = find_price(s);
+	if (s->tariff_rc == GY_RATING_FAILED)
+		s->tariff_rc = resolve_cards(s);
 	note_inputs(s);
 }
 
@@ -232,7 +255,7 @@ static void fill_charge(const struct gy_servicing *s)
 
 void gy_servicing_begin(struct gy_servicing *s, const struct gy_charging *c,
 			const struct gy_service *service, struct gy_service_answer *answer,
-			struct gy_charge *charges)
+			struct gy_charge *charges, unsigned parts)
 {
 	int64_t group =
 		service->has_rating_group ? (int64_t)service->rating_group : c->default_group;
@@ -245,6 +268,7 @@ void gy_servicing_begin(struct gy_servicing *s, const struct gy_charging *c,
 		.answer = answer,
 		.charges = charges,
 		.n_charges = 1,
+		.parts = parts,
 		.inputs_from = c->inputs != NULL ? c->inputs->len : 0,
 	};
 	*answer = (struct gy_service_answer){
@@ -272,12 +296,12 @@ void gy_servicing_begin(struct gy_servicing *s, const struct gy_charging *c,
 }
 
 void gy_service_charge(const struct gy_charging *c, const struct gy_service *service,
-		       struct gy_service_answer *answer, struct gy_charge *charges,
+		       struct gy_service_answer *answer, struct gy_charge *charges, unsigned parts,
 		       unsigned *n_charges)
 {
 	struct gy_servicing s;
 
-	gy_servicing_begin(&s, c, service, answer, charges);
+	gy_servicing_begin(&s, c, service, answer, charges, parts);
 	charge_and_grant(&s);
 	fill_charge(&s);
 	*n_charges = s.n_charges;

@@ -13,6 +13,7 @@ struct gy_charging {
 	const struct gy_catalogue *catalogue;
 	const struct gy_profile *profile;
 	struct gy_account *account;
+	const struct gy_homes *homes;
 	int session; /* index in the account; -1: it is no longer there (late usage only) */
 	gy_time_us now;
 	bool may_grant;          /* the session is open and goes on: not a CCR-T, not late usage */
@@ -33,31 +34,32 @@ struct gy_servicing {
 	const struct gy_policy *policy; /* NULL: none */
 	enum gy_rc tariff_rc;           /* of the results below */
 	struct gy_tariff_result tariff; /* now */
-	bool has_next;                  /* tariff ends within a grant's validity, and then: */
+	bool cards_only; /* the Rating-Group has no price: cards give, money doesn't */
+	bool has_next;   /* tariff ends within a grant's validity, and then: */
 	struct gy_tariff_result next;
 	struct gy_reservation *row; /* remembers the last grant; NULL: none */
 	int64_t carry;              /* of usage without a row */
 	size_t inputs_from;         /* what is noted of this service begins there */
 
 	struct gy_service_answer *answer;
-	struct gy_charge *charges; /* the service's own, GY_PARTS_MAX of them */
-	unsigned n_charges;
+	struct gy_charge *charges; /* the service's own, parts of them */
+	unsigned n_charges, parts;
 };
 
 /* Which Rating-Group, policy, row and price: the start of a service's way. answer and charges are
  * as in gy_service_charge. */
 void gy_servicing_begin(struct gy_servicing *s, const struct gy_charging *charging,
 			const struct gy_service *service, struct gy_service_answer *answer,
-			struct gy_charge *charges);
+			struct gy_charge *charges, unsigned parts);
 
 /* What the tariff alone makes of the service: GY_OK if it is priced, else 4010, 4011 or 5031. */
 enum gy_rc gy_servicing_rc(const struct gy_servicing *s);
 
 /* Debits the service's usage at the price of its grant, releases what it held and, if allowed,
- * reserves anew (G-37…G-50). *answer and *n_charges of charges (room for GY_PARTS_MAX) are filled;
+ * reserves anew (G-37…G-50). *answer and *n_charges of charges (room for parts) are filled;
  * the account is changed. */
 void gy_service_charge(const struct gy_charging *charging, const struct gy_service *service,
-		       struct gy_service_answer *answer, struct gy_charge *charges,
+		       struct gy_service_answer *answer, struct gy_charge *charges, unsigned parts,
 		       unsigned *n_charges);
 
 /* usage.c: drains what was used from the grant's sources and pays for it. */

@@ -42,15 +42,14 @@ static enum gy_unit unit_reported(const struct gy_service *service)
 	return GY_UNIT_NONE;
 }
 
-/* A row of the record for the next part of the usage; the first is the service's own. Beyond
- * GY_PARTS_MAX, which no grant of ours needs, parts are added to the last. */
+/* A row of the record for the next part of the usage; the first is the service's own. */
 static struct gy_charge *part(struct gy_servicing *s)
 {
 	struct gy_charge *own = &s->charges[0];
 
 	if (own->from == 0)
 		return own;
-	gy_assert(s->n_charges < GY_PARTS_MAX);
+	gy_assert(s->n_charges < s->parts);
 	s->charges[s->n_charges] = (struct gy_charge){
 		.rating_group = own->rating_group,
 		.service_key = own->service_key,
@@ -92,6 +91,8 @@ static void drain_money(struct gy_servicing *s, struct gy_rate rate, int64_t rul
 	charge->debit_rate = rate;
 	charge->from = GY_FROM_MONEY;
 	charge->from_id = rule_id;
+	if (rule_id == 0) /* beyond a grant of cards only */
+		charge->flags |= GY_CHARGE_UNRATED;
 	if (micros > 0 && account->balance + account->credit_limit < 0)
 		charge->flags |= GY_CHARGE_OVERRUN;
 	gy_counters_add(account, &s->c->counting, s->rating_group, s->charges[0].unit, units,
@@ -123,28 +124,101 @@ static int64_t free_left(const struct gy_servicing *s, const struct gy_slice *sl
 	return left > 0 ? left : 0;
 }
 
-/* One phase of a grant with slices. Its last slice is money, at whose price over-use is paid. */
+static void drain_card(struct gy_servicing *s, struct gy_account *home, struct gy_card *card,
+		       int64_t units, unsigned phase)
+{
+	const struct gy_bound_cards *bound = s->c->profile->cards;
+	struct gy_charge *charge = part(s);
+	int64_t cap = 0;
+
+	for (unsigned i = 0; bound != NULL && i < bound->n; i++)
+		if (bound->cards[i].card_id == card->card_id)
+			cap = bound->cards[i].cap;
+	gy_card_draw(s->c, home, card, cap, s->rating_group, units);
+	charge->used = units;
+	charge->from = GY_FROM_CARD;
+	charge->from_id = card->card_id;
+	gy_counters_add(s->c->account, &s->c->counting, s->rating_group, s->charges[0].unit, units,
+			0, 0, phase_time(s, phase));
+}
+
+/* Units that both phases were granted of one card are there once. */
+static int64_t card_left(const struct gy_servicing *s, const struct gy_slice *slice)
+{
+	const struct gy_account *a = s->c->account;
+	int64_t left = slice->units;
+
+	if (slice->phase == 0)
+		return left;
+	for (unsigned i = 0; i < a->n_slices; i++) /* what is held is the larger phase's */
+		if (a->slices[i].reservation == slice->reservation && a->slices[i].phase == 0 &&
+		    a->slices[i].from == GY_FROM_CARD && a->slices[i].from_id == slice->from_id &&
+		    a->slices[i].units > left)
+			left = a->slices[i].units;
+	for (unsigned i = 0; i < s->n_charges; i++)
+		if (s->charges[i].from == GY_FROM_CARD && s->charges[i].from_id == slice->from_id)
+			left -= s->charges[i].used;
+	return left < 0 ? 0 : left < slice->units ? left : slice->units;
+}
+
+/* Beyond the grant: the cards of today in their order, as far as nobody holds them. Returns what
+ * they don't cover. */
+static int64_t drain_free_cards(struct gy_servicing *s, int64_t units, unsigned phase)
+{
+	struct gy_card_source sources[GY_CARDS_PER_GRANT];
+	bool more;
+	unsigned n = gy_card_sources(s->c, s->service, s->rating_group, s->charges[0].unit,
+				     phase_time(s, phase), sources, &more);
+
+	for (unsigned i = 0; i < n && units > 0; i++) {
+		int64_t taken = units < sources[i].left ? units : sources[i].left;
+
+		drain_card(s, sources[i].home, sources[i].card, taken, phase);
+		units -= taken;
+	}
+	return units;
+}
+
+/* One phase of a grant with slices. Its last slice is money; what goes beyond them all is over-use:
+ * of cards that have units left, then of money, at that slice's price. */
 static void drain_slices(struct gy_servicing *s, unsigned phase, int64_t units)
 {
 	const struct gy_account *a = s->c->account;
 	unsigned row = (unsigned)(s->row - a->reservations);
+	const struct gy_slice *last = NULL;
+	int64_t money = 0;
 
-	for (unsigned i = 0; i < a->n_slices && units > 0; i++) {
+	for (unsigned i = 0; i < a->n_slices; i++) {
 		const struct gy_slice *slice = &a->slices[i];
-		int64_t taken = units;
+		int64_t taken = slice->units;
 
 		if (slice->reservation != row || slice->phase != phase)
 			continue;
-		if (slice->from == GY_FROM_FREE && free_left(s, slice) < taken)
-			taken = free_left(s, slice);
-		if (taken == 0)
-			continue;
 		if (slice->from == GY_FROM_FREE)
-			drain_free(s, slice->from_id, taken, phase);
+			taken = free_left(s, slice);
+		else if (slice->from == GY_FROM_CARD)
+			taken = card_left(s, slice);
 		else
-			drain_money(s, slice->rate, slice->from_id, taken, phase);
+			last = slice;
+		if (taken > units)
+			taken = units;
 		units -= taken;
+		if (slice->from == GY_FROM_MONEY) {
+			money = taken;
+		} else if (slice->from == GY_FROM_FREE && taken > 0) {
+			drain_free(s, slice->from_id, taken, phase);
+		} else if (taken > 0) {
+			struct gy_account *home = gy_home_find(s->c->homes, slice->home);
+
+			gy_assert(home != NULL);
+			drain_card(s, home, gy_card_find(home, slice->from_id), taken, phase);
+		}
 	}
+	gy_assert(last != NULL || units == 0);
+	if (units > 0)
+		money += drain_free_cards(s, units, phase);
+	if (money > 0)
+		drain_money(s, last->rate, last->from_id, money, phase);
 }
 
 static bool has_slices(const struct gy_servicing *s)
@@ -161,16 +235,22 @@ static bool has_slices(const struct gy_servicing *s)
 static void charge_by_row(struct gy_servicing *s)
 {
 	struct phases used = units_used(s, s->row->unit);
+	int64_t over = used.units[0] - s->row->granted;
 
 	s->charges[0].unit = s->row->unit;
-	if (!has_slices(s)) {
-		if (used.units[0] > 0)
-			drain_money(s, s->row->rate, s->row->rule_id, used.units[0], 0);
-	} else {
+	/* What is held of cards goes back first: usage then takes it. */
+	gy_cards_release(s->c->account, s->c->homes, s->row);
+	s->row->granted = 0;
+	if (has_slices(s)) {
 		drain_slices(s, 0, used.units[0]);
 		drain_slices(s, 1, used.units[1]);
+	} else {
+		if (over > 0)
+			used.units[0] += drain_free_cards(s, over, 0) - over;
+		if (used.units[0] > 0)
+			drain_money(s, s->row->rate, s->row->rule_id, used.units[0], 0);
 	}
-	gy_reservation_release(s->c->account, s->row);
+	gy_reservation_clear(s->c->account, s->row);
 }
 
 void gy_usage_pay(struct gy_servicing *s, int64_t units)
@@ -204,8 +284,9 @@ void gy_usage_charge(struct gy_servicing *s)
 
 	if (s->row != NULL) {
 		charge_by_row(s);
-	} else if (s->tariff_rc == GY_OK && s->tariff.kind != GY_RULE_FORBIDDEN) {
-		gy_usage_pay(s, units_used(s, s->tariff.unit).units[0]);
+	} else if (s->tariff_rc == GY_OK && !s->cards_only && s->tariff.kind != GY_RULE_FORBIDDEN) {
+		s->charges[0].unit = s->tariff.unit;
+		gy_usage_pay(s, drain_free_cards(s, units_used(s, s->tariff.unit).units[0], 0));
 	} else {
 		own->unit = unit_reported(s->service);
 		own->used = units_used(s, own->unit).units[0];

@@ -2,7 +2,8 @@
  * 3 to 7), one function a step.
  *
  * A request of the batch ends in one of four ways: answered, refused, put into lane->retry, or
- * parked for the sweeper. Nothing leaves for work of this batch before gy_commit_barrier. */
+ * parked for the sweeper. Card operations have transactions of their own, before the batch's.
+ * Nothing leaves for work of this batch before gy_commit_barrier. */
 #include <stdlib.h>
 #include <string.h>
 #include <talloc.h>
@@ -13,6 +14,8 @@
 /* Octets that a record may keep of what dynamic rules looked at, for each four services: some fifty
  * lines a service. */
 #define INPUTS_MAX 4096u
+/* Histories that one batch reads, two round trips each while all its rows are locked. */
+#define HISTORIES_MAX 16
 
 void gy_work_refuse(struct work *w, enum gy_rc rc, const char *message)
 {
@@ -35,20 +38,31 @@ static bool opens(const struct gy_ccr *ccr)
 	return ccr->type == GY_INITIAL || ccr->type == GY_EVENT;
 }
 
+static unsigned cards_of(const struct work *w)
+{
+	return w->fate == UNDECIDED && w->profile.cards != NULL ? w->profile.cards->n : 0;
+}
+
 static enum gy_rc lock_accounts(struct batch *b)
 {
-	int64_t *ids = talloc_array(b->pool, int64_t, b->n);
+	unsigned n_ids = 0;
+	int64_t *ids;
 	struct gy_session_key *keys = talloc_array(b->pool, struct gy_session_key, b->n);
-	bool *known = talloc_zero_array(b->pool, bool, b->n);
+	int64_t *known = talloc_zero_array(b->pool, int64_t, b->n);
 	unsigned n = 0, distinct = 0, n_keys = 0;
 	enum gy_rc rc;
 
+	for (unsigned i = 0; i < b->n; i++)
+		n_ids += 1 + cards_of(&b->work[i]);
+	ids = talloc_array(b->pool, int64_t, n_ids);
 	if (ids == NULL || keys == NULL || known == NULL)
 		return GY_NO_MEMORY;
 	for (unsigned i = 0; i < b->n; i++) {
 		if (b->work[i].fate != UNDECIDED)
 			continue;
 		ids[n++] = b->work[i].profile.account_id;
+		for (unsigned k = 0; k < cards_of(&b->work[i]); k++)
+			ids[n++] = b->work[i].profile.cards->cards[k].account_id;
 		if (opens(&b->work[i].request->ccr))
 			keys[n_keys++] = b->work[i].request->ccr.session;
 	}
@@ -58,28 +72,13 @@ static enum gy_rc lock_accounts(struct batch *b)
 			ids[distinct++] = ids[i];
 	rc = gy_store_lock(b->lane->store, b->pool, ids, distinct, b->wait, keys, n_keys, known,
 			   &b->locked, &b->n_locked, &b->now);
+	if (rc == GY_OK)
+		rc = gy_homes_lock(b->lane->store, b->pool, &b->locked, &b->n_locked);
 	n_keys = 0;
 	for (unsigned i = 0; rc == GY_OK && i < b->n; i++)
 		if (b->work[i].fate == UNDECIDED && opens(&b->work[i].request->ccr))
-			b->work[i].indexed = b->work[i].session_known = known[n_keys++];
+			b->work[i].indexed = known[n_keys++];
 	return rc;
-}
-
-static struct gy_locked *locked_find(struct batch *b, int64_t account_id)
-{
-	unsigned low = 0, high = b->n_locked;
-
-	while (low < high) {
-		unsigned middle = low + (high - low) / 2;
-
-		if (b->locked[middle].account.account_id < account_id)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low < b->n_locked && b->locked[low].account.account_id == account_id
-		       ? &b->locked[low]
-		       : NULL;
 }
 
 static void match_locked(struct batch *b)
@@ -89,7 +88,7 @@ static void match_locked(struct batch *b)
 
 		if (w->fate != UNDECIDED)
 			continue;
-		w->locked = locked_find(b, w->profile.account_id);
+		w->locked = gy_locked_find(b->locked, b->n_locked, w->profile.account_id);
 		if (w->locked == NULL) {
 			/* Held by somebody, or gone: the next try looks it up again. */
 			gy_cache_drop(&b->lane->cache, w->request->who);
@@ -100,15 +99,23 @@ static void match_locked(struct batch *b)
 
 /* --- decide --- */
 
-static enum gy_rc make_room(struct batch *b, struct work *w, const struct gy_history *history)
+static enum gy_rc make_room(struct batch *b, struct work *w, const struct gy_homes *homes,
+			    const struct gy_history *history)
 {
 	struct gy_request *r = w->request;
-	enum gy_rc rc = gy_account_reserve(b->pool, &w->locked->account, gy_account_room(&r->ccr));
+	struct gy_account *own = &w->locked->account;
+	struct gy_room room = gy_account_room(&r->ccr, own, &w->profile);
+	enum gy_rc rc = gy_account_reserve(b->pool, own, room);
 
-	w->plan = (struct gy_plan){ .room = gy_plan_room(&r->ccr, &w->locked->account, history) };
+	for (unsigned i = 0; rc == GY_OK && i < homes->n; i++)
+		if (homes->accounts[i] != own)
+			rc = gy_account_reserve(b->pool, homes->accounts[i],
+						(struct gy_room){ .draws = room.draws });
+	w->plan = (struct gy_plan){ .room = gy_plan_room(&r->ccr, own, history),
+				    .parts = gy_plan_parts(own, &w->profile) };
 	/* The answer outlives the batch, the charges don't. */
 	w->plan.services = talloc_array(r->pool, struct gy_service_answer, w->plan.room);
-	w->plan.charges = talloc_array(b->pool, struct gy_charge, GY_PARTS_MAX * w->plan.room);
+	w->plan.charges = talloc_array(b->pool, struct gy_charge, w->plan.parts * w->plan.room);
 	if (w->plan.services == NULL || w->plan.charges == NULL)
 		rc = GY_NO_MEMORY;
 	if (b->catalogue->dynamic != NULL) {
@@ -139,12 +146,20 @@ static enum gy_rc decide_one(struct batch *b, struct work *w)
 	struct gy_view view = {
 		.account = &w->locked->account,
 		.profile = &w->profile,
-		.session_indexed = w->session_known,
+		.session_indexed = w->indexed != 0 || w->session_known,
+		.session_elsewhere = w->indexed != 0 && w->indexed != w->profile.account_id,
 		.late_window_us = (int64_t)config->late_window_s * GY_SECOND_US,
 		.pushed = b->pushed,
 	};
-	enum gy_rc rc = make_room(b, w, NULL);
+	enum gy_rc rc = gy_homes_make(b->pool, b->locked, b->n_locked, &w->locked->account,
+				      w->profile.cards, &view.homes);
 
+	if (rc == GY_STORE_RETRY) { /* somebody holds a card's row */
+		w->fate = TRY_AGAIN;
+		return GY_OK;
+	}
+	if (rc == GY_OK)
+		rc = make_room(b, w, &view.homes, NULL);
 	if (rc != GY_OK)
 		return rc;
 	rc = gy_charge_decide(&w->request->ccr, &view, b->catalogue, b->now, &w->plan);
@@ -152,10 +167,15 @@ static enum gy_rc decide_one(struct batch *b, struct work *w)
 		w->fate = TRY_AGAIN;
 		return GY_OK;
 	}
+	if (rc == GY_NEED_HISTORY && b->histories == HISTORIES_MAX) {
+		w->fate = PUT_OFF;
+		return GY_OK;
+	}
 	if (rc == GY_NEED_HISTORY) {
+		b->histories++;
 		rc = gy_store_history(b->lane->store, b->pool, &w->request->ccr, &w->history);
 		if (rc == GY_OK)
-			rc = make_room(b, w, &w->history);
+			rc = make_room(b, w, &view.homes, &w->history);
 		if (rc != GY_OK)
 			return rc;
 		view.history = &w->history;
@@ -165,6 +185,7 @@ static enum gy_rc decide_one(struct batch *b, struct work *w)
 	if (w->plan.changed) {
 		gy_plan_check(&w->locked->account, &w->plan);
 		w->locked->changed = true;
+		gy_homes_changed(b->locked, b->n_locked, &view.homes);
 	}
 	w->request->answer = w->plan.answer;
 	w->fate = DECIDED;
@@ -237,8 +258,10 @@ static enum gy_rc apply(struct batch *b)
 			continue;
 		records[n_records++] = &w->plan.record;
 		if (w->plan.opened && !opened_again(b, i))
-			opened[n_opened++] = (struct gy_opened){ &w->request->ccr, &w->plan.record,
-								 w->plan.check_at_us, w->indexed };
+			opened[n_opened++] =
+				(struct gy_opened){ &w->request->ccr,      &w->plan.record,
+						    w->plan.check_at_us,   w->indexed != 0,
+						    w->history.account_id, w->history.opened_us };
 	}
 	return gy_store_apply(b->lane->store, b->locked, b->n_locked, records, n_records, opened,
 			      n_opened);
@@ -292,7 +315,8 @@ static void gy_commit_barrier(struct batch *b, enum gy_rc committed)
 
 static void try_again(struct batch *b, struct work *w)
 {
-	w->request->attempts++;
+	/* Its row was not in the way: no reason to wait for that alone some day (take_batch). */
+	w->request->attempts += w->fate != PUT_OFF;
 	atomic_fetch_add(&b->lane->engine->retries, 1);
 	gy_queue_push(&b->lane->retry, w->request);
 }
@@ -319,6 +343,7 @@ static void give_back(struct batch *b)
 			park(b->lane->engine, w->request);
 			break;
 		case TRY_AGAIN:
+		case PUT_OFF:
 		case UNDECIDED:
 			try_again(b, w);
 			break;
@@ -375,10 +400,14 @@ static enum gy_rc in_transaction(struct batch *b)
 
 static enum gy_rc run(struct batch *b)
 {
-	enum gy_rc rc = gy_batch_find_profiles(b);
+	enum gy_rc rc;
 
+	gy_batch_sort_cards(b);
+	rc = gy_batch_find_profiles(b);
 	if (rc == GY_OK)
 		rc = gy_batch_find_gateways(b);
+	if (rc == GY_OK)
+		rc = gy_batch_run_cards(b);
 	if (rc == GY_OK && any_undecided(b))
 		rc = in_transaction(b);
 	if (rc == GY_OK)

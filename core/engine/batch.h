@@ -10,6 +10,8 @@ enum fate {
 	DECIDED,   /* in this transaction */
 	TRY_AGAIN, /* row held by somebody, or profile moved */
 	PARKED,
+	PUT_OFF, /* reads the history or is a card operation, and this batch has had enough of these
+		  */
 };
 
 /* One request's way through the batch. */
@@ -20,8 +22,10 @@ struct work {
 	bool cacheable;
 	bool fresh;      /* read in this batch, not from the cache */
 	bool by_session; /* found through the session, not through identities */
+	bool card;       /* a card operation: a transaction of its own, see card.c */
 	struct gy_locked *locked;
-	bool indexed;       /* CCR-I, CCR-E: the index has its Session-Id */
+	int64_t indexed; /* CCR-I, CCR-E: the account of which the index has its Session-Id; 0: none
+			  */
 	bool session_known; /* and so it has, or will have by an earlier request of this batch */
 	struct gy_history history;
 	struct gy_plan plan;
@@ -38,6 +42,7 @@ struct batch {
 	struct work *work;
 	unsigned n_locked;
 	struct gy_locked *locked;
+	unsigned histories; /* read so far */
 	gy_time_us now;
 };
 
@@ -50,5 +55,10 @@ enum gy_rc gy_batch_find_profiles(struct batch *batch) GY_MUST_CHECK;
 enum gy_rc gy_batch_reload_stale(struct batch *batch) GY_MUST_CHECK;
 /* Which gateway each request came from, and whether it has restarted (G-92). */
 enum gy_rc gy_batch_find_gateways(struct batch *batch) GY_MUST_CHECK;
+
+/* card.c: which requests are card operations, refusing those that are none that can be served. */
+void gy_batch_sort_cards(struct batch *batch);
+/* Runs them. Returns GY_OK or the environment error that the whole batch meets. */
+enum gy_rc gy_batch_run_cards(struct batch *batch) GY_MUST_CHECK;
 
 #endif

@@ -145,12 +145,23 @@ bool gy_request_expire(struct gy_engine *engine, struct gy_request *request, int
 	}
 	if (age_ms <= (int64_t)engine->config.queue_age_ms)
 		return false;
+	atomic_fetch_add(&engine->excess, 1);
 	gy_request_refuse(engine, request, "waited too long here");
 	return true;
 }
 
 /* --- in ------------------------------------------------------------------------------------------
  */
+
+struct gy_admission_limits gy_engine_limits(const struct gy_engine *engine)
+{
+	return (struct gy_admission_limits){
+		.batch_max = engine->config.batch_max,
+		.queue_max = engine->config.queue_max,
+		.patience_ms = engine->config.queue_age_ms,
+		.deadline_ms = engine->config.deadline_ms,
+	};
+}
 
 static struct gy_lane *lane_of(struct gy_engine *engine, struct gy_request *request)
 {
@@ -176,10 +187,48 @@ void gy_request_enqueue(struct gy_engine *engine, struct gy_request *request)
 	pthread_mutex_unlock(&lane->lock);
 }
 
+/* With the lane's lock held. NULL: it may join the queue. */
+static const char *turned_away(struct gy_engine *engine, struct gy_lane *lane,
+			       enum gy_request_type type, int64_t arrived_ns)
+{
+	const struct gy_admission_limits limits = gy_engine_limits(engine);
+	int64_t now_ns = gy_engine_now_ns();
+	enum gy_admission admission =
+		gy_admit(&limits, &lane->pace, type, lane->waiting.n, now_ns - arrived_ns, now_ns);
+
+	if (admission == GY_ADMIT)
+		return NULL;
+	lane->pace.refused_ns = now_ns;
+	return admission == GY_ADMIT_NOT_FULL ? "too many requests are waiting here"
+					      : "it would wait too long here";
+}
+
+bool gy_engine_turns_away(struct gy_engine *engine, enum gy_request_type type, int64_t arrived_ns)
+{
+	for (unsigned i = 0; i < engine->n_lanes; i++)
+		if (!atomic_load_explicit(&engine->lanes[i].overloaded, memory_order_relaxed))
+			return false;
+	for (unsigned i = 0; i < engine->n_lanes; i++) {
+		struct gy_lane *lane = &engine->lanes[i];
+		bool away;
+
+		pthread_mutex_lock(&lane->lock);
+		away = turned_away(engine, lane, type, arrived_ns) != NULL;
+		pthread_mutex_unlock(&lane->lock);
+		if (!away)
+			return false;
+	}
+	atomic_fetch_add(&engine->excess, 1);
+	atomic_fetch_add(&engine->refused_early, 1);
+	atomic_fetch_add(&engine->answered, 1);
+	return true;
+}
+
 void gy_engine_submit(struct gy_engine *engine, struct gy_request *request)
 {
 	struct gy_lane *lane = lane_of(engine, request);
 	const char *why = NULL;
+	bool excess = false;
 
 	request->attempts = 0;
 	request->unsettled = false;
@@ -189,11 +238,14 @@ void gy_engine_submit(struct gy_engine *engine, struct gy_request *request)
 		why = "this node is stopping";
 	else if (atomic_load(&lane->down))
 		why = "no database";
-	else if (lane->waiting.n >= engine->config.queue_max)
-		why = "too many requests are waiting here";
 	else
+		excess = (why = turned_away(engine, lane, request->ccr.type,
+					    request->arrived_ns)) != NULL;
+	if (why == NULL)
 		enqueue(lane, request);
 	pthread_mutex_unlock(&lane->lock);
+	if (excess)
+		atomic_fetch_add(&engine->excess, 1);
 	if (why != NULL)
 		gy_request_refuse(engine, request, why);
 }

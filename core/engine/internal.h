@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "core/engine/admission.h"
 #include "core/engine/engine.h"
 #include "core/store/store.h"
 
@@ -30,18 +31,18 @@ struct gy_cache {
 	struct gy_cache_entry *entries;
 	size_t sets;
 	unsigned turn;
-	void *dropped; /* attributes of entries that made way, until the batch ends */
+	void *dropped; /* attributes and bindings of entries that made way, until the batch ends */
 };
 
 bool gy_cache_init(struct gy_cache *cache, size_t entries);
 void gy_cache_free(struct gy_cache *cache);
 const struct gy_profile *gy_cache_find(const struct gy_cache *cache, struct gy_session_key key);
-/* Takes the profile's attributes: they live until the entry makes way, and then until
+/* Takes the profile's attributes and bindings: they live until the entry makes way, and then until
  * gy_cache_sweep. */
 void gy_cache_put(struct gy_cache *cache, struct gy_session_key key,
 		  const struct gy_profile *profile);
 void gy_cache_drop(struct gy_cache *cache, struct gy_session_key key);
-/* Frees attributes that nobody refers to any more: between two batches. */
+/* Frees what nobody refers to any more: between two batches. */
 void gy_cache_sweep(struct gy_cache *cache);
 
 /* Key of a request's identities, or of its session; *lane_hash is the same for all requests that
@@ -136,11 +137,13 @@ struct gy_lane {
 	pthread_t thread;
 	bool started;
 
-	pthread_mutex_t lock; /* of waiting and idle */
+	pthread_mutex_t lock; /* of waiting, pace and idle */
 	pthread_cond_t wake;
 	struct gy_queue waiting;
+	struct gy_pace pace;
 	bool idle;
-	_Atomic bool down; /* no database: refuse at once */
+	_Atomic bool down;       /* no database: refuse at once */
+	_Atomic bool overloaded; /* as pace says, readable without the lock */
 
 	/* The lane thread's own. */
 	struct gy_store *store;
@@ -150,6 +153,8 @@ struct gy_lane {
 	unsigned singly;       /* so many requests go alone: one of them is poison to a batch */
 	int64_t connect_at_ns; /* not before */
 };
+
+#define GY_REPORT_SHIFT 8
 
 struct gy_engine {
 	struct gy_engine_config config;
@@ -179,7 +184,25 @@ struct gy_engine {
 	_Atomic bool draining, stopping;
 	_Atomic uint64_t in_flight;
 	_Atomic uint64_t answered, replayed, refused_early, no_answer, batches, retries;
+	/* What gateways are told: sequence number and, in the low bits, reduction; by the watch. */
+	_Atomic uint64_t report;
+	_Atomic uint64_t excess; /* of the refused ones: for overload, not for lack of a database */
 };
+
+/* --- account rows beside a request's own (home.c) ---- */
+
+/* A locked row, NULL if it isn't among them; they stand in the order of their numbers. */
+struct gy_locked *gy_locked_find(struct gy_locked *locked, unsigned n, int64_t account_id);
+/* Locks the rows of cards that sessions in these rows hold units of, too, as far as nobody else
+ * holds them. Inside the transaction; on failure it is rolled back. */
+enum gy_rc gy_homes_lock(struct gy_store *store, void *pool, struct gy_locked **locked,
+			 unsigned *n_locked) GY_MUST_CHECK;
+/* The rows that a request may change. GY_STORE_RETRY: one of them isn't locked. */
+enum gy_rc gy_homes_make(void *pool, struct gy_locked *locked, unsigned n_locked,
+			 const struct gy_account *own, const struct gy_bound_cards *cards,
+			 struct gy_homes *homes) GY_MUST_CHECK;
+/* Marks those that a decision has changed. */
+void gy_homes_changed(struct gy_locked *locked, unsigned n_locked, const struct gy_homes *homes);
 
 struct gy_snapshot *gy_snapshot_hold(struct gy_engine *engine);
 void gy_snapshot_release(struct gy_snapshot *snapshot);
@@ -190,6 +213,9 @@ bool gy_snapshot_swap(struct gy_engine *engine, struct gy_catalogue *catalogue,
 __attribute__((format(printf, 3, 4))) void gy_engine_log(struct gy_engine *engine,
 							 enum gy_log_level level,
 							 const char *format, ...);
+
+/* What the configuration says about queues. */
+struct gy_admission_limits gy_engine_limits(const struct gy_engine *engine);
 
 /* Gives a request back. */
 void gy_request_done(struct gy_engine *engine, struct gy_request *request, enum gy_outcome outcome);

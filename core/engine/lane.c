@@ -3,7 +3,9 @@
  * No linger: a batch is whatever waited while the one before was made durable. A lane without
  * database refuses what it has and what comes, and looks for the database again and again. */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <time.h>
 
 #include "core/engine/internal.h"
@@ -92,7 +94,8 @@ static bool waited_out(struct gy_lane *lane)
  * over too often is waited for, by its requests alone. */
 static bool take_batch(struct gy_lane *lane, struct gy_queue *batch, bool *wait)
 {
-	unsigned max = lane->singly > 0 ? 1 : lane->engine->config.batch_max;
+	const struct gy_admission_limits limits = gy_engine_limits(lane->engine);
+	unsigned max = lane->singly > 0 ? 1 : limits.batch_max;
 	int64_t now_ns = gy_engine_now_ns();
 	struct gy_request *request;
 
@@ -105,12 +108,14 @@ static bool take_batch(struct gy_lane *lane, struct gy_queue *batch, bool *wait)
 			if (!gy_request_expire(lane->engine, request, now_ns))
 				gy_queue_push(batch, request);
 	}
-	if (*wait && batch->n > 0)
-		return true;
-	*wait = false;
+	if (batch->n == 0)
+		*wait = false;
 	pthread_mutex_lock(&lane->lock);
-	while (batch->n < max && (request = gy_queue_pop(&lane->waiting)) != NULL)
+	while (!*wait && batch->n < max && (request = gy_queue_pop(&lane->waiting)) != NULL)
 		gy_queue_push(batch, request);
+	if (batch->n > 0)
+		gy_pace_taken(&limits, &lane->pace, batch->n, lane->waiting.n, now_ns);
+	atomic_store_explicit(&lane->overloaded, lane->pace.overloaded, memory_order_relaxed);
 	pthread_mutex_unlock(&lane->lock);
 	return batch->n > 0;
 }
@@ -147,6 +152,13 @@ static void after_failure(struct gy_lane *lane, enum gy_rc rc, unsigned n)
 		lane->retry_at_ns = gy_engine_now_ns() + RETRY_PAUSE_NS;
 		break;
 	}
+}
+
+static void batch_ended(struct gy_lane *lane, bool ran)
+{
+	pthread_mutex_lock(&lane->lock);
+	gy_pace_ended(&lane->pace, ran, gy_engine_now_ns());
+	pthread_mutex_unlock(&lane->lock);
 }
 
 static void run_batch(struct gy_lane *lane, struct gy_queue *batch, bool wait)
@@ -186,8 +198,11 @@ void *gy_lane_run(void *data)
 {
 	struct gy_lane *lane = data;
 	struct gy_queue batch;
-	bool wait;
+	char name[24]; /* 15 octets of it count */
+	bool wait, any;
 
+	snprintf(name, sizeof(name), "lane %td", lane - lane->engine->lanes);
+	prctl(PR_SET_NAME, name);
 	while (!atomic_load(&lane->engine->stopping)) {
 		if (!connected(lane)) {
 			refuse_all(lane, "no database");
@@ -199,8 +214,10 @@ void *gy_lane_run(void *data)
 			continue;
 		}
 		drop_old(lane, &batch);
-		if (batch.n > 0)
+		any = batch.n > 0;
+		if (any)
 			run_batch(lane, &batch, wait);
+		batch_ended(lane, any);
 	}
 	return NULL;
 }

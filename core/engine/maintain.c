@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <talloc.h>
 #include <unistd.h>
 
@@ -14,9 +15,11 @@
 
 #define MS            INT64_C(1000000)
 #define DUE_MAX       500u
+#define PURCHASES_MAX 100u
 #define TICK_MS       50
 #define RECONNECT_NS  (500 * MS)
 #define CATALOGUE_NS  (1000 * MS)
+#define PURCHASES_NS  (1000 * MS)
 #define PARTITIONS_NS (3600 * 1000 * MS)
 /* So long a request waits for its gateway's older sessions to end; the rest ends after it. */
 #define PARKED_NS (500 * MS)
@@ -26,7 +29,7 @@
 struct maintenance {
 	struct gy_engine *engine;
 	struct gy_store *store;
-	int64_t connect_at_ns, sweep_at_ns, catalogue_at_ns, partitions_at_ns;
+	int64_t connect_at_ns, sweep_at_ns, catalogue_at_ns, partitions_at_ns, purchases_at_ns;
 	int64_t catalogue_version, pushed_version;
 };
 
@@ -61,17 +64,10 @@ static unsigned accounts_of(const struct gy_due *due, unsigned n, int64_t *ids)
 	return distinct;
 }
 
-static struct gy_locked *locked_of(struct gy_locked *locked, unsigned n, int64_t account_id)
-{
-	for (unsigned i = 0; i < n; i++)
-		if (locked[i].account.account_id == account_id)
-			return &locked[i];
-	return NULL;
-}
-
 /* Looks at one session; its record, if it was ended, goes to *record. */
 static enum gy_rc look_at(struct gy_engine *engine, void *pool, struct gy_due *due,
-			  struct gy_locked *locked, gy_time_us now, const struct gy_record **record)
+			  struct gy_locked *locked, const struct gy_homes *homes, gy_time_us now,
+			  const struct gy_record **record)
 {
 	int64_t late_us = (int64_t)engine->config.late_window_s * GY_SECOND_US;
 	struct gy_plan *plan = talloc_zero(pool, struct gy_plan);
@@ -80,10 +76,11 @@ static enum gy_rc look_at(struct gy_engine *engine, void *pool, struct gy_due *d
 	if (plan == NULL)
 		return GY_NO_MEMORY;
 	plan->room = locked->account.n_reservations + 1;
-	plan->charges = talloc_array(pool, struct gy_charge, GY_PARTS_MAX * plan->room);
+	plan->parts = 1;
+	plan->charges = talloc_array(pool, struct gy_charge, plan->room);
 	if (plan->charges == NULL)
 		return GY_NO_MEMORY;
-	gy_charge_end(&locked->account, due->session,
+	gy_charge_end(&locked->account, due->session, homes,
 		      due->release_requested ? GY_SESSION_RELEASED : GY_SESSION_EXPIRED, now,
 		      late_us, plan);
 	due->looked = true;
@@ -114,15 +111,27 @@ static enum gy_rc end_due(struct maintenance *m, void *pool, struct gy_due *due,
 	n_ids = accounts_of(due, n, ids);
 	if (n_ids > 0)
 		rc = gy_store_lock_due(m->store, pool, ids, n_ids, &locked, &n_locked, &now);
+	if (rc == GY_OK)
+		rc = gy_homes_lock(m->store, pool, &locked, &n_locked);
 	if (rc != GY_OK)
 		return rc;
 	for (unsigned i = 0; rc == GY_OK && i < n; i++) {
-		struct gy_locked *l = locked_of(locked, n_locked, due[i].account_id);
+		struct gy_locked *l = gy_locked_find(locked, n_locked, due[i].account_id);
+		struct gy_homes homes;
 
+		if (l != NULL)
+			rc = gy_homes_make(pool, locked, n_locked, &l->account, NULL, &homes);
+		if (rc == GY_STORE_RETRY) { /* the next time */
+			rc = GY_OK;
+			l = NULL;
+		}
+		if (rc != GY_OK)
+			break;
 		*done += due[i].ended || l != NULL;
 		if (due[i].ended || l == NULL)
 			continue;
-		rc = look_at(m->engine, pool, &due[i], l, now, &records[n_records]);
+		rc = look_at(m->engine, pool, &due[i], l, &homes, now, &records[n_records]);
+		gy_homes_changed(locked, n_locked, &homes);
 		n_records += records[n_records] != NULL;
 	}
 	if (rc != GY_OK) {
@@ -170,6 +179,23 @@ static enum gy_rc sweep(struct maintenance *m)
 		}
 	} while (rc == GY_OK && found > 0 && done > 0 && !atomic_load(&m->engine->stopping));
 	m->sweep_at_ns = gy_engine_now_ns() + (int64_t)m->engine->config.sweep_ms * MS;
+	return rc;
+}
+
+/* Purchases that nobody confirmed in time; the sweeper's rules for turns. */
+static enum gy_rc sweep_purchases(struct maintenance *m)
+{
+	int64_t until_ns = gy_engine_now_ns() + SWEEP_NS;
+	unsigned done, all = 0;
+	enum gy_rc rc;
+
+	do {
+		rc = gy_store_purchase_sweep(m->store, PURCHASES_MAX, &done);
+		all += done;
+	} while (rc == GY_OK && done == PURCHASES_MAX && gy_engine_now_ns() < until_ns);
+	if (all > 0)
+		gy_engine_log(m->engine, GY_LOG_INFO, "%u purchases ended without a request", all);
+	m->purchases_at_ns = gy_engine_now_ns() + (done == PURCHASES_MAX ? 0 : PURCHASES_NS);
 	return rc;
 }
 
@@ -264,6 +290,8 @@ static enum gy_rc with_database(struct maintenance *m)
 	}
 	if (rc == GY_OK && gy_engine_now_ns() >= m->sweep_at_ns)
 		rc = sweep(m);
+	if (rc == GY_OK && gy_engine_now_ns() >= m->purchases_at_ns)
+		rc = sweep_purchases(m);
 	return rc;
 }
 
@@ -285,6 +313,7 @@ void *gy_maintenance_run(void *data)
 	struct maintenance m = { .engine = data };
 	enum gy_rc rc;
 
+	prctl(PR_SET_NAME, "maintenance");
 	fcntl(m.engine->wake_pipe[0], F_SETFL, O_NONBLOCK);
 	fcntl(m.engine->wake_pipe[1], F_SETFL, O_NONBLOCK);
 	while (!atomic_load(&m.engine->stopping)) {

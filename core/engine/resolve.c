@@ -126,7 +126,7 @@ static enum gy_rc find_by_session(struct batch *b)
 		struct work *w = &b->work[i];
 
 		w->n_lookups = 0;
-		if (w->fate != UNDECIDED || w->profile.subscriber_id != 0 ||
+		if (w->fate != UNDECIDED || w->card || w->profile.subscriber_id != 0 ||
 		    w->request->ccr.type == GY_INITIAL || w->request->ccr.type == GY_EVENT)
 			continue;
 		w->first_lookup = n;
@@ -154,31 +154,39 @@ static void refuse_unknown(struct batch *b)
 			continue;
 		if (w->request->ccr.type == GY_INITIAL || w->request->ccr.type == GY_EVENT) {
 			gy_work_refuse(w, GY_USER_UNKNOWN, "no such subscriber");
-		} else {
+		} else if (!w->card) { /* a purchase knows its buyer */
 			gy_work_refuse(w, GY_UNKNOWN_SESSION_ID, "no such session");
 			w->plan.unmatched = true;
 		}
 	}
 }
 
-/* Freshly found profiles get the half that dynamic tariffs need, if there are any (S-11). Until the
- * cache takes them, attributes are the pool's. */
-static enum gy_rc find_attributes(struct batch *b)
+/* Freshly found profiles get what dynamic tariffs and cards need, if there are any (S-11, Z-9).
+ * Until the cache takes them, they are the pool's. */
+static enum gy_rc find_parts(struct batch *b)
 {
-	struct gy_profile **fresh = talloc_array(b->pool, struct gy_profile *, b->n);
-	unsigned n = 0;
-	enum gy_rc rc;
+	struct gy_profile **fresh = talloc_array(b->pool, struct gy_profile *, 2 * b->n);
+	struct gy_profile **bound = fresh + b->n;
+	unsigned n = 0, n_bound = 0;
+	enum gy_rc rc = GY_OK;
 
 	if (fresh == NULL)
 		return GY_NO_MEMORY;
-	for (unsigned i = 0; i < b->n; i++)
-		if (b->work[i].fate == UNDECIDED && b->work[i].fresh)
-			fresh[n++] = &b->work[i].profile;
-	if (n == 0 || b->catalogue->dynamic == NULL)
-		return GY_OK;
-	rc = gy_store_attributes(b->lane->store, fresh, n);
+	for (unsigned i = 0; i < b->n; i++) {
+		if (b->work[i].fate != UNDECIDED || !b->work[i].fresh)
+			continue;
+		fresh[n++] = &b->work[i].profile;
+		if (b->work[i].profile.has_cards)
+			bound[n_bound++] = &b->work[i].profile;
+	}
+	if (n > 0 && b->catalogue->dynamic != NULL)
+		rc = gy_store_attributes(b->lane->store, fresh, n);
 	for (unsigned i = 0; rc == GY_OK && i < n; i++)
 		talloc_steal(b->pool, fresh[i]->attributes);
+	if (rc == GY_OK && n_bound > 0)
+		rc = gy_store_bindings(b->lane->store, bound, n_bound);
+	for (unsigned i = 0; rc == GY_OK && i < n_bound; i++)
+		talloc_steal(b->pool, bound[i]->cards);
 	return rc;
 }
 
@@ -193,6 +201,7 @@ static void remember(struct batch *b)
 		    !(w->cacheable || (w->by_session && w->request->ccr.n_identities == 0)))
 			continue;
 		talloc_steal(NULL, w->profile.attributes);
+		talloc_steal(NULL, w->profile.cards);
 		gy_cache_put(&b->lane->cache, w->request->who, &w->profile);
 	}
 }
@@ -206,6 +215,9 @@ enum gy_rc gy_batch_find_profiles(struct batch *b)
 		struct work *w = &b->work[i];
 		const struct gy_profile *known = gy_cache_find(&b->lane->cache, w->request->who);
 
+		/* No account row that is locked proves it: card operations look anew. */
+		if (w->card)
+			known = NULL;
 		/* One from the time before there were dynamic tariffs lacks its half of them. */
 		if (known != NULL && (b->catalogue->dynamic == NULL || known->attributes != NULL))
 			w->profile = *known;
@@ -221,7 +233,7 @@ enum gy_rc gy_batch_find_profiles(struct batch *b)
 	if (rc != GY_OK)
 		return rc;
 	refuse_unknown(b);
-	rc = find_attributes(b);
+	rc = find_parts(b);
 	if (rc == GY_OK)
 		remember(b);
 	return rc;
@@ -259,7 +271,7 @@ enum gy_rc gy_batch_reload_stale(struct batch *b)
 		if (w->fate == UNDECIDED && w->profile.account_id != w->locked->account.account_id)
 			w->fate = TRY_AGAIN;
 	}
-	rc = find_attributes(b);
+	rc = find_parts(b);
 	if (rc == GY_OK)
 		remember(b);
 	return rc;

@@ -16,17 +16,24 @@ bool gy_cache_init(struct gy_cache *cache, size_t entries)
 	return cache->entries != NULL;
 }
 
-/* Attributes are roots of talloc trees; nothing says so but their type. */
+/* Attributes and bindings are roots of talloc trees; nothing says so but their types. */
 static void *attributes_of(const struct gy_cache_entry *entry)
 {
 	return entry->profile.subscriber_id != 0 ? (void *)(uintptr_t)entry->profile.attributes
 						 : NULL;
 }
 
+static void *cards_of(const struct gy_cache_entry *entry)
+{
+	return entry->profile.subscriber_id != 0 ? (void *)(uintptr_t)entry->profile.cards : NULL;
+}
+
 void gy_cache_free(struct gy_cache *cache)
 {
-	for (size_t i = 0; cache->entries != NULL && i < cache->sets * WAYS; i++)
+	for (size_t i = 0; cache->entries != NULL && i < cache->sets * WAYS; i++) {
 		talloc_free(attributes_of(&cache->entries[i]));
+		talloc_free(cards_of(&cache->entries[i]));
+	}
 	free(cache->entries);
 	cache->entries = NULL;
 	talloc_free(cache->dropped);
@@ -34,16 +41,18 @@ void gy_cache_free(struct gy_cache *cache)
 }
 
 /* Work of this batch may still point to them. */
-static void drop_attributes(struct gy_cache *cache, struct gy_cache_entry *entry)
+static void drop_parts(struct gy_cache *cache, struct gy_cache_entry *entry)
 {
-	void *attributes = attributes_of(entry);
+	void *attributes = attributes_of(entry), *cards = cards_of(entry);
 
-	if (attributes == NULL)
+	if (attributes == NULL && cards == NULL)
 		return;
 	if (cache->dropped == NULL)
 		cache->dropped = talloc_new(NULL);
 	talloc_steal(cache->dropped, attributes); /* without memory: kept, not lost */
+	talloc_steal(cache->dropped, cards);
 	entry->profile.attributes = NULL;
+	entry->profile.cards = NULL;
 }
 
 void gy_cache_sweep(struct gy_cache *cache)
@@ -85,7 +94,7 @@ void gy_cache_put(struct gy_cache *cache, struct gy_session_key key,
 			entry = &set[i];
 	if (entry == NULL)
 		entry = &set[cache->turn++ % WAYS];
-	drop_attributes(cache, entry);
+	drop_parts(cache, entry);
 	*entry = (struct gy_cache_entry){ .key = key, .profile = *profile };
 }
 
@@ -95,7 +104,7 @@ void gy_cache_drop(struct gy_cache *cache, struct gy_session_key key)
 
 	if (entry == NULL)
 		return;
-	drop_attributes(cache, entry);
+	drop_parts(cache, entry);
 	entry->profile.subscriber_id = 0;
 }
 

@@ -69,6 +69,7 @@ struct gy_specific_rule {
 struct gy_service_context {
 	const char *suffix;           /* e.g. "32251@3gpp.org" */
 	int64_t default_rating_group; /* for requests that name none (G-44); -1 = none */
+	bool cards;                   /* card operations, not usage (spec/cards.md) */
 };
 
 /* What differs for the gateways of one identity or realm (spec/clients.md). */

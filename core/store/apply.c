@@ -23,14 +23,20 @@ enum account_param {
 	L_TO,
 	C_FROM,
 	C_TO,
+	K_FROM,
+	K_TO,
+	D_FROM,
+	D_TO,
 	SESSIONS,
 	RESERVATIONS,
 	ANSWERS,
 	SLICES,
 	COUNTERS,
+	CARDS,
+	DRAWS,
 };
 enum record_param {
-	R_AT = 21,
+	R_AT = DRAWS + 1,
 	R_ACCOUNT,
 	R_GROUP,
 	R_SUBSCRIBER,
@@ -53,7 +59,7 @@ enum record_param {
 	R_CHARGES,
 };
 enum index_param {
-	X_SESSION = 42,
+	X_SESSION = R_CHARGES + 1,
 	X_SESSION_ID,
 	X_SUB_SESSION,
 	X_ACCOUNT,
@@ -63,6 +69,8 @@ enum index_param {
 	X_OPENED,
 	X_CHECK_AT,
 	X_KNOWN,
+	X_OF_ACCOUNT,
+	X_OF_OPENED,
 	X_EXPECTED,
 };
 _Static_assert(X_EXPECTED == GY_PARAMS_MAX, "batch_apply.sql's parameters");
@@ -78,15 +86,18 @@ static void put_slice(struct gy_params *p, unsigned from, unsigned to, unsigned 
 
 static unsigned put_accounts(struct gy_params *p, const struct gy_locked *locked, unsigned n)
 {
-	unsigned sessions = 1, reservations = 1, answers = 1, slices = 1, counters = 1, changed = 0;
+	unsigned sessions = 1, reservations = 1, answers = 1, slices = 1, counters = 1, cards = 1,
+		 draws = 1, changed = 0;
 
-	for (unsigned i = ACCOUNT_ID; i <= C_TO; i++)
+	for (unsigned i = ACCOUNT_ID; i <= D_TO; i++)
 		gy_array_begin(p, i, GY_OID_INT8, 0);
 	gy_array_begin(p, SESSIONS, GY_OID_INT8, GY_SESSION_COLUMNS);
 	gy_array_begin(p, RESERVATIONS, GY_OID_INT8, GY_RESERVATION_COLUMNS);
 	gy_array_begin(p, ANSWERS, GY_OID_INT8, GY_ANSWER_COLUMNS);
 	gy_array_begin(p, SLICES, GY_OID_INT8, GY_SLICE_COLUMNS);
 	gy_array_begin(p, COUNTERS, GY_OID_INT8, GY_COUNTER_COLUMNS);
+	gy_array_begin(p, CARDS, GY_OID_INT8, GY_CARD_COLUMNS);
+	gy_array_begin(p, DRAWS, GY_OID_INT8, GY_DRAW_COLUMNS);
 	for (unsigned i = 0; i < n; i++) {
 		const struct gy_account *a = &locked[i].account;
 
@@ -103,13 +114,17 @@ static unsigned put_accounts(struct gy_params *p, const struct gy_locked *locked
 		put_slice(p, A_FROM, A_TO, &answers, a->n_answers);
 		put_slice(p, L_FROM, L_TO, &slices, a->n_slices);
 		put_slice(p, C_FROM, C_TO, &counters, a->n_counters);
+		put_slice(p, K_FROM, K_TO, &cards, a->n_cards);
+		put_slice(p, D_FROM, D_TO, &draws, a->n_draws);
 		gy_sessions_put(p, SESSIONS, a);
 		gy_reservations_put(p, RESERVATIONS, a);
 		gy_answers_put(p, ANSWERS, a);
 		gy_slices_put(p, SLICES, a);
 		gy_counters_put(p, COUNTERS, a);
+		gy_cards_put(p, CARDS, a);
+		gy_draws_put(p, DRAWS, a);
 	}
-	for (unsigned i = ACCOUNT_ID; i <= COUNTERS; i++)
+	for (unsigned i = ACCOUNT_ID; i <= DRAWS; i++)
 		gy_array_end(p, i);
 	return changed;
 }
@@ -182,6 +197,8 @@ static void put_opened(struct gy_params *p, const struct gy_opened *opened, unsi
 	gy_array_begin(p, X_OPENED, GY_OID_TIMESTAMPTZ, 0);
 	gy_array_begin(p, X_CHECK_AT, GY_OID_TIMESTAMPTZ, 0);
 	gy_array_begin(p, X_KNOWN, GY_OID_BOOL, 0);
+	gy_array_begin(p, X_OF_ACCOUNT, GY_OID_INT8, 0);
+	gy_array_begin(p, X_OF_OPENED, GY_OID_TIMESTAMPTZ, 0);
 	for (unsigned i = 0; i < n; i++) {
 		const struct gy_record *r = opened[i].record;
 
@@ -195,13 +212,14 @@ static void put_opened(struct gy_params *p, const struct gy_opened *opened, unsi
 		gy_array_time(p, X_OPENED, r->opened_us);
 		gy_array_time(p, X_CHECK_AT, opened[i].check_at_us);
 		gy_array_bool(p, X_KNOWN, opened[i].known);
+		gy_array_int8(p, X_OF_ACCOUNT, opened[i].of_account);
+		gy_array_time(p, X_OF_OPENED, opened[i].of_opened_us);
 	}
-	for (unsigned i = X_SESSION; i <= X_KNOWN; i++)
+	for (unsigned i = X_SESSION; i <= X_OF_OPENED; i++)
 		gy_array_end(p, i);
 }
 
-/* A lost connection leaves open whether COMMIT came through. */
-static enum gy_rc commit_outcome(struct gy_store *store, enum gy_rc rc)
+enum gy_rc gy_round_committed(struct gy_store *store, enum gy_rc rc)
 {
 	if (rc == GY_STORE_UNAVAILABLE)
 		return GY_OUTCOME_UNKNOWN;
@@ -239,7 +257,7 @@ enum gy_rc gy_store_apply(struct gy_store *store, const struct gy_locked *locked
 	if (changed + n_records + n_opened > 0)
 		gy_round_add(store, GY_SQL_BATCH_APPLY, p);
 	gy_round_add_command(store, "COMMIT");
-	return commit_outcome(store, gy_round_end(store));
+	return gy_round_committed(store, gy_round_end(store));
 }
 
 /* Adds one request to the round. */

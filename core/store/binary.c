@@ -197,6 +197,14 @@ static uint8_t *value_of(struct gy_params *params, unsigned number, size_t size)
 	return extend(params, p, size);
 }
 
+void gy_value_bool(struct gy_params *params, unsigned number, bool value)
+{
+	uint8_t *at = value_of(params, number, 1);
+
+	if (at != NULL)
+		*at = value;
+}
+
 void gy_value_int2(struct gy_params *params, unsigned number, int16_t value)
 {
 	uint8_t *at = value_of(params, number, 2);
@@ -279,6 +287,41 @@ struct gy_session_key gy_get_uuid(const char *value)
 {
 	return (struct gy_session_key){ (uint64_t)gy_get_int8(value),
 					(uint64_t)gy_get_int8(value + 8) };
+}
+
+bool gy_list_read(const char *value, int len, enum gy_oid oid, struct gy_list *list)
+{
+	*list = (struct gy_list){ .at = NULL };
+	if (len < 12 || gy_get_int4(value + 8) != (int32_t)oid)
+		return false;
+	if (gy_get_int4(value) == 0)
+		return true;
+	if (gy_get_int4(value) != 1 || len < 20)
+		return false;
+	*list = (struct gy_list){ .at = value + 20,
+				  .left = (size_t)len - 20,
+				  .n = (unsigned)gy_get_int4(value + 12) };
+	return list->n <= list->left / 4;
+}
+
+bool gy_list_next(struct gy_list *list, struct gy_bytes *element)
+{
+	int32_t len;
+
+	*element = (struct gy_bytes){ NULL, 0 };
+	if (list->left < 4)
+		return false;
+	len = gy_get_int4(list->at);
+	list->at += 4;
+	list->left -= 4;
+	if (len < 0)
+		return true;
+	if ((size_t)len > list->left)
+		return false;
+	*element = (struct gy_bytes){ (const uint8_t *)list->at, (size_t)len };
+	list->at += len;
+	list->left -= (size_t)len;
+	return true;
 }
 
 bool gy_matrix_read(const char *value, int len, unsigned width, struct gy_matrix *matrix)

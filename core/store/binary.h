@@ -33,7 +33,7 @@ struct gy_param {
 	unsigned width; /* of a matrix; 0: a list */
 };
 
-#define GY_PARAMS_MAX 52
+#define GY_PARAMS_MAX 60
 
 struct gy_params {
 	struct gy_param param[GY_PARAMS_MAX];
@@ -60,6 +60,7 @@ void gy_array_text(struct gy_params *params, unsigned number, struct gy_bytes te
 /* Writes the dimensions; after the last element. */
 void gy_array_end(struct gy_params *params, unsigned number);
 
+void gy_value_bool(struct gy_params *params, unsigned number, bool value);
 void gy_value_int2(struct gy_params *params, unsigned number, int16_t value);
 void gy_value_int4(struct gy_params *params, unsigned number, int32_t value);
 void gy_value_int8(struct gy_params *params, unsigned number, int64_t value);
@@ -74,6 +75,18 @@ int32_t gy_get_int4(const char *value);
 int64_t gy_get_int8(const char *value);
 gy_time_us gy_get_time(const char *value);
 struct gy_session_key gy_get_uuid(const char *value);
+
+/* A list of one dimension in a result, read from its first element to its last. */
+struct gy_list {
+	const char *at;
+	size_t left; /* octets */
+	unsigned n;  /* elements */
+};
+
+/* False if the value is no list of this type (an empty array is one of no elements). */
+bool gy_list_read(const char *value, int len, enum gy_oid oid, struct gy_list *list) GY_MUST_CHECK;
+/* False at the end. data NULL: the element is NULL. */
+bool gy_list_next(struct gy_list *list, struct gy_bytes *element);
 
 /* A bigint matrix in a result. */
 struct gy_matrix {

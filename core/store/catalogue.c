@@ -101,6 +101,7 @@ static enum gy_rc read_contexts(struct gy_catalogue *c, const PGresult *result)
 	for (unsigned i = 0; i < n; i++) {
 		contexts[i].suffix = gy_result_text(contexts, result, (int)i, 0);
 		contexts[i].default_rating_group = gy_get_int8(PQgetvalue(result, (int)i, 1));
+		contexts[i].cards = *PQgetvalue(result, (int)i, 2) != 0;
 		if (contexts[i].suffix == NULL)
 			return GY_NO_MEMORY;
 	}

@@ -38,6 +38,12 @@ unsigned gy_round_add_command(struct gy_store *store, const char *command);
  * sqlstate.c's table, with store->error; the results before it are there. */
 enum gy_rc gy_round_end(struct gy_store *store) GY_MUST_CHECK;
 
+/* What a round that ended in COMMIT came to; rc: gy_round_end's. A lost connection leaves open
+ * whether COMMIT came through, and so does a cancelled wait for a standby: GY_OUTCOME_UNKNOWN.
+ * After any other failure no transaction is open. store->sync_wait_cancelled must have been false
+ * before. */
+enum gy_rc gy_round_committed(struct gy_store *store, enum gy_rc rc) GY_MUST_CHECK;
+
 /* Rows changed by a statement of the last round. */
 long gy_round_changed(const struct gy_store *store, unsigned index);
 

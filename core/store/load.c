@@ -22,6 +22,7 @@ static void take_profiles(const PGresult *result, struct gy_lookup *lookups, uns
 			.profile_version = gy_get_int8(PQgetvalue(result, row, 4)),
 			.tariff_id = gy_get_int4(PQgetvalue(result, row, 5)),
 			.state = (enum gy_state)gy_get_int2(PQgetvalue(result, row, 6)),
+			.has_cards = *PQgetvalue(result, row, 7) != 0,
 		};
 	}
 }
@@ -158,21 +159,22 @@ static void put_keys(struct gy_params *p, const struct gy_session_key *keys, uns
 }
 
 static void take_known(const PGresult *result, const struct gy_session_key *keys, unsigned n,
-		       bool *known)
+		       int64_t *known)
 {
 	for (unsigned i = 0; i < n; i++) {
-		known[i] = false;
-		for (int row = 0; row < PQntuples(result) && !known[i]; row++) {
+		known[i] = 0;
+		for (int row = 0; row < PQntuples(result) && known[i] == 0; row++) {
 			struct gy_session_key key = gy_get_uuid(PQgetvalue(result, row, 0));
 
-			known[i] = key.hi == keys[i].hi && key.lo == keys[i].lo;
+			if (key.hi == keys[i].hi && key.lo == keys[i].lo)
+				known[i] = gy_get_int8(PQgetvalue(result, row, 1));
 		}
 	}
 }
 
 enum gy_rc gy_store_lock(struct gy_store *store, void *pool, const int64_t *account_ids,
 			 unsigned n_accounts, bool wait, const struct gy_session_key *initial_keys,
-			 unsigned n_initial, bool *known, struct gy_locked **locked,
+			 unsigned n_initial, int64_t *known, struct gy_locked **locked,
 			 unsigned *n_locked, gy_time_us *now)
 {
 	enum gy_sql sql = wait ? GY_SQL_ACCOUNT_LOCK_WAIT : GY_SQL_ACCOUNT_LOCK;
@@ -247,7 +249,7 @@ static bool grow(void *pool, void **array, unsigned *room, unsigned need, size_t
 enum gy_rc gy_account_reserve(void *pool, struct gy_account *a, struct gy_room room)
 {
 	void *s = a->sessions, *r = a->reservations, *w = a->answers, *l = a->slices,
-	     *c = a->counters;
+	     *c = a->counters, *d = a->draws;
 	bool ok = grow(pool, &s, &a->sessions_room, a->n_sessions + room.sessions,
 		       sizeof(*a->sessions)) &&
 		  grow(pool, &r, &a->reservations_room, a->n_reservations + room.reservations,
@@ -256,13 +258,15 @@ enum gy_rc gy_account_reserve(void *pool, struct gy_account *a, struct gy_room r
 		       sizeof(*a->answers)) &&
 		  grow(pool, &l, &a->slices_room, a->n_slices + room.slices, sizeof(*a->slices)) &&
 		  grow(pool, &c, &a->counters_room, a->n_counters + room.counters,
-		       sizeof(*a->counters));
+		       sizeof(*a->counters)) &&
+		  grow(pool, &d, &a->draws_room, a->n_draws + room.draws, sizeof(*a->draws));
 
 	a->sessions = s;
 	a->reservations = r;
 	a->answers = w;
 	a->slices = l;
 	a->counters = c;
+	a->draws = d;
 	return ok ? GY_OK : GY_NO_MEMORY;
 }
 

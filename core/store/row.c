@@ -81,9 +81,10 @@ static void read_answers(const struct gy_matrix *m, struct gy_kept_answer *answe
 		uint64_t rare = (uint64_t)gy_matrix_at(m, i, 8);
 
 		answers[i] = (struct gy_kept_answer){
-			.session = (unsigned)gy_matrix_at(m, i, 0) - 1,
+			.session = (uint32_t)gy_matrix_at(m, i, 0) - 1,
 			.type = (enum gy_request_type)(request >> 32),
 			.number = (uint32_t)request,
+			.end_to_end = (uint32_t)((uint64_t)gy_matrix_at(m, i, 0) >> 32),
 			.content_hash = (uint64_t)gy_matrix_at(m, i, 2),
 			.rating_group = gy_matrix_at(m, i, 4),
 			.service_key = gy_matrix_at(m, i, 5),
@@ -108,6 +109,7 @@ static void read_slices(const struct gy_matrix *m, struct gy_slice *slices)
 			.units = gy_matrix_at(m, i, 4),
 			.rate = { gy_matrix_at(m, i, 5), gy_matrix_at(m, i, 6) },
 			.held = gy_matrix_at(m, i, 7),
+			.home = gy_matrix_at(m, i, 8),
 		};
 }
 
@@ -128,6 +130,47 @@ static void read_counters(const struct gy_matrix *m, struct gy_counter *counters
 		};
 }
 
+static void read_cards(const struct gy_matrix *m, struct gy_card *cards)
+{
+	for (unsigned i = 0; i < m->rows; i++)
+		cards[i] = (struct gy_card){
+			.card_id = gy_matrix_at(m, i, 0),
+			.state = (enum gy_card_state)gy_matrix_at(m, i, 1),
+			.unit = (enum gy_unit)gy_matrix_at(m, i, 2),
+			.quota = gy_matrix_at(m, i, 3),
+			.used = gy_matrix_at(m, i, 4),
+			.reserved = gy_matrix_at(m, i, 5),
+			.valid_from_us = gy_matrix_at(m, i, 6),
+			.valid_until_us = gy_matrix_at(m, i, 7),
+			.lasts_us = gy_matrix_at(m, i, 8),
+			.held = gy_matrix_at(m, i, 9),
+			.rate = { gy_matrix_at(m, i, 10), gy_matrix_at(m, i, 11) },
+		};
+}
+
+static void read_draws(const struct gy_matrix *m, struct gy_draw *draws)
+{
+	for (unsigned i = 0; i < m->rows; i++)
+		draws[i] = (struct gy_draw){
+			.card_id = gy_matrix_at(m, i, 0),
+			.subscriber_id = gy_matrix_at(m, i, 1),
+			.rating_group = gy_matrix_at(m, i, 2),
+			.used = gy_matrix_at(m, i, 3),
+			.closed = gy_matrix_at(m, i, 4),
+		};
+}
+
+static bool sane_card(const struct gy_account *a, const struct gy_card *card)
+{
+	int64_t drawn = 0;
+
+	for (unsigned i = 0; i < a->n_draws; i++)
+		if (a->draws[i].card_id == card->card_id && a->draws[i].subscriber_id == 0)
+			drawn += a->draws[i].used;
+	return card->used >= 0 && card->reserved >= 0 && card->held >= 0 && card->rate.block > 0 &&
+	       card->used + card->reserved <= card->quota && card->used == drawn;
+}
+
 /* What the core would refuse with an assertion is refused here: a row written by another hand. */
 static bool sane(const struct gy_account *a)
 {
@@ -143,6 +186,9 @@ static bool sane(const struct gy_account *a)
 		if (a->slices[i].reservation >= a->n_reservations || a->slices[i].phase > 1 ||
 		    a->slices[i].rate.block <= 0)
 			return false;
+	for (unsigned i = 0; i < a->n_cards; i++)
+		if (!sane_card(a, &a->cards[i]))
+			return false;
 	return true;
 }
 
@@ -155,7 +201,7 @@ static bool read_matrix(const PGresult *result, int row, int column, unsigned wi
 
 enum gy_rc gy_account_read(void *pool, const PGresult *result, int row, struct gy_account *a)
 {
-	struct gy_matrix sessions, reservations, answers, slices, counters;
+	struct gy_matrix sessions, reservations, answers, slices, counters, cards, draws;
 
 #define VALUE(column) PQgetvalue(result, row, column)
 	*a = (struct gy_account){
@@ -175,7 +221,9 @@ enum gy_rc gy_account_read(void *pool, const PGresult *result, int row, struct g
 	    !read_matrix(result, row, 11, GY_RESERVATION_COLUMNS, &reservations) ||
 	    !read_matrix(result, row, 12, GY_ANSWER_COLUMNS, &answers) ||
 	    !read_matrix(result, row, 13, GY_SLICE_COLUMNS, &slices) ||
-	    !read_matrix(result, row, 14, GY_COUNTER_COLUMNS, &counters))
+	    !read_matrix(result, row, 14, GY_COUNTER_COLUMNS, &counters) ||
+	    !read_matrix(result, row, 15, GY_CARD_COLUMNS, &cards) ||
+	    !read_matrix(result, row, 16, GY_DRAW_COLUMNS, &draws))
 		return GY_STORE_REFUSED;
 	a->n_sessions = a->sessions_room = sessions.rows;
 	a->n_reservations = a->reservations_room = reservations.rows;
@@ -187,17 +235,26 @@ enum gy_rc gy_account_read(void *pool, const PGresult *result, int row, struct g
 		return GY_NO_MEMORY;
 	a->n_slices = a->slices_room = slices.rows;
 	a->n_counters = a->counters_room = counters.rows;
+	a->n_cards = cards.rows;
+	a->n_draws = a->draws_room = draws.rows;
 	if (slices.rows > 0)
 		a->slices = talloc_array(pool, struct gy_slice, slices.rows);
 	if (counters.rows > 0)
 		a->counters = talloc_array(pool, struct gy_counter, counters.rows);
-	if ((slices.rows > 0 && a->slices == NULL) || (counters.rows > 0 && a->counters == NULL))
+	if (cards.rows > 0)
+		a->cards = talloc_array(pool, struct gy_card, cards.rows);
+	if (draws.rows > 0)
+		a->draws = talloc_array(pool, struct gy_draw, draws.rows);
+	if ((slices.rows > 0 && a->slices == NULL) || (counters.rows > 0 && a->counters == NULL) ||
+	    (cards.rows > 0 && a->cards == NULL) || (draws.rows > 0 && a->draws == NULL))
 		return GY_NO_MEMORY;
 	read_sessions(&sessions, a->sessions);
 	read_reservations(&reservations, a->reservations);
 	read_answers(&answers, a->answers);
 	read_slices(&slices, a->slices);
 	read_counters(&counters, a->counters);
+	read_cards(&cards, a->cards);
+	read_draws(&draws, a->draws);
 	return sane(a) ? GY_OK : GY_STORE_REFUSED;
 }
 
@@ -246,7 +303,8 @@ void gy_answers_put(struct gy_params *params, unsigned number, const struct gy_a
 	for (unsigned i = 0; i < a->n_answers; i++) {
 		const struct gy_kept_answer *w = &a->answers[i];
 
-		gy_array_int8(params, number, (int64_t)w->session + 1);
+		gy_array_int8(params, number,
+			      (int64_t)((uint64_t)w->end_to_end << 32 | (w->session + 1)));
 		gy_array_int8(params, number,
 			      (int64_t)((uint64_t)w->type << 32 | (uint64_t)w->number));
 		gy_array_int8(params, number, (int64_t)w->content_hash);
@@ -274,6 +332,40 @@ void gy_slices_put(struct gy_params *params, unsigned number, const struct gy_ac
 		gy_array_int8(params, number, s->rate.price_micros);
 		gy_array_int8(params, number, s->rate.block);
 		gy_array_int8(params, number, s->held);
+		gy_array_int8(params, number, s->home);
+	}
+}
+
+void gy_cards_put(struct gy_params *params, unsigned number, const struct gy_account *a)
+{
+	for (unsigned i = 0; i < a->n_cards; i++) {
+		const struct gy_card *c = &a->cards[i];
+
+		gy_array_int8(params, number, c->card_id);
+		gy_array_int8(params, number, c->state);
+		gy_array_int8(params, number, c->unit);
+		gy_array_int8(params, number, c->quota);
+		gy_array_int8(params, number, c->used);
+		gy_array_int8(params, number, c->reserved);
+		gy_array_int8(params, number, c->valid_from_us);
+		gy_array_int8(params, number, c->valid_until_us);
+		gy_array_int8(params, number, c->lasts_us);
+		gy_array_int8(params, number, c->held);
+		gy_array_int8(params, number, c->rate.price_micros);
+		gy_array_int8(params, number, c->rate.block);
+	}
+}
+
+void gy_draws_put(struct gy_params *params, unsigned number, const struct gy_account *a)
+{
+	for (unsigned i = 0; i < a->n_draws; i++) {
+		const struct gy_draw *d = &a->draws[i];
+
+		gy_array_int8(params, number, d->card_id);
+		gy_array_int8(params, number, d->subscriber_id);
+		gy_array_int8(params, number, d->rating_group);
+		gy_array_int8(params, number, d->used);
+		gy_array_int8(params, number, d->closed);
 	}
 }
 

@@ -1,7 +1,7 @@
 /* An account row: matrices to structs and back. For the files of core/store only.
  *
- * The numbers of the matrices' columns stand here, in schema/002_account.sql's comments and in the
- * views of schema/003_function.sql: one meaning, three places. */
+ * The numbers of the matrices' columns stand here, in the schema's comments and in its
+ * views: one meaning, three places. */
 #ifndef GY_STORE_ROW_H
 #define GY_STORE_ROW_H
 
@@ -13,8 +13,10 @@
 #define GY_SESSION_COLUMNS     12
 #define GY_RESERVATION_COLUMNS 12
 #define GY_ANSWER_COLUMNS      9
-#define GY_SLICE_COLUMNS       8
+#define GY_SLICE_COLUMNS       9
 #define GY_COUNTER_COLUMNS     10
+#define GY_CARD_COLUMNS        12
+#define GY_DRAW_COLUMNS        5
 #define GY_CHARGE_COLUMNS      18
 
 /* A result row of account_lock.sql; arrays under pool with no spare room. GY_STORE_REFUSED: the row
@@ -28,6 +30,8 @@ void gy_reservations_put(struct gy_params *params, unsigned number,
 void gy_answers_put(struct gy_params *params, unsigned number, const struct gy_account *account);
 void gy_slices_put(struct gy_params *params, unsigned number, const struct gy_account *account);
 void gy_counters_put(struct gy_params *params, unsigned number, const struct gy_account *account);
+void gy_cards_put(struct gy_params *params, unsigned number, const struct gy_account *account);
+void gy_draws_put(struct gy_params *params, unsigned number, const struct gy_account *account);
 void gy_charges_put(struct gy_params *params, unsigned number, const struct gy_record *record);
 
 /* True if a charge is a further part of the usage before it: no answer of its own. */

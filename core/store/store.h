@@ -10,6 +10,7 @@
 #ifndef GY_STORE_STORE_H
 #define GY_STORE_STORE_H
 
+#include "core/charging/card_order.h"
 #include "core/charging/decide.h"
 
 struct gy_store;
@@ -48,6 +49,10 @@ enum gy_rc gy_store_find_sessions(struct gy_store *store, struct gy_lookup *look
 enum gy_rc gy_store_attributes(struct gy_store *store, struct gy_profile *const *profiles,
 			       unsigned n) GY_MUST_CHECK;
 
+/* Gives each profile what it is bound to, under the same rules. */
+enum gy_rc gy_store_bindings(struct gy_store *store, struct gy_profile *const *profiles,
+			     unsigned n) GY_MUST_CHECK;
+
 /* The gateway's number, and the greatest Origin-State-Id it told; made if it is new. */
 enum gy_rc gy_store_gateway(struct gy_store *store, struct gy_bytes origin_host,
 			    struct gy_bytes origin_realm, int64_t *gateway_id,
@@ -68,10 +73,11 @@ struct gy_locked {
 
 /* BEGIN, locks and reads the rows (account_ids ascending, no doubles); rows held by others are left
  * out unless wait is set. initial_keys: sessions of the batch's CCR-Is; *known tells for each
- * whether the index has it. *now is the database's clock. pool: talloc context for all of it. */
+ * whose it is by the index, 0 nobody's. *now is the database's clock. pool: talloc context for all
+ * of it. */
 enum gy_rc gy_store_lock(struct gy_store *store, void *pool, const int64_t *account_ids,
 			 unsigned n_accounts, bool wait, const struct gy_session_key *initial_keys,
-			 unsigned n_initial, bool *known, struct gy_locked **locked,
+			 unsigned n_initial, int64_t *known, struct gy_locked **locked,
 			 unsigned *n_locked, gy_time_us *now) GY_MUST_CHECK;
 
 /* Grows an account's arrays so that a request of this need fits (gy_account_room). */
@@ -90,6 +96,10 @@ struct gy_opened {
 	/* gy_store_lock found an index row: it is taken over. Otherwise it is made, and if somebody
 	 * was faster, the transaction fails (GY_STORE_RETRY). */
 	bool known;
+	/* A row of another account is taken over only if it still is of this ended session;
+	 * otherwise the transaction fails, too. */
+	int64_t of_account;
+	gy_time_us of_opened_us;
 };
 
 /* Writes and commits. Nothing to write ends the transaction without a commit's cost.
@@ -105,6 +115,17 @@ void gy_store_rollback(struct gy_store *store);
  * of their session keys, so that two nodes don't wait for each other in a circle. */
 enum gy_rc gy_store_keep_unmatched(struct gy_store *store, const struct gy_ccr *const *ccrs,
 				   unsigned n) GY_MUST_CHECK;
+
+/* --- cards: each operation a transaction of its own ---- */
+
+/* One request of the cards' Service-Context; ccr->card_order is there. requester: the subscriber
+ * who asks, 0: whoever the session's purchase is of. The answer and what it points to live in pool.
+ * GY_OUTCOME_UNKNOWN as from gy_store_apply: a copy of the request finds out. */
+enum gy_rc gy_store_card(struct gy_store *store, void *pool, const struct gy_ccr *ccr,
+			 int64_t requester, struct gy_answer *answer) GY_MUST_CHECK;
+/* Ends purchases whose hold time is over, at most max; *done: how many. */
+enum gy_rc gy_store_purchase_sweep(struct gy_store *store, unsigned max,
+				   unsigned *done) GY_MUST_CHECK;
 
 /* --- supervision: one transaction with gy_store_lock and gy_store_apply in it ---- */
 

@@ -231,7 +231,7 @@ struct gy_catalogue_file *gy_catalogue_read(struct gy_ctl *ctl, const char *path
 	m.out->lists[GY_GROUPS].present = f->rating_groups != NULL;
 	m.out->lists[GY_TARIFFS].present = m.out->lists[GY_RULES].present = f->tariffs != NULL;
 	m.out->lists[GY_ACCOUNTS].present = f->accounts != NULL;
-	for (int id = GY_SUBSCRIBERS; id < GY_SECTIONS; id++)
+	for (int id = GY_SUBSCRIBERS; id <= GY_SUBSCRIBER_CODES; id++)
 		m.out->lists[id].present = f->subscribers != NULL;
 	read_contexts(&m, f);
 	for (unsigned i = 0; i < f->rating_groups_count; i++) {
@@ -248,6 +248,7 @@ struct gy_catalogue_file *gy_catalogue_read(struct gy_ctl *ctl, const char *path
 		gy_model_entry(&m, "subscribers/%u", i);
 		read_subscriber(&m, &f->subscribers[i]);
 	}
+	gy_model_cards(&m, f);
 	for (int id = 0; id < GY_SECTIONS && m.errors == 0; id++)
 		find_clashes(&m, (enum gy_section_id)id);
 	if (m.errors > GY_ERRORS_MAX)

@@ -26,11 +26,14 @@ enum gy_section_id {
 	GY_IDENTITIES,
 	GY_SUBSCRIBER_ZONES,
 	GY_SUBSCRIBER_ATTRIBUTES,
-	GY_SUBSCRIBER_CODES,
+	GY_SUBSCRIBER_CODES, /* ... to here */
+	GY_AUDIENCES,
+	GY_APPS,
+	GY_PRODUCTS,
 	GY_SECTIONS
 };
 
-#define GY_SECTION_COLUMNS_MAX 20
+#define GY_SECTION_COLUMNS_MAX 26
 
 struct gy_section {
 	const char *name; /* in the file */

@@ -36,7 +36,8 @@ struct gy_ctl {
 /* One option of a command. */
 struct gy_flag {
 	const char *name;
-	const char *metavar; /* NULL: takes no value */
+	const char
+		*metavar; /* NULL: takes no value; NAME=VALUE, APP...: may be given several times */
 	const char *help;
 };
 
@@ -92,6 +93,10 @@ extern const struct gy_command gy_check_commands[];
 extern const struct gy_command gy_attribute_commands[];
 extern const struct gy_command gy_explain_commands[];
 extern const struct gy_command gy_rate_commands[];
+extern const struct gy_command gy_product_commands[];
+extern const struct gy_command gy_purchase_commands[];
+extern const struct gy_command gy_card_commands[];
+extern const struct gy_command gy_binding_commands[];
 
 /* Prints "gyroctl: DOING: message" on standard error and keeps the status, which it returns. */
 enum gy_exit gy_fail(struct gy_ctl *ctl, enum gy_exit status, const char *format, ...)

@@ -294,10 +294,12 @@ static bool make_default_way(struct gy_ctl *ctl, const struct gy_diff *diff)
 
 bool gy_diff_apply(struct gy_ctl *ctl, const struct gy_diff *diff)
 {
-	/* A user before what it uses: codes before attributes, those before their calendars. */
+	/* A user before what it uses: products before apps and audiences, those and codes before
+	 * attributes, those before their calendars. */
 	static const enum gy_section_id late[] = {
-		GY_DYNAMIC_CODES, GY_ATTRIBUTES, GY_CALENDARS, GY_HOME_NETWORKS, GY_ZONES,
-		GY_TARIFFS,       GY_GROUPS,     GY_CONTEXTS,  GY_PEERS,
+		GY_PRODUCTS,   GY_APPS,      GY_AUDIENCES,     GY_DYNAMIC_CODES,
+		GY_ATTRIBUTES, GY_CALENDARS, GY_HOME_NETWORKS, GY_ZONES,
+		GY_TARIFFS,    GY_GROUPS,    GY_CONTEXTS,      GY_PEERS,
 	};
 
 	for (int id = 0; id < GY_SECTIONS; id++)

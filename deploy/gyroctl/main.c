@@ -19,7 +19,8 @@
 static const struct gy_command *const families[] = {
 	gy_setup_commands,   gy_subscriber_commands, gy_account_commands, gy_tariff_commands,
 	gy_session_commands, gy_record_commands,     gy_check_commands,   gy_attribute_commands,
-	gy_explain_commands, gy_rate_commands,
+	gy_explain_commands, gy_rate_commands,       gy_product_commands, gy_purchase_commands,
+	gy_card_commands,    gy_binding_commands,
 };
 #define FAMILIES (sizeof(families) / sizeof(families[0]))
 
@@ -160,7 +161,14 @@ static int take_options(struct gy_ctl *ctl, int argc, char **argv, const struct 
 				command ? talloc_asprintf(ctl->pool, "%s ", command->name) : "");
 			return -1;
 		}
-		/* NAME=VALUE may be given several times: they come as one, with commas between. */
+		/* Several texts of one option come as one, a line each. */
+		if (args->values[i] && command->flags[i].metavar &&
+		    strstr(command->flags[i].metavar, "...")) {
+			args->values[i] =
+				talloc_asprintf(ctl->pool, "%s\n%s", args->values[i], optarg);
+			continue;
+		}
+		/* NAME=VALUE likewise, with commas between. */
 		if (args->values[i] && command->flags[i].metavar &&
 		    strchr(command->flags[i].metavar, '=')) {
 			args->values[i] =

@@ -56,4 +56,7 @@ void gy_model_dynamic(struct gy_model *m, const struct gy_yaml_file *f);
 /* Zone, attributes and dynamic codes of the subscriber at hand. */
 void gy_model_subscriber(struct gy_model *m, const struct gy_yaml_subscriber *s, const char *id);
 
+/* The sections of cards: audiences, apps, products. */
+void gy_model_cards(struct gy_model *m, const struct gy_yaml_file *f);
+
 #endif

@@ -106,6 +106,22 @@ bool gy_pick_subscriber(struct gy_ctl *ctl, const struct gy_args *args, int word
 	return true;
 }
 
+bool gy_pick_who(struct gy_ctl *ctl, const char *option, const char *text, const char **id)
+{
+	struct gy_rows *rows =
+		gy_db_query(ctl, "SELECT gyro.subscriber_named($1, false) AS id", text);
+
+	if (!rows)
+		return false;
+	*id = gy_rows_get(rows, 0, "id");
+	if (!*id)
+		gy_fail(ctl, GY_EXIT_FAILED,
+			"%s %s names no subscriber, or more than one: give its number, or an "
+			"identity such as imsi:001010000000001",
+			option, text);
+	return *id != NULL;
+}
+
 bool gy_pick_account(struct gy_ctl *ctl, const struct gy_args *args, bool optional, const char **id)
 {
 	const char *number = gy_args_flag(args, "account"), *subscriber;

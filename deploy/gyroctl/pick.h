@@ -35,6 +35,10 @@ const char *gy_pick_number(struct gy_ctl *ctl, const char *what, const char *tex
 bool gy_pick_subscriber(struct gy_ctl *ctl, const struct gy_args *args, int word, bool optional,
 			const char **id);
 
+/* An existing subscriber by the text of an option: a number, kind:value, or a value that only one
+ * subscriber has. */
+bool gy_pick_who(struct gy_ctl *ctl, const char *option, const char *text, const char **id);
+
 /* An existing account: --account, or the account of a subscriber named as above. */
 bool gy_pick_account(struct gy_ctl *ctl, const struct gy_args *args, bool optional,
 		     const char **id);

@@ -153,6 +153,52 @@ static const struct gy_column subscriber_codes[] = {
 	GY_COLUMNS_END,
 };
 
+static const struct gy_column audiences[] = {
+	{ .key = "name" },
+	{ .key = "kind", .kind = GY_WORD, .words = gy_words_audience },
+	{ .key = "attribute" },
+	{ .key = "equal" },
+	{ .key = "subscribers", .kind = GY_LIST },
+	GY_COLUMNS_END,
+};
+
+static const struct gy_column apps[] = {
+	{ .key = "name" },
+	{ .key = "targets", .kind = GY_LIST },
+	{ .key = "urls", .kind = GY_LIST },
+	{ .key = "flows", .kind = GY_LIST },
+	GY_COLUMNS_END,
+};
+
+static const struct gy_column products[] = {
+	{ .key = "code" },
+	{ .key = "name" },
+	{ .key = "price", .kind = GY_MONEY },
+	{ .key = "currency", .kind = GY_NUMBER },
+	{ .key = "unit", .kind = GY_WORD, .words = gy_words_unit },
+	{ .key = "quota", .kind = GY_UNITS, .unit = "unit" },
+	{ .key = "validity", .kind = GY_DURATION },
+	{ .key = "validity_from", .kind = GY_WORD, .words = gy_words_validity_from },
+	{ .key = "directed", .kind = GY_WORD, .words = gy_words_directed },
+	{ .key = "app" },
+	{ .key = "audience" },
+	{ .key = "on_sale", .kind = GY_BOOL },
+	{ .key = "sale_from", .kind = GY_INSTANT },
+	{ .key = "sale_until", .kind = GY_INSTANT },
+	{ .key = "stock", .kind = GY_NUMBER },
+	{ .key = "per_buyer", .kind = GY_NUMBER },
+	{ .key = "hold", .kind = GY_DURATION },
+	{ .key = "max_bindings", .kind = GY_NUMBER },
+	{ .key = "cap", .kind = GY_UNITS, .unit = "unit" },
+	{ .key = "settle", .kind = GY_WORD, .words = gy_words_settle },
+	{ .key = "usage_price", .kind = GY_MONEY },
+	{ .key = "usage_per", .kind = GY_UNITS, .unit = "unit" },
+	{ .key = "priority_policy", .kind = GY_WORD, .words = gy_words_priority },
+	{ .key = "priority", .kind = GY_NUMBER },
+	{ .key = "hours" },
+	GY_COLUMNS_END,
+};
+
 /* Columns of the file's rows inside a statement that is read by_file. */
 #define WANTED "json_array_elements($1::json) w"
 
@@ -172,10 +218,18 @@ static const struct gy_column subscriber_codes[] = {
 	" AND r.precedence = $11::integer AND r.stack_group = $12::integer"                      \
 	" AND r.valid_from = $13::timestamptz)"
 
+/* Lists of an app, sorted as the reader of the file sorts them. */
+#define APP_LIST(what, table)                                                           \
+	"to_json(ARRAY(SELECT word FROM (SELECT " what " AS word FROM gyro." table " x" \
+	" WHERE x.app_id = a.app_id) l ORDER BY word COLLATE \"C\"))"
+
+/* A product that was ever bought stays, off sale. */
+#define BOUGHT "EXISTS (SELECT FROM gyro.purchase q WHERE q.product_id = p.product_id)"
+
 const struct gy_section gy_sections[GY_SECTIONS] = {
 	[GY_CONTEXTS] = {
 		"service_contexts", "service_context", contexts, "k.",
-		.read = "SELECT suffix, default_rating_group FROM gyro.service_context",
+		.read = "SELECT suffix, default_rating_group FROM gyro.service_context WHERE NOT cards",
 		.put = "INSERT INTO gyro.service_context (suffix, default_rating_group) VALUES ($1, $2)"
 		       " ON CONFLICT (suffix) DO UPDATE SET default_rating_group = excluded.default_rating_group",
 		.remove = "DELETE FROM gyro.service_context WHERE suffix = $1",
@@ -377,6 +431,105 @@ const struct gy_section gy_sections[GY_SECTIONS] = {
 			  " AND s.valid_from <= clock_timestamp() AND s.valid_until > clock_timestamp()",
 		.missing = "there is no such code, neither in the file nor in the database",
 		.early = true,
+	},
+	/* A list is written in the file's words, if they mean those who are in it. What a card or a product that stays
+	 * refers to is not there to be pruned. */
+	[GY_AUDIENCES] = {
+		"audiences", "audience", audiences, "k....",
+		.read = "SELECT a.name, a.kind, t.name AS attribute, a.value AS equal, CASE WHEN a.kind = 2 THEN coalesce("
+			" (SELECT w->>'subscribers' FROM " WANTED " WHERE w->>'name' = a.name AND w->>'subscribers' <> ''"
+			"   AND ARRAY(SELECT DISTINCT gyro.subscriber_named(s.value, false)"
+			"    FROM json_array_elements_text((w->>'subscribers')::json) s ORDER BY 1)"
+			"   = ARRAY(SELECT subscriber_id FROM gyro.audience_member m WHERE m.audience_id = a.audience_id ORDER BY 1)),"
+			" (SELECT to_json(ARRAY(SELECT subscriber_id::text FROM gyro.audience_member m"
+			"   WHERE m.audience_id = a.audience_id ORDER BY subscriber_id))::text)) END AS subscribers"
+			" FROM gyro.audience a LEFT JOIN gyro.attribute_type t USING (attribute_id)"
+			" WHERE a.name IN (SELECT w->>'name' FROM " WANTED ")"
+			" OR NOT EXISTS (SELECT FROM gyro.card k WHERE k.audience_id = a.audience_id)"
+			" AND NOT EXISTS (SELECT FROM gyro.product p WHERE p.audience_id = a.audience_id AND " BOUGHT ")",
+		.by_file = true,
+		.put = "WITH a AS (INSERT INTO gyro.audience (name, kind, attribute_id, value)"
+		       "  SELECT $1, $2::smallint, t.attribute_id, $4 FROM (SELECT) one"
+		       "  LEFT JOIN gyro.attribute_type t ON t.name = $3::text AND t.source = 1"
+		       "  WHERE $3::text IS NULL OR t.name IS NOT NULL ON CONFLICT (name) DO UPDATE SET kind = excluded.kind,"
+		       "  attribute_id = excluded.attribute_id, value = excluded.value RETURNING audience_id),"
+		       " wanted AS MATERIALIZED (SELECT DISTINCT gyro.subscriber_named(value) AS id"
+		       "  FROM json_array_elements_text(coalesce($5::json, '[]'))),"
+		       " gone AS (DELETE FROM gyro.audience_member m USING a WHERE m.audience_id = a.audience_id"
+		       "  AND m.subscriber_id NOT IN (SELECT id FROM wanted)),"
+		       " come AS (INSERT INTO gyro.audience_member (audience_id, subscriber_id) SELECT audience_id, id"
+		       "  FROM a, wanted ON CONFLICT DO NOTHING)"
+		       " SELECT audience_id FROM a",
+		.remove = "DELETE FROM gyro.audience WHERE name = $1",
+		.missing = "its attribute is no stored one, neither in the file nor in the database",
+	},
+	[GY_APPS] = {
+		"apps", "app", apps, "k...",
+		.read = "SELECT a.name, "
+			APP_LIST("rating_group || CASE WHEN service_id >= 0 THEN '/' || service_id ELSE '' END", "app_target")
+			" AS targets, " APP_LIST("pattern", "app_url") " AS urls, "
+			APP_LIST("CASE protocol WHEN -1 THEN 'any' WHEN 6 THEN 'tcp' WHEN 17 THEN 'udp' ELSE protocol::text END || ' ' ||"
+				 " network::text || CASE WHEN port_low = port_high THEN ' ' || port_low"
+				 " WHEN port_low > 0 OR port_high < 65535 THEN ' ' || port_low || '-' || port_high ELSE '' END", "app_flow")
+			" AS flows FROM gyro.app a WHERE a.name IN (SELECT w->>'name' FROM " WANTED ")"
+			" OR NOT EXISTS (SELECT FROM gyro.card k WHERE k.app_id = a.app_id)"
+			" AND NOT EXISTS (SELECT FROM gyro.product p WHERE p.app_id = a.app_id AND " BOUGHT ")",
+		.by_file = true,
+		.put = "WITH a AS (INSERT INTO gyro.app (name) VALUES ($1) ON CONFLICT (name) DO UPDATE SET name = excluded.name"
+		       "  RETURNING app_id),"
+		       " t AS (SELECT split_part(value, '/', 1)::bigint AS rating_group,"
+		       "  coalesce(nullif(split_part(value, '/', 2), '')::bigint, -1) AS service_id"
+		       "  FROM json_array_elements_text($2::json)),"
+		       " t_gone AS (DELETE FROM gyro.app_target x USING a WHERE x.app_id = a.app_id"
+		       "  AND (x.rating_group, x.service_id) NOT IN (SELECT * FROM t)),"
+		       " t_come AS (INSERT INTO gyro.app_target SELECT a.app_id, t.* FROM a, t ON CONFLICT DO NOTHING),"
+		       " u AS (SELECT value AS pattern FROM json_array_elements_text($3::json)),"
+		       " u_gone AS (DELETE FROM gyro.app_url x USING a WHERE x.app_id = a.app_id"
+		       "  AND x.pattern NOT IN (SELECT pattern FROM u)),"
+		       " u_come AS (INSERT INTO gyro.app_url SELECT a.app_id, u.pattern FROM a, u ON CONFLICT DO NOTHING),"
+		       " f AS (SELECT CASE p[1] WHEN 'any' THEN -1 WHEN 'tcp' THEN 6 WHEN 'udp' THEN 17 ELSE p[1]::smallint END AS protocol,"
+		       "  p[2]::inet AS network, coalesce(split_part(p[3], '-', 1), '0')::integer AS port_low,"
+		       "  coalesce(nullif(split_part(p[3], '-', 2), ''), p[3], '65535')::integer AS port_high"
+		       "  FROM json_array_elements_text($4::json) CROSS JOIN LATERAL string_to_array(value, ' ') p),"
+		       " f_gone AS (DELETE FROM gyro.app_flow x USING a WHERE x.app_id = a.app_id"
+		       "  AND (x.protocol, x.network, x.port_low, x.port_high) NOT IN (SELECT * FROM f)),"
+		       " f_come AS (INSERT INTO gyro.app_flow SELECT a.app_id, f.* FROM a, f ON CONFLICT DO NOTHING)"
+		       " SELECT app_id FROM a",
+		.remove = "DELETE FROM gyro.app WHERE name = $1",
+	},
+	/* Stock sells down: the file's is what a new product begins with. */
+	[GY_PRODUCTS] = {
+		"products", "product", products, "k.............n..........",
+		.read = "SELECT p.code, nullif(p.name, '') AS name, price, currency, unit, quota, validity_s AS validity, validity_from,"
+			" directed, a.name AS app, u.name AS audience, on_sale, sale_from, sale_until, stock, per_buyer, hold_s AS hold,"
+			" max_bindings, cap, settle, usage_price, usage_block AS usage_per, priority_policy, priority,"
+			" to_char(make_interval(mins => window_from), 'HH24:MI') || '-' ||"
+			" to_char(make_interval(mins => window_until), 'HH24:MI') AS hours"
+			" FROM gyro.product p LEFT JOIN gyro.app a USING (app_id) LEFT JOIN gyro.audience u USING (audience_id)"
+			" WHERE p.on_sale OR p.code IN (SELECT w->>'code' FROM " WANTED ") OR NOT " BOUGHT,
+		.by_file = true,
+		.put = "INSERT INTO gyro.product AS p (code, name, price, currency, unit, quota, validity_s, validity_from, directed, app_id,"
+		       " audience_id, on_sale, sale_from, sale_until, stock, per_buyer, hold_s, max_bindings, cap, settle, usage_price,"
+		       " usage_block, priority_policy, priority, window_from, window_until)"
+		       " SELECT $1, coalesce($2, ''), $3, $4, $5, $6, $7, $8, $9, a.app_id, u.audience_id, $12, $13, $14, $15, $16, $17,"
+		       " $18, $19, $20, $21, $22, $23, $24, h.low, h.high"
+		       " FROM (SELECT extract(epoch FROM split_part($25::text, '-', 1)::interval)::integer / 60 AS low,"
+		       "  extract(epoch FROM split_part($25::text, '-', 2)::interval)::integer / 60 AS high) h"
+		       " LEFT JOIN gyro.app a ON a.name = $10::text LEFT JOIN gyro.audience u ON u.name = $11::text"
+		       " WHERE ($10::text IS NULL OR a.name IS NOT NULL) AND ($11::text IS NULL OR u.name IS NOT NULL)"
+		       " ON CONFLICT (code) DO UPDATE SET name = excluded.name, price = excluded.price, currency = excluded.currency,"
+		       " unit = excluded.unit, quota = excluded.quota, validity_s = excluded.validity_s,"
+		       " validity_from = excluded.validity_from, directed = excluded.directed, app_id = excluded.app_id,"
+		       " audience_id = excluded.audience_id, on_sale = excluded.on_sale, sale_from = excluded.sale_from,"
+		       " sale_until = excluded.sale_until, per_buyer = excluded.per_buyer, hold_s = excluded.hold_s,"
+		       " max_bindings = excluded.max_bindings, cap = excluded.cap, settle = excluded.settle,"
+		       " usage_price = excluded.usage_price, usage_block = excluded.usage_block,"
+		       " priority_policy = excluded.priority_policy, priority = excluded.priority,"
+		       " window_from = excluded.window_from, window_until = excluded.window_until",
+		.remove = "WITH off AS (UPDATE gyro.product p SET on_sale = false WHERE code = $1 AND " BOUGHT " RETURNING 1),"
+			  " gone AS (DELETE FROM gyro.product p WHERE code = $1 AND NOT " BOUGHT " RETURNING 1)"
+			  " SELECT FROM off UNION ALL SELECT FROM gone",
+		.missing = "its app or its audience is neither in the file nor in the database",
 	},
 };
 

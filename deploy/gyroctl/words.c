@@ -26,6 +26,12 @@ const char *const gy_words_on_missing[] = { "", "ignore", "deny", NULL };
 const char *const gy_words_match[] = { "", "any", "equal", "in", "range", "missing", NULL };
 const char *const gy_words_effect[] = { "",      "deny", "replace", "multiply", "add",      "free",
 					"floor", "cap",  "quota",   "validity", "redirect", NULL };
+const char *const gy_words_audience[] = { "", "everyone", "list", "segment", NULL };
+const char *const gy_words_validity_from[] = { "", "purchase", "binding", "use", NULL };
+const char *const gy_words_directed[] = { "none", "optional", "required", NULL };
+const char *const gy_words_settle[] = { "", "purchase", "usage", NULL };
+const char *const gy_words_priority[] = { "", "top", "by_expiry", "fixed", NULL };
+const char *const gy_words_user_class[] = { "specified", "non-specified", NULL };
 /* Every source begins at a number of its own. */
 /* clang-format off */
 const char *const gy_words_derivation[] = {

@@ -21,6 +21,12 @@ extern const char *const gy_words_on_missing[];
 extern const char *const gy_words_match[];
 extern const char *const gy_words_effect[];
 extern const char *const gy_words_derivation[];
+extern const char *const gy_words_audience[];
+extern const char *const gy_words_validity_from[];
+extern const char *const gy_words_directed[];
+extern const char *const gy_words_settle[];
+extern const char *const gy_words_priority[];
+extern const char *const gy_words_user_class[];
 
 /* The name of a number; otherwise if it has none. */
 const char *gy_word_name(const char *const *words, int number, const char *otherwise);

@@ -173,6 +173,52 @@ static const cyaml_schema_field_t dynamic_fields[] = {
 };
 ENTRY(dynamic, gy_yaml_dynamic, dynamic_fields);
 
+static const cyaml_schema_field_t audience_fields[] = {
+	TEXT(gy_yaml_audience, "name", name),
+	MAYBE(gy_yaml_audience, "everyone", everyone),
+	MAYBE(gy_yaml_audience, "attribute", attribute),
+	MAYBE(gy_yaml_audience, "equal", equal),
+	LIST(gy_yaml_audience, "subscribers", subscribers, &text_value),
+	CYAML_FIELD_END
+};
+ENTRY(audience, gy_yaml_audience, audience_fields);
+
+static const cyaml_schema_field_t app_fields[] = {
+	TEXT(gy_yaml_app, "name", name), LIST(gy_yaml_app, "targets", targets, &text_value),
+	LIST(gy_yaml_app, "urls", urls, &text_value),
+	LIST(gy_yaml_app, "flows", flows, &text_value), CYAML_FIELD_END
+};
+ENTRY(app, gy_yaml_app, app_fields);
+
+static const cyaml_schema_field_t product_fields[] = {
+	TEXT(gy_yaml_product, "code", code),
+	MAYBE(gy_yaml_product, "name", name),
+	MAYBE(gy_yaml_product, "price", price),
+	TEXT(gy_yaml_product, "currency", currency),
+	MAYBE(gy_yaml_product, "unit", unit),
+	TEXT(gy_yaml_product, "quota", quota),
+	MAYBE(gy_yaml_product, "validity", validity),
+	MAYBE(gy_yaml_product, "validity_from", validity_from),
+	MAYBE(gy_yaml_product, "directed", directed),
+	MAYBE(gy_yaml_product, "app", app),
+	MAYBE(gy_yaml_product, "audience", audience),
+	MAYBE(gy_yaml_product, "on_sale", on_sale),
+	MAYBE(gy_yaml_product, "sale_from", sale_from),
+	MAYBE(gy_yaml_product, "sale_until", sale_until),
+	MAYBE(gy_yaml_product, "stock", stock),
+	MAYBE(gy_yaml_product, "per_buyer", per_buyer),
+	MAYBE(gy_yaml_product, "hold", hold),
+	MAYBE(gy_yaml_product, "max_bindings", max_bindings),
+	MAYBE(gy_yaml_product, "cap", cap),
+	MAYBE(gy_yaml_product, "settle", settle),
+	MAYBE(gy_yaml_product, "priority", priority),
+	MAYBE(gy_yaml_product, "hours", hours),
+	CYAML_FIELD_MAPPING_PTR("usage_price", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+				struct gy_yaml_product, usage_price, rate_fields),
+	CYAML_FIELD_END
+};
+ENTRY(product, gy_yaml_product, product_fields);
+
 static const cyaml_schema_field_t file_fields[] = {
 	LIST(gy_yaml_file, "service_contexts", service_contexts, &context),
 	LIST(gy_yaml_file, "rating_groups", rating_groups, &group),
@@ -186,6 +232,9 @@ static const cyaml_schema_field_t file_fields[] = {
 	LIST(gy_yaml_file, "dynamic_rules", dynamic_rules, &dynamic),
 	LIST(gy_yaml_file, "accounts", accounts, &account),
 	LIST(gy_yaml_file, "subscribers", subscribers, &subscriber),
+	LIST(gy_yaml_file, "audiences", audiences, &audience),
+	LIST(gy_yaml_file, "apps", apps, &app),
+	LIST(gy_yaml_file, "products", products, &product),
 	CYAML_FIELD_END
 };
 static const cyaml_schema_value_t file_value = { CYAML_VALUE_MAPPING(

@@ -84,6 +84,25 @@ struct gy_yaml_dynamic {
 	char *precedence, *stack_group, *valid_from, *valid_until;
 };
 
+struct gy_yaml_audience {
+	char *name, *everyone, *attribute, *equal;
+	char **subscribers;
+	unsigned subscribers_count;
+};
+
+struct gy_yaml_app {
+	char *name;
+	char **targets, **urls, **flows;
+	unsigned targets_count, urls_count, flows_count;
+};
+
+struct gy_yaml_product {
+	char *code, *name, *price, *currency, *unit, *quota, *validity, *validity_from;
+	char *directed, *app, *audience, *on_sale, *sale_from, *sale_until, *stock, *per_buyer;
+	char *hold, *max_bindings, *cap, *settle, *priority, *hours;
+	struct gy_yaml_rate *usage_price;
+};
+
 struct gy_yaml_file {
 	struct gy_yaml_context *service_contexts;
 	unsigned service_contexts_count;
@@ -109,6 +128,12 @@ struct gy_yaml_file {
 	unsigned accounts_count;
 	struct gy_yaml_subscriber *subscribers;
 	unsigned subscribers_count;
+	struct gy_yaml_audience *audiences;
+	unsigned audiences_count;
+	struct gy_yaml_app *apps;
+	unsigned apps_count;
+	struct gy_yaml_product *products;
+	unsigned products_count;
 };
 
 /* A file and its lines, in the pool. A section that is not in the file is NULL. */

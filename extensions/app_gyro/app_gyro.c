@@ -127,6 +127,7 @@ static void log_answer(const struct gy_envelope *envelope, const struct gy_answe
 static void send_answer(struct msg *query, const struct gy_envelope *envelope,
 			const struct gy_answer *answer)
 {
+	struct gy_node self = node;
 	struct msg *reply = NULL;
 	DiamId_t peer = NULL;
 	size_t peer_len = 0;
@@ -134,7 +135,9 @@ static void send_answer(struct msg *query, const struct gy_envelope *envelope,
 	size_t size;
 
 	log_answer(envelope, answer);
-	bytes = gy_answer_encode(&node, envelope, answer, &size);
+	if (envelope->overload_reports)
+		self.overload = gy_engine_overload(engine);
+	bytes = gy_answer_encode(&self, envelope, answer, &size);
 	if (bytes == NULL || fd_msg_parse_buffer(&bytes, size, &reply)) {
 		free(bytes);
 		fd_msg_free(query);
@@ -224,6 +227,15 @@ static struct gy_bytes expected_origin(struct gy_bytes ingress)
 	return ingress;
 }
 
+/* Before it is decoded, which would take longer than all the rest. */
+static enum gy_rc refuse_early(struct host_request *r, const char *why)
+{
+	enum gy_rc rc = overload(&r->envelope);
+
+	r->request.answer = (struct gy_answer){ .rc = rc, .message = why };
+	return rc;
+}
+
 /* Fills r from the raw bytes. GY_OK, or what to answer at once, with r->request.answer filled. */
 static enum gy_rc read_request(struct host_request *r, struct msg *msg, struct gy_bytes raw)
 {
@@ -236,15 +248,13 @@ static enum gy_rc read_request(struct host_request *r, struct msg *msg, struct g
 		return rc;
 	/* What waits behind a request that is too old will be older still when its turn comes. */
 	age_ns = gy_engine_now_ns() - r->request.arrived_ns;
-	if (age_ns > (int64_t)config->queue_age_ms * 1000000) {
-		rc = overload(&r->envelope);
-		*answer = (struct gy_answer){
-			.rc = rc,
-			.message = talloc_asprintf(r->request.pool, "%s: waited too long here",
-						   gy_rc_name(rc)),
-		};
-		return rc;
-	}
+	if (age_ns > (int64_t)config->queue_age_ms * 1000000)
+		return refuse_early(r, "waited too long here");
+	if (r->envelope.has_type && r->envelope.type >= GY_INITIAL &&
+	    r->envelope.type <= GY_EVENT &&
+	    gy_engine_turns_away(engine, (enum gy_request_type)r->envelope.type,
+				 r->request.arrived_ns))
+		return refuse_early(r, "too many requests are waiting here");
 	r->request.ingress = ingress_of(msg);
 	return gy_ccr_decode(r->request.pool, raw, &r->envelope,
 			     expected_origin(r->request.ingress), &r->request.ccr, answer);

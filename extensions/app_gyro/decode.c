@@ -108,39 +108,13 @@ static void identity_add(struct ccr_decoder *d, unsigned from, enum gy_identity_
 	d->identities[i] = (struct gy_identity){ kind, value, avp->whole };
 }
 
-/* Subscription-Id (RFC 8506 §8.46). */
 static void subscription_id(struct ccr_decoder *d, const struct gy_avp *group, unsigned from)
 {
-	static const enum gy_identity_kind kinds[] = {
-		GY_IDENTITY_E164, GY_IDENTITY_IMSI,    GY_IDENTITY_SIP_URI,
-		GY_IDENTITY_NAI,  GY_IDENTITY_PRIVATE,
-	};
-	struct gy_avp_cursor cursor = gy_avp_cursor(group->data);
-	const struct gy_avp_def *def;
-	struct gy_bytes data = { NULL, 0 };
-	struct gy_avp avp;
-	uint32_t seen = 0, type = 0;
+	enum gy_identity_kind kind;
+	struct gy_bytes value;
 
-	while (gy_decoder_next(&d->base, &cursor, &avp, &def)) {
-		switch (GY_AVP_ID(avp.vendor, avp.code)) {
-		case IETF(SUBSCRIPTION_ID_TYPE):
-			if (gy_decoder_once(&d->base, &seen, 0, &avp))
-				type = gy_get32(avp.data.data);
-			break;
-		case IETF(SUBSCRIPTION_ID_DATA):
-			if (gy_decoder_once(&d->base, &seen, 1, &avp))
-				data = avp.data;
-			break;
-		default:
-			gy_decoder_skip(&d->base, &avp, def);
-		}
-	}
-	if (!(seen & 1))
-		gy_fault_missing(&d->base, 0, GY_AVP_SUBSCRIPTION_ID_TYPE);
-	else if (!(seen & 2))
-		gy_fault_missing(&d->base, 0, GY_AVP_SUBSCRIPTION_ID_DATA);
-	else if (type < sizeof(kinds) / sizeof(kinds[0])) /* else: not one we know (G-11) */
-		identity_add(d, from, kinds[type], data, group);
+	if (gy_decode_subscription_id(&d->base, group, &kind, &value))
+		identity_add(d, from, kind, value, group);
 }
 
 /* Subscription-Id-Extension (RFC 8506 §8.59): the kind is the child's code. */
@@ -554,6 +528,11 @@ enum gy_rc gy_ccr_decode(void *pool, struct gy_bytes raw, const struct gy_envelo
 		take(&d, &avp, def);
 	require(&d);
 	finish(&d);
+	if (error->rc == GY_OK && d.base.met_own) {
+		ccr->card_order = gy_decode_card_order(pool, list);
+		if (ccr->card_order == NULL)
+			gy_fault(&d.base, GY_NO_MEMORY, NULL, "no memory");
+	}
 	if (error->rc != GY_OK)
 		return error->rc;
 	ccr->content_hash = content_hash(list);

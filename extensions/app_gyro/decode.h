@@ -28,6 +28,7 @@ struct gy_envelope {
 	const struct gy_bytes *proxies; /* Proxy-Info, whole AVPs, in order */
 
 	bool has_destination_host; /* sent to this very node: 3004 cannot help (G-35) */
+	bool overload_reports;     /* who asks understands them, loss algorithm (RFC 7683) */
 	unsigned n_services;       /* MSCCs */
 };
 

@@ -18,6 +18,8 @@ struct gy_decoder {
 	unsigned depth;
 	unsigned
 		carried; /* > 0 inside a group that is only carried along: just G-09 counts there */
+	bool own;        /* own AVPs are used, not only carried along */
+	bool met_own;    /* some were there */
 };
 
 /* Notes a fault unless a worse or equal one is noted already (G-13: only the first is told).
@@ -53,6 +55,15 @@ void gy_decode_requested(struct gy_decoder *decoder, const struct gy_avp *group,
 /* Used-Service-Unit, wherever it stands; its Reporting-Reasons go into *reasons. */
 void gy_decode_used(struct gy_decoder *decoder, const struct gy_avp *group, struct gy_used *used,
 		    uint32_t *reasons);
+
+/* Subscription-Id (RFC 8506 §8.46). False, and *value untouched: a fault, noted, or a type that we
+ * don't know (G-11), not noted. */
+bool gy_decode_subscription_id(struct gy_decoder *decoder, const struct gy_avp *group,
+			       enum gy_identity_kind *kind, struct gy_bytes *value);
+
+/* Gyro's own AVPs of the request whose other AVPs were found good; list: all of its AVPs. NULL
+ * without memory. */
+const struct gy_card_order *gy_decode_card_order(void *pool, struct gy_bytes list);
 
 bool gy_utf8_valid(struct gy_bytes text);
 

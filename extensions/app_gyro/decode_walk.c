@@ -72,22 +72,27 @@ void gy_fault_missing(struct gy_decoder *decoder, uint32_t vendor, uint32_t code
 	gy_fault(decoder, GY_MISSING_AVP, &avp, "is missing");
 }
 
-/* AVPs nobody uses are only carried along: with the M bit clear their content can't be wrong. */
-static bool matters(const struct gy_avp *avp, const struct gy_avp_def *def)
+/* AVPs nobody uses are only carried along: with the M bit clear their content can't be wrong. Own
+ * ones are used by decode_card.c alone. */
+static bool matters(const struct gy_decoder *decoder, const struct gy_avp *avp,
+		    const struct gy_avp_def *def)
 {
-	return (avp->flags & GY_AVP_FLAG_M) != 0 || strchr(def->classes, 'U') != NULL;
+	if ((avp->flags & GY_AVP_FLAG_M) != 0)
+		return true;
+	return strchr(def->classes, 'U') != NULL && (decoder->own || avp->vendor != GY_VENDOR_GYRO);
 }
 
 /* True if the AVP can be used as what def says. */
 static bool fits(struct gy_decoder *decoder, const struct gy_avp *avp, const struct gy_avp_def *def)
 {
 	if (def->size != 0 && avp->data.len != def->size) {
-		if (matters(avp, def))
+		if (matters(decoder, avp, def))
 			gy_fault(decoder, GY_INVALID_AVP_LENGTH, avp, "has the wrong length");
 		return false;
 	}
 	/* Bad text is used like good: the request is refused anyway, but nothing is missing. */
-	if (def->type == GY_AVP_TYPE_UTF8_STRING && matters(avp, def) && !gy_utf8_valid(avp->data))
+	if (def->type == GY_AVP_TYPE_UTF8_STRING && matters(decoder, avp, def) &&
+	    !gy_utf8_valid(avp->data))
 		gy_fault(decoder, GY_INVALID_AVP_VALUE, avp, "is not valid UTF-8");
 	return true;
 }
@@ -107,6 +112,7 @@ bool gy_decoder_next(struct gy_decoder *decoder, struct gy_avp_cursor *cursor, s
 		case GY_AVP_STEP_OK:
 			break;
 		}
+		decoder->met_own |= avp->vendor == GY_VENDOR_GYRO;
 		*def = gy_avp_find(avp->vendor, avp->code);
 		if (*def != NULL) {
 			if (fits(decoder, avp, *def))
@@ -130,7 +136,7 @@ void gy_decoder_skip(struct gy_decoder *decoder, const struct gy_avp *avp,
 		gy_fault(decoder, GY_INVALID_AVP_VALUE, avp, "is nested too deeply");
 		return;
 	}
-	carried = !matters(avp, def);
+	carried = !matters(decoder, avp, def);
 	decoder->depth++;
 	decoder->carried += carried;
 	while (gy_decoder_next(decoder, &cursor, &inner, &def))

@@ -5,10 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/charging/card_order.h"
 #include "dict/gy_avp_table.h"
 #include "extensions/app_gyro/wire.h"
 
 #define FIRST_GUESS  512 /* octets; most answers fit */
+#define HOST_REPORT  0   /* OC-Report-Type (RFC 7683 §7.6) */
 #define FULL_SERVICE 192 /* octets of an MSCC with everything but a redirect address */
 
 struct writer {
@@ -178,6 +180,26 @@ static void put_event(struct writer *w, const struct gy_answer *answer)
 	group_close(w, cost);
 }
 
+/* Units under their name; false: there are none to be named. */
+static bool put_units(struct writer *w, enum gy_unit unit, int64_t count)
+{
+	switch (unit) {
+	case GY_UNIT_OCTETS:
+		avp_u64(w, 0, GY_AVP_CC_TOTAL_OCTETS, (uint64_t)count);
+		return true;
+	case GY_UNIT_SECONDS: /* 32 bits on the wire */
+		avp_u32(w, 0, GY_AVP_CC_TIME, count > UINT32_MAX ? UINT32_MAX : (uint32_t)count);
+		return true;
+	case GY_UNIT_SERVICE:
+		avp_u64(w, 0, GY_AVP_CC_SERVICE_SPECIFIC_UNITS, (uint64_t)count);
+		return true;
+	case GY_UNIT_MONEY:
+	case GY_UNIT_NONE:
+		break;
+	}
+	return false;
+}
+
 static void put_granted(struct writer *w, const struct gy_answer *answer,
 			const struct gy_service_answer *service)
 {
@@ -188,23 +210,8 @@ static void put_granted(struct writer *w, const struct gy_answer *answer,
 	start = group_open(w, 0, GY_AVP_GRANTED_SERVICE_UNIT);
 	if (service->switch_s != 0) /* Time counts from 1900 (RFC 6733 4.3.1) */
 		avp_u32(w, 0, GY_AVP_TARIFF_TIME_CHANGE, service->switch_s + NTP_EPOCH_S);
-	switch (service->unit) {
-	case GY_UNIT_OCTETS:
-		avp_u64(w, 0, GY_AVP_CC_TOTAL_OCTETS, (uint64_t)service->granted);
-		break;
-	case GY_UNIT_SECONDS: /* 32 bits on the wire */
-		avp_u32(w, 0, GY_AVP_CC_TIME,
-			service->granted > UINT32_MAX ? UINT32_MAX : (uint32_t)service->granted);
-		break;
-	case GY_UNIT_SERVICE:
-		avp_u64(w, 0, GY_AVP_CC_SERVICE_SPECIFIC_UNITS, (uint64_t)service->granted);
-		break;
-	case GY_UNIT_MONEY:
+	if (!put_units(w, service->unit, service->granted))
 		put_money(w, service->granted, answer->currency);
-		break;
-	case GY_UNIT_NONE:
-		break;
-	}
 	group_close(w, start);
 }
 
@@ -278,6 +285,51 @@ static void put_service(struct writer *w, const struct gy_answer *answer,
 	group_close(w, start);
 }
 
+/* --- card operations (spec/cards.md) --- */
+
+/* Time as it is sent: whole seconds since 1900 (RFC 6733 §4.3.1). */
+static void avp_time(struct writer *w, uint32_t code, gy_time_us time)
+{
+	avp_u32(w, GY_VENDOR_3GPP, code, (uint32_t)(time / GY_SECOND_US) + NTP_EPOCH_S);
+}
+
+static void put_statistics(struct writer *w, const struct gy_answer *answer,
+			   const struct gy_card_usage *usage)
+{
+	size_t start = group_open(w, GY_VENDOR_GYRO, GY_AVP_CARD_STATISTICS);
+
+	avp_bytes(w, GY_VENDOR_GYRO, GY_AVP_CARD_ID, usage->card);
+	avp_u32(w, 0, GY_AVP_RATING_GROUP, usage->rating_group);
+	put_units(w, usage->unit, usage->used);
+	avp_time(w, GY_AVP_START_TIME, usage->from_us);
+	avp_time(w, GY_AVP_STOP_TIME, usage->until_us);
+	put_money(w, usage->amount, answer->currency);
+	avp_u64(w, GY_VENDOR_GYRO, GY_AVP_WINDOW_ID, usage->window_id);
+	group_close(w, start);
+}
+
+static void put_card(struct writer *w, const struct gy_answer *answer)
+{
+	const struct gy_card_reply *card = answer->card;
+
+	if (card == NULL)
+		return;
+	if (card->purchase.data != NULL)
+		avp_bytes(w, GY_VENDOR_GYRO, GY_AVP_PURCHASE_ID, card->purchase);
+	if (card->card.data != NULL)
+		avp_bytes(w, GY_VENDOR_GYRO, GY_AVP_CARD_ID, card->card);
+	if (card->binding_id != 0)
+		avp_u64(w, GY_VENDOR_GYRO, GY_AVP_BINDING_ID, (uint64_t)card->binding_id);
+	if (card->user_class >= 0)
+		avp_u32(w, GY_VENDOR_GYRO, GY_AVP_USER_CLASS, (uint32_t)card->user_class);
+	if (card->priority >= 0)
+		avp_u32(w, GY_VENDOR_GYRO, GY_AVP_USE_PRIORITY, (uint32_t)card->priority);
+	for (unsigned i = 0; i < card->n_targets; i++)
+		avp_u32(w, 0, GY_AVP_RATING_GROUP, card->targets[i]);
+	for (unsigned i = 0; i < card->n_usage; i++)
+		put_statistics(w, answer, &card->usage[i]);
+}
+
 /* Offending AVPs with their real bytes; missing ones with as many zeros as the type has. */
 static void put_failed(struct writer *w, const struct gy_answer *answer)
 {
@@ -289,12 +341,13 @@ static void put_failed(struct writer *w, const struct gy_answer *answer)
 	start = group_open(w, 0, GY_AVP_FAILED_AVP);
 	for (unsigned i = 0; i < answer->n_failed; i++) {
 		const struct gy_failed_avp *failed = &answer->failed[i];
+		uint32_t vendor = failed->vendor == GY_VENDOR_OWN ? GY_VENDOR_GYRO : failed->vendor;
 
 		if (failed->avp.data != NULL) {
 			avp_copy(w, failed->avp);
 		} else {
-			def = gy_avp_find(failed->vendor, failed->code);
-			avp_open(w, failed->vendor, failed->code, def ? def->size : 0);
+			def = gy_avp_find(vendor, failed->code);
+			avp_open(w, vendor, failed->code, def ? def->size : 0);
 		}
 	}
 	group_close(w, start);
@@ -332,18 +385,21 @@ static void put_session(struct writer *w, const struct gy_node *node,
 	avp_u32(w, 0, GY_AVP_CREDIT_CONTROL_FAILURE_HANDLING, node->alternate_node ? 2 : 0);
 }
 
+static bool is_ccr(const struct gy_envelope *envelope)
+{
+	return envelope->command == GY_CREDIT_CONTROL &&
+	       envelope->application == GY_APP_CREDIT_CONTROL;
+}
+
 static void put_head(struct writer *w, const struct gy_node *node,
 		     const struct gy_envelope *envelope, const struct gy_answer *answer)
 {
-	bool is_ccr = envelope->command == GY_CREDIT_CONTROL &&
-		      envelope->application == GY_APP_CREDIT_CONTROL;
-
 	if (envelope->session_id.data != NULL)
 		avp_bytes(w, 0, GY_AVP_SESSION_ID, envelope->session_id);
 	avp_u32(w, 0, GY_AVP_RESULT_CODE, gy_rc_result_code(answer->rc));
 	avp_bytes(w, 0, GY_AVP_ORIGIN_HOST, node->identity.host);
 	avp_bytes(w, 0, GY_AVP_ORIGIN_REALM, node->identity.realm);
-	if (is_ccr) {
+	if (is_ccr(envelope)) {
 		avp_u32(w, 0, GY_AVP_AUTH_APPLICATION_ID, GY_APP_CREDIT_CONTROL);
 		if (envelope->has_type)
 			avp_u32(w, 0, GY_AVP_CC_REQUEST_TYPE, envelope->type);
@@ -355,6 +411,28 @@ static void put_head(struct writer *w, const struct gy_node *node,
 			avp_copy(w, envelope->acct_multi_session_id);
 	}
 	avp_u32(w, 0, GY_AVP_ORIGIN_STATE_ID, node->origin_state_id);
+}
+
+/* RFC 7683 §5.1.2, §5.2.3: the algorithm that was chosen in every answer to who knows it; while
+ * there is overload, and a while after its end, a report about this host. */
+static void put_overload(struct writer *w, const struct gy_node *node,
+			 const struct gy_envelope *envelope)
+{
+	size_t start;
+
+	if (!envelope->overload_reports || !is_ccr(envelope))
+		return;
+	start = group_open(w, 0, GY_AVP_OC_SUPPORTED_FEATURES);
+	avp_u64(w, 0, GY_AVP_OC_FEATURE_VECTOR, GY_OLR_DEFAULT_ALGO);
+	group_close(w, start);
+	if (node->overload.sequence == 0)
+		return;
+	start = group_open(w, 0, GY_AVP_OC_OLR);
+	avp_u64(w, 0, GY_AVP_OC_SEQUENCE_NUMBER, node->overload.sequence);
+	avp_u32(w, 0, GY_AVP_OC_REPORT_TYPE, HOST_REPORT);
+	avp_u32(w, 0, GY_AVP_OC_REDUCTION_PERCENTAGE, node->overload.reduction_percent);
+	avp_u32(w, 0, GY_AVP_OC_VALIDITY_DURATION, node->overload.validity_s);
+	group_close(w, start);
 }
 
 /* Command flags: P as in the request, E for protocol errors, never T (G-06, G-07, G-13). */
@@ -393,8 +471,11 @@ uint8_t *gy_answer_encode(const struct gy_node *node, const struct gy_envelope *
 			put_service(&w, answer, &answer->services[i]);
 	else if (answer->rc == GY_OK && answer->n_services > 0)
 		put_command_units(&w, answer, &answer->services[0]);
-	if (answer->rc == GY_OK)
+	if (answer->rc == GY_OK) {
 		put_event(&w, answer);
+		put_card(&w, answer);
+	}
+	put_overload(&w, node, envelope);
 	for (unsigned i = 0; i < envelope->n_proxies; i++)
 		avp_copy(&w, envelope->proxies[i]);
 	if (w.failed || w.len > 0xffffff) {

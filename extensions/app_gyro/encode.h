@@ -6,6 +6,7 @@
 #define GY_APP_ENCODE_H
 
 #include "core/charging/answer.h"
+#include "core/engine/overload.h"
 #include "extensions/app_gyro/decode.h"
 
 /* What this node says about itself in every answer. */
@@ -13,6 +14,8 @@ struct gy_node {
 	struct gy_node_identity identity;
 	uint32_t origin_state_id; /* constant while durable state is kept (G-93) */
 	bool alternate_node;      /* any node can serve any session (G-90) */
+	/* Told to those that understand it; sequence 0: nothing to tell (G-95). */
+	struct gy_overload_report overload;
 };
 
 /* The whole message in one malloc'ed block of *size octets, which the caller frees; NULL without

@@ -23,6 +23,22 @@ static bool same_identity(struct gy_bytes a, struct gy_bytes b)
 	       strncasecmp((const char *)a.data, (const char *)b.data, a.len) == 0;
 }
 
+/* Every node that speaks DOIC knows the loss algorithm, and says so in OC-Feature-Vector if it
+ * sends one (RFC 7683 §7.2). A broken group is no announcement. */
+static bool knows_loss(struct gy_bytes features)
+{
+	struct gy_avp_cursor cursor = gy_avp_cursor(features);
+	enum gy_avp_step step;
+	struct gy_avp avp;
+	bool loss = true;
+
+	while ((step = gy_avp_step(&cursor, &avp)) == GY_AVP_STEP_OK)
+		if (GY_AVP_ID(avp.vendor, avp.code) == IETF(OC_FEATURE_VECTOR))
+			loss = avp.data.len == 8 &&
+			       (gy_get64(avp.data.data) & GY_OLR_DEFAULT_ALGO) != 0;
+	return loss && step == GY_AVP_STEP_END;
+}
+
 static void envelope_take(const struct gy_avp *avp, const struct gy_node_identity *node,
 			  struct gy_envelope *envelope, struct route *route,
 			  struct gy_bytes *proxies)
@@ -60,6 +76,9 @@ static void envelope_take(const struct gy_avp *avp, const struct gy_node_identit
 	case IETF(PROXY_INFO):
 		if (proxies != NULL)
 			proxies[envelope->n_proxies++] = avp->whole;
+		break;
+	case IETF(OC_SUPPORTED_FEATURES):
+		envelope->overload_reports = knows_loss(avp->data);
 		break;
 	case IETF(DESTINATION_HOST):
 		route->host = avp->data;

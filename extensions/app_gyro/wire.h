@@ -19,6 +19,9 @@
 #define GY_CMD_ERROR         0x20u
 #define GY_CMD_RETRANSMITTED 0x10u
 
+/* OC-Feature-Vector: the loss algorithm (RFC 7683 §7.2). */
+#define GY_OLR_DEFAULT_ALGO 1u
+
 #define GY_CREDIT_CONTROL     272u
 #define GY_APP_CREDIT_CONTROL 4u
 

@@ -1,9 +1,9 @@
 #!/usr/bin/python3
-"""The independent auditor: are the promises I1, I3 to I7 kept in this database, and in the hands of its clients?
+"""The independent auditor: are the promises I1 to I7 kept in this database, and in the hands of its clients?
 
     audit.py --database CONNINFO [--log FILE]... [--complete]
 
-Recomputes everything from the tables, with integers only (I2 follows when there are cards); shares no code with
+Recomputes everything from the tables, with integers only; shares no code with
 gyro.audit() and doesn't call it. With request logs of gyro-sim or of tests/chaos it also checks what the client was
 told. It reads, and never repairs. Run it when no request is in work: a request between its record and its answer is
 no violation, but a log that is still being written may lack the answer that its record belongs to.
@@ -14,6 +14,7 @@ import argparse
 import collections
 import sys
 
+import cards
 import claims
 import ledger
 import tables
@@ -35,12 +36,15 @@ def audit(conninfo, logs=(), complete=False, grace_s=60, overuse=0, fixed_catalo
     found, checked = Findings(), collections.Counter()
     asked = claims.read(logs)
     t = tables.read(conninfo)
-    book = ledger.Ledger(t, found, grace_s, fixed_catalogue)
+    shop = cards.Shop(t, found, grace_s)
+    book = ledger.Ledger(t, found, shop, grace_s, fixed_catalogue)
     book.run()
+    shop.run()
     for index in t.index.values():
         if tables.session_key(index.session_id, index.sub_session) != index.session:
             found('I6', f'session {index.session}', f'is not the key of {index.session_id}')
     checked.update(book.checked)
+    checked.update(shop.checked)
     if logs:
         joined = claims.Claims(t, asked, book, found, complete, overuse)
         joined.run()

@@ -2,10 +2,11 @@
 
 Each debit must be what the usage costs at the price of the grant it was used under, with the remainder that the
 session had carried so far; each grant must be held for; what is held at the end must be what the row says. All of it
-in Python's integers. (I2, cards, comes with cards.)
+in Python's integers. What purchases hold, and when, is cards.py's knowledge.
 """
 import collections
 
+from cards import is_operation
 from tables import ENDED_BY_US, EVENT, INITIAL, LATE, MONEY, ONE_TIME, OPEN, OVERRUN, SLICED, TERMINATION, UPDATE
 
 AMOUNT_MAX = 1 << 60     # an amount beyond this is cut: such a debit isn't explained here
@@ -21,13 +22,13 @@ def fits_balance(event, balance):
     return balance + (event.amount if is_payment(event) else -event.debit) == event.balance
 
 
-def step(event, balance, held, state, lives):
+def step(event, balance, held, state, lives, fits_held):
     """(held, state) after this event, None if it can't be the next one.
 
     state: {session: (holds, ended)} of the sessions that this batch has touched; the others are as lives has them."""
     if not fits_balance(event, balance):
         return None
-    if is_payment(event):
+    if is_payment(event) or is_operation(event):
         return held, state
     key = (event.session, event.opened)
     if key in state:
@@ -42,7 +43,7 @@ def step(event, balance, held, state, lives):
         return None
     after, seen = follow(holds, event), dict(holds)
     held += total(after) - total(holds)
-    if held != event.reserved:
+    if not fits_held(event, held):
         return None
     for c in event.charges:
         if event.kind != ONE_TIME and not explained(c, seen.get((c.group, c.service)), event.flags & LATE):
@@ -143,8 +144,8 @@ def explained(c, before, late):
 
 
 class Ledger:
-    def __init__(self, tables, found, grace_s=60, fixed_catalogue=True):
-        self.t, self.found, self.grace_s, self.fixed_catalogue = tables, found, grace_s, fixed_catalogue
+    def __init__(self, tables, found, shop, grace_s=60, fixed_catalogue=True):
+        self.t, self.found, self.shop, self.grace_s, self.fixed_catalogue = tables, found, shop, grace_s, fixed_catalogue
         self.lives = collections.defaultdict(dict)      # account: {(session, opened): Life}
         self.checked = collections.Counter()
 
@@ -184,6 +185,9 @@ class Ledger:
                 balance = event.balance
                 if is_payment(event):
                     paid += event.amount
+                elif is_operation(event):
+                    debited += event.debit
+                    self.operation(account, event, held)
                 else:
                     debited += event.debit
                     held = self.record(account, event, held)
@@ -191,8 +195,9 @@ class Ledger:
             self.say('I1', account.account, f'balance {account.balance}, paid {paid}, debited {debited}')
         if account.balance != balance:
             self.say('I1', account.account, f'balance {account.balance}, last entry says {balance}')
-        if account.reserved != held:
-            self.say('I3', account.account, f'reserved {account.reserved}, the records leave {held}')
+        purchases = self.shop.holds_now(account.account)
+        if account.reserved != held + purchases:
+            self.say('I3', account.account, f'reserved {account.reserved}, the records leave {held}, purchases {purchases}')
         if account.balance + account.credit_limit < 0 and not self.overrun(account.account):
             self.say('I6', account.account, f'balance {account.balance}, limit {account.credit_limit}, no flagged over-use')
 
@@ -208,7 +213,7 @@ class Ledger:
                 return []
             for n, event in enumerate(left):
                 budget[0] -= 1
-                after = step(event, balance, held, state, lives) if budget[0] > 0 else None
+                after = step(event, balance, held, state, lives, self.shop.fits) if budget[0] > 0 else None
                 rest = go(left[:n] + left[n + 1:], event.balance, *after) if after else None
                 if rest is not None:
                     return [event, *rest]
@@ -224,7 +229,18 @@ class Ledger:
         return f'session {event.session} {event.kind}/{event.number}'
 
     def overrun(self, number):
-        return any(r.flags & OVERRUN for life in self.lives[number].values() for r in life.numbers.values())
+        return any(r.flags & OVERRUN for life in self.lives[number].values() for r in life.numbers.values()) or \
+            self.shop.overrun(number)
+
+    def operation(self, account, r, held):
+        """A card operation: money for a purchase or a settlement, no session of usage."""
+        where = f'card operation {r.session} {r.kind}/{r.number}'
+        parts = [p.debit for c in r.charges for p in c.parts]
+        self.checked['card operations'] += 1
+        if r.debit != sum(parts):
+            self.say('I1', account.account, f'{where}: debit {r.debit}, services {parts}')
+        if not self.shop.fits(r, held):
+            self.say('I3', account.account, f'{where}: says {r.reserved} reserved, the records so far {held}, and purchases')
 
     def record(self, account, r, held):
         """One request: its place in its session, its money, what it leaves held. Returns the account's sum."""
@@ -253,8 +269,8 @@ class Ledger:
         if ends(r) and not r.flags & LATE:
             life.ended_by = r
         held += total(life.holds) - total(before)
-        if r.reserved != held:
-            self.say('I3', account.account, f'{where}: says {r.reserved} reserved, the records so far {held}')
+        if not self.shop.fits(r, held):
+            self.say('I3', account.account, f'{where}: says {r.reserved} reserved, the records so far {held}, and purchases')
         return held
 
     # --- one service of a request
@@ -314,9 +330,9 @@ class Ledger:
 
     def compare(self, account):
         lives = self.lives[account.account]
-        total = sum(h.reserved for h in account.holds)
+        total = sum(h.reserved for h in account.holds) + sum(c.held for c in account.cards)
         if account.reserved != total:
-            self.say('I3', account.account, f'reserved {account.reserved}, reservations {total}')
+            self.say('I3', account.account, f'reserved {account.reserved}, reservations and purchases {total}')
         in_row = {(s.key, s.opened) for s in account.sessions}
         for (session, opened), life in lives.items():
             if life.ended_by is None and (session, opened) not in in_row:
@@ -391,7 +407,7 @@ class Ledger:
         records = [life.numbers[a.kind, a.number] for (session, _), life in self.lives[account.account].items()
                    if session == a.session and (a.kind, a.number) in life.numbers]
         record = max(records, key=lambda r: r.opened, default=None)
-        if record is None or (record.content, record.result) != (a.content, a.result):
+        if record is None or (record.content, record.result, record.end_to_end) != (a.content, a.result, a.end_to_end):
             self.say('I6', account.account, f'{where}: an answer is kept that no record explains')
         elif a.code and a.result == 2001 and not any(
                 (c.service, c.code, c.granted, c.validity, c.threshold, c.final_unit, c.holding) ==

@@ -65,6 +65,8 @@ SPOILT = (
     ('I4', 'the same in the row', f"UPDATE gyro.account SET reservations[1][5] = reservations[1][5] + 1048576 WHERE {BUSY}"),
     ('I4', 'a kept answer that promises more', "UPDATE gyro.account SET answers[1][7] = answers[1][7] + 1 WHERE account_id = "
      "(SELECT min(account_id) FROM gyro.account WHERE answers[1][7] > 0)"),
+    ('I6', "a kept answer under somebody else's End-to-End-Id", "UPDATE gyro.account SET answers[1][1] = answers[1][1] + (1::bigint << 32) "
+     "WHERE account_id = (SELECT min(account_id) FROM gyro.account WHERE answers[1][1] <> 0)"),
     ('I6', 'a kept answer that nobody gave', "UPDATE gyro.account SET answers[1][3] = answers[1][3] + 1 WHERE account_id = "
      "(SELECT min(account_id) FROM gyro.account WHERE answers[1][3] <> 0)"),
     ('I6', 'a number forgotten, that a copy could use again',

@@ -14,21 +14,29 @@ Part = collections.namedtuple('Part', 'used debit price block source rule')     
 Record = collections.namedtuple('Record', 'at place account subscriber gateway session opened kind number end_to_end '
                                           'content debit balance reserved result flags charges')
 Payment = collections.namedtuple('Payment', 'at account amount balance reference')
-Account = collections.namedtuple('Account', 'account balance reserved credit_limit sessions holds answers slices')
+Account = collections.namedtuple('Account', 'account balance reserved credit_limit sessions holds answers slices cards draws')
 Session = collections.namedtuple('Session', 'key subscriber gateway state opened deadline highest seen '
                                             'initial_number initial_end_to_end place')
 Hold = collections.namedtuple('Hold', 'session group service unit granted reserved price block carry rule validity switch')
-Slice = collections.namedtuple('Slice', 'hold phase source rule units price block held')
+Slice = collections.namedtuple('Slice', 'hold phase source rule units price block held home', defaults=(0,))
 Answer = collections.namedtuple('Answer', 'session kind number content result code unit final_unit holding group service '
-                                          'granted validity threshold')
+                                          'granted validity threshold end_to_end')
 Index = collections.namedtuple('Index', 'session session_id sub_session account opened ended')
 Unmatched = collections.namedtuple('Unmatched', 'session kind number usage')
-Tables = collections.namedtuple('Tables', 'now accounts records payments index rules tariffs unmatched')
+CardRow = collections.namedtuple('CardRow', 'card state unit quota used reserved since until lasts held price block')
+Draw = collections.namedtuple('Draw', 'card subscriber group used closed')
+Card = collections.namedtuple('Card', 'card code purchase owner account cap settle price block max_bindings settled_until carry '
+                                      'retired')
+Purchase = collections.namedtuple('Purchase', 'purchase account card price state at hold_until changed_at')
+Window = collections.namedtuple('Window', 'window card opened closed amount lines')     # lines: {Rating-Group: (used, amount)}
+Binding = collections.namedtuple('Binding', 'binding card subscriber user_class directed open targets')
+Sold = collections.namedtuple('Sold', 'cards purchases windows bindings answers')
+Tables = collections.namedtuple('Tables', 'now accounts records payments index rules tariffs unmatched sold')
 
 OPEN = 1
-OVERRUN, UNRATED, LATE, NO_RATING_GROUP, PART, SLICED, EVENT = 1, 2, 4, 8, 16, 32, 64
+OVERRUN, UNRATED, LATE, NO_RATING_GROUP, PART, SLICED, EVENT, OPERATION = 1, 2, 4, 8, 16, 32, 64, 128
 ENDED_BY_US, INITIAL, UPDATE, TERMINATION, ONE_TIME = range(5)    # types of a record
-FREE_UNITS, MONEY = 1, 3    # sources
+FREE_UNITS, CARD, MONEY = 1, 2, 3    # sources
 
 
 def micros(column):
@@ -74,16 +82,18 @@ def used(c):
 
 def answer(row, sessions):
     n, request, content, shape, group, service, granted, times, _ = row
+    n, end_to_end = n & 0xffffffff, n >> 32 & 0xffffffff
     return Answer(sessions[n - 1].key if 0 < n <= len(sessions) else None, request >> 32, request & 0xffffffff, content,
                   shape & 0xffff, shape >> 16 & 0xffff, shape >> 32 & 15, (shape >> 36 & 15) - 1, shape >> 40 & 0xffff,
-                  group, service, granted, times >> 32 & 0xffffffff, times & 0xffffffff)
+                  group, service, granted, times >> 32 & 0xffffffff, times & 0xffffffff, end_to_end)
 
 
 def account(row):
-    number, balance, reserved, limit, sessions, holds, answers, slices = row
+    number, balance, reserved, limit, sessions, holds, answers, slices, cards, draws = row
     sessions = [Session(uuid_of(s[0], s[1]), *s[2:]) for s in sessions]
     return Account(number, balance, reserved, limit, sessions, [Hold(*h) for h in holds],
-                   [answer(a, sessions) for a in answers], [Slice(*s) for s in slices])
+                   [answer(a, sessions) for a in answers], [Slice(*s) for s in slices], [CardRow(*c) for c in cards],
+                   [Draw(*d) for d in draws])
 
 
 def rows(connection, name, sql):
@@ -118,7 +128,7 @@ def read_all(connection):
         SELECT {micros("at")}, account_id, amount, balance, reference FROM gyro.payment
          ORDER BY account_id, at, payment_id''')]
     accounts = {r[0]: account(r) for r in rows(connection, 'accounts', '''
-        SELECT account_id, balance, reserved, credit_limit, sessions, reservations, answers, slices
+        SELECT account_id, balance, reserved, credit_limit, sessions, reservations, answers, slices, cards, draws
           FROM gyro.account''')}
     index = {r[0]: Index(*r) for r in rows(connection, 'sessions', f'''
         SELECT session::text, session_id, sub_session::text, account_id, {micros("opened")}, ended
@@ -128,4 +138,26 @@ def read_all(connection):
     tariffs = dict(rows(connection, 'tariffs', 'SELECT subscriber_id, tariff_id FROM gyro.subscriber'))
     unmatched = [Unmatched(*r) for r in rows(connection, 'unmatched', '''
         SELECT session::text, request_type, request_number, usage FROM gyro.unmatched_usage''')]
-    return Tables(now, accounts, records, payments, index, rules, tariffs, unmatched)
+    return Tables(now, accounts, records, payments, index, rules, tariffs, unmatched, sold(connection))
+
+
+def sold(connection):
+    """Cards, purchases, windows, bindings, and the answers kept of card operations: {(session, type, number): result}."""
+    cards = {r[0]: Card(*r[:-1], CardRow(*r[-1]) if r[-1] else None) for r in rows(connection, 'cards', f'''
+        SELECT card_id, code, purchase_id, owner, account_id, cap, settle, usage_price, usage_block, max_bindings,
+               {micros("settled_until")}, carry, retired FROM gyro.card''')}
+    purchases = {r[0]: Purchase(*r) for r in rows(connection, 'purchases', f'''
+        SELECT purchase_id, account_id, card_id, price, state, {micros("at")}, {micros("hold_until")}, {micros("changed_at")}
+          FROM gyro.purchase''')}
+    windows = {r[0]: Window(*r, {}) for r in rows(connection, 'windows', f'''
+        SELECT window_id, card_id, {micros("opened")}, {micros("closed")}, amount FROM gyro.usage_window ORDER BY window_id''')}
+    for window, group, units, amount in rows(connection, 'lines', '''
+            SELECT window_id, rating_group, used, amount FROM gyro.usage_window_line'''):
+        windows[window].lines[group] = (units, amount)
+    bindings = {r[0]: Binding(*r, []) for r in rows(connection, 'bindings', '''
+        SELECT binding_id, card_id, subscriber_id, user_class, directed, unbound_at IS NULL FROM gyro.card_binding''')}
+    for binding, group in rows(connection, 'targets', 'SELECT binding_id, rating_group FROM gyro.binding_target'):
+        bindings[binding].targets.append(group)
+    answers = {r[:3]: r[3] for r in rows(connection, 'card answers', '''
+        SELECT session::text, request_type, request_number, (reply).result FROM gyro.card_answer''')}
+    return Sold(cards, purchases, windows, bindings, answers)

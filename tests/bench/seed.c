@@ -173,10 +173,12 @@ static void put_matrices(struct copy *copy, const struct seed *seed, uint32_t ac
 		    i ? "," : "", i + 1, seed->options.rating_group, g->octets, g->reserved,
 		    g->price_micros, g->block, g->rule_id, g->validity_s);
 	put(copy, "}\t{");
-	for (int i = 0; i < n; i++)
+	n = 0;
+	for (s = seed->first[account]; s != NONE; s = seed->next[s], n++)
 		put(copy,
-		    "%s{%d,%" PRId64 ",%d,%" PRId64 ",%" PRIu32 ",0,%" PRId64 ",%" PRId64 ",0}",
-		    i ? "," : "", i + 1, INT64_C(1) << 32, i + 1,
+		    "%s{%" PRId64 ",%" PRId64 ",%d,%" PRId64 ",%" PRIu32 ",0,%" PRId64 ",%" PRId64
+		    ",0}",
+		    n ? "," : "", (int64_t)s << 32 | (n + 1), INT64_C(1) << 32, n + 1,
 		    INT64_C(2001) | INT64_C(2001) << 16 | INT64_C(1) << 32 | g->holding_s << 40,
 		    seed->options.rating_group, g->octets, g->validity_s << 32 | g->threshold);
 	put(copy, "}\n");

@@ -77,6 +77,18 @@ static json_t *codes_json(const struct load_codes *codes)
 	return object;
 }
 
+static json_t *latency_json(const struct load_histogram *histogram)
+{
+	json_t *object = json_object();
+
+	for (unsigned i = 0; i < PERCENTILES; i++)
+		json_object_set_new(
+			object, percentiles[i].name,
+			json_real((double)load_histogram_at(histogram, percentiles[i].share) /
+				  1e3));
+	return object;
+}
+
 static json_t *cpu_json(const struct load *load, const char *name, uint64_t start, uint64_t end)
 {
 	return json_pack("{s:s, s:f, s:f}", "name", name, "us_per_request",
@@ -91,13 +103,8 @@ static void put_count(json_t *object, const char *name, uint64_t count)
 static void report_json(const struct load *load)
 {
 	const struct load_stats *stats = &load->measured, *rest = &load->rest;
-	json_t *root, *latency = json_object(), *faults = json_object(), *cpu = json_array();
+	json_t *root, *faults = json_object(), *cpu = json_array();
 
-	for (unsigned i = 0; i < PERCENTILES; i++)
-		json_object_set_new(
-			latency, percentiles[i].name,
-			json_real((double)load_histogram_at(&stats->latency, percentiles[i].share) /
-				  1e3));
 	for (unsigned i = 0; i < LOAD_FAULTS; i++)
 		json_object_set_new(faults, fault_names[i],
 				    json_integer((json_int_t)stats->faults[i]));
@@ -108,9 +115,16 @@ static void report_json(const struct load *load)
 			      cpu_json(load, "client", load->cpu_start.self, load->cpu_end.self));
 	root = json_pack("{s:f, s:I, s:f, s:o, s:o, s:o, s:o, s:o}", "seconds", seconds(load),
 			 "answered", (json_int_t)stats->answered, "rate",
-			 (double)load->in_time / seconds(load), "latency_us", latency,
-			 "command_results", codes_json(&stats->command), "service_results",
+			 (double)load->in_time / seconds(load), "latency_us",
+			 latency_json(&stats->latency), "command_results",
+			 codes_json(&stats->command), "service_results",
 			 codes_json(&stats->service), "faults", faults, "cpu", cpu);
+	json_object_set_new(root, "served_latency_us", latency_json(&stats->served));
+	json_object_set_new(root, "latest_us", json_real((double)stats->latest_ns / 1e3));
+	json_object_set_new(root, "busy",
+			    json_pack("{s:I, s:I, s:I}", "initial", (json_int_t)stats->busy[1],
+				      "update", (json_int_t)stats->busy[2], "termination",
+				      (json_int_t)stats->busy[3]));
 	json_object_set_new(root, "other_cores", json_real(other_cores(load)));
 	put_count(root, "initial", stats->by_type[1]);
 	put_count(root, "update", stats->by_type[2]);
@@ -140,6 +154,15 @@ static void print_codes(const char *what, const struct load_codes *codes)
 	printf("\n");
 }
 
+static void print_latency(const char *what, const struct load_histogram *histogram)
+{
+	printf("%-11s", what);
+	for (unsigned i = 0; i < PERCENTILES; i++)
+		printf(" %s %.3f", percentiles[i].name,
+		       (double)load_histogram_at(histogram, percentiles[i].share) / 1e6);
+	printf(" ms\n");
+}
+
 static void print_cpu(const struct load *load, const char *name, uint64_t start, uint64_t end)
 {
 	printf("cpu         %-10s %7.1f us per request, %.2f cores\n", name,
@@ -154,11 +177,13 @@ static void report_text(const struct load *load)
 	       " initial, %" PRIu64 " update, %" PRIu64 " termination)\n",
 	       stats->answered, seconds(load), (double)load->in_time / seconds(load),
 	       stats->by_type[1], stats->by_type[2], stats->by_type[3]);
-	printf("latency    ");
-	for (unsigned i = 0; i < PERCENTILES; i++)
-		printf(" %s %.3f", percentiles[i].name,
-		       (double)load_histogram_at(&stats->latency, percentiles[i].share) / 1e6);
-	printf(" ms\n");
+	print_latency("latency", &stats->latency);
+	if (stats->busy[1] + stats->busy[2] + stats->busy[3] != 0) {
+		print_latency("served", &stats->served);
+		printf("busy        refused for overload: %" PRIu64 " initial, %" PRIu64
+		       " update, %" PRIu64 " termination\n",
+		       stats->busy[1], stats->busy[2], stats->busy[3]);
+	}
 	print_codes("results", &stats->command);
 	print_codes("services", &stats->service);
 	for (unsigned i = 0; i < load->options.n_pids; i++)

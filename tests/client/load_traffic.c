@@ -440,11 +440,22 @@ static enum load_fault judge(const struct load *load, const struct load_slot *sl
 	return LOAD_FAULTS;
 }
 
+static bool is_busy(const struct answer *answer)
+{
+	return answer->result == 3004 || answer->result == 5012;
+}
+
 /* What the answer means for the session. */
 static void advance(struct load *load, const struct load_slot *slot, const struct answer *answer)
 {
 	struct load_session *session = &load->sessions[slot->session];
 	bool good = answer->result == 2001;
+
+	/* Not ended: next time again. */
+	if (slot->type == TERMINATION && is_busy(answer)) {
+		session->updates = (uint16_t)load->options.updates;
+		return;
+	}
 
 	session->granted = good && answer->granted_is_there ? answer->granted : 0;
 	if (slot->type == INITIAL)
@@ -464,7 +475,7 @@ static void compare(struct load *load, struct load_peer *peer, struct load_slot 
 		    const struct answer *answer, const uint8_t *bytes, size_t size)
 {
 	struct load_slot *other = slot->other != 0 ? &peer->slots[slot->other - 1] : NULL;
-	bool refused = answer->result == 3004 || answer->result == 5012;
+	bool refused = is_busy(answer);
 	uint64_t hash;
 
 	if (other == NULL && slot->other_hash == 0 && !slot->other_refused)
@@ -487,6 +498,7 @@ static void compare(struct load *load, struct load_peer *peer, struct load_slot 
 static void measure(struct load *load, const struct load_slot *slot, const struct answer *answer,
 		    int64_t now)
 {
+	uint64_t took = now > slot->intended_ns ? (uint64_t)(now - slot->intended_ns) : 0;
 	struct load_stats *stats = &load->stats;
 
 	count_code(&stats->command, answer->result);
@@ -502,8 +514,12 @@ static void measure(struct load *load, const struct load_slot *slot, const struc
 	stats->answered++;
 	stats->succeeded += answer->result == 2001;
 	stats->by_type[slot->type]++;
-	load_histogram_add(&stats->latency,
-			   now > slot->intended_ns ? (uint64_t)(now - slot->intended_ns) : 0);
+	stats->busy[slot->type] += is_busy(answer);
+	load_histogram_add(&stats->latency, took);
+	if (answer->result == 2001)
+		load_histogram_add(&stats->served, took);
+	if (slot->attempts == 0 && took > stats->latest_ns)
+		stats->latest_ns = took;
 }
 
 void load_answer(struct load *load, struct load_peer *peer, const uint8_t *bytes, size_t size,

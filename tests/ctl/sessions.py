@@ -5,6 +5,7 @@ sessions.py GYROCTL ROOT DRIVE    DRIVE is the engine without Diameter, see driv
 """
 import csv
 import io
+import json
 import subprocess
 import sys
 import time
@@ -152,6 +153,21 @@ def nobody(tap, ctl):
     tap.equal(ctl.out('session', 'release', '--no-wait', C), f'session {C}: a node was asked to end it\n', '--no-wait')
 
 
+def unsupervised(tap, pg, ctl):
+    """An open session that the index, and with it the sweeper, doesn't know."""
+    for what, spoil, mend in (
+            ('is not there', "session = '00000000-0000-0000-0000-000000000001'", "session = '{session}'"),
+            ('says it has ended', 'ended = true', 'ended = false'),
+            ('names another account', 'account_id = account_id + 1', 'account_id = account_id - 1'),
+            ('knows an older one of that name', "opened = opened - interval '1 microsecond'", "opened = opened + interval '1 microsecond'")):
+        session = pg.value(f"SELECT session FROM gyro.session_index WHERE session_id = '{C}'")
+        pg.query(f"UPDATE gyro.session_index SET {spoil} WHERE session_id = '{C}'")
+        found = json.loads(ctl.run('audit', '--json').stdout)
+        tap.ok([f['invariant'] for f in found] == ['I6'] and session in found[0]['detail'], f'an open session whose index row {what}', found)
+        pg.query(f"UPDATE gyro.session_index SET {mend.format(session=session)} WHERE session_id = '{C}'")
+    tap.equal(ctl.run('audit').returncode, 0, 'mended: nothing found')
+
+
 def audit(tap, pg, ctl):
     tap.equal((ctl.json('audit'), ctl.out('audit')), ([], 'audit: nothing found\n'), 'the audit finds nothing')
     pg.query('UPDATE gyro.account SET balance = balance + 1 WHERE account_id = 2')
@@ -163,6 +179,7 @@ def audit(tap, pg, ctl):
     tap.ok(ctl.run('audit').returncode == 4 and 'I3' in ctl.run('audit').stdout, 'a micro-unit held by nothing')
     pg.query('UPDATE gyro.account SET reserved = reserved - 1 WHERE account_id = 2')
     tap.equal(ctl.run('audit').returncode, 0, 'mended: nothing found')
+    unsupervised(tap, pg, ctl)
     refused(tap, ctl.run('audit', '--sweep-grace', 'x'), 2, ['--sweep-grace x'], 'a grace that is no time')
 
 

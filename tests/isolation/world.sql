@@ -41,7 +41,8 @@ END $$;
 CREATE TABLE node.decision (
     no integer GENERATED ALWAYS AS IDENTITY, at timestamptz, account_id bigint, subscriber_id bigint, session uuid,
     session_id text, opened timestamptz, request_number bigint, debit bigint, balance bigint, reserved bigint,
-    result integer, request_type smallint, flags smallint, charges bigint[], opens boolean, known boolean
+    result integer, request_type smallint, flags smallint, charges bigint[], opens boolean, known boolean,
+    of_account bigint, of_opened timestamptz
 );
 
 CREATE FUNCTION node.us(t timestamptz) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
@@ -107,9 +108,11 @@ BEGIN
     EXECUTE 'UPDATE held SET balance = $1, reserved = $2, sessions = $3, reservations = $4, changed = true WHERE account_id = $5'
         USING h.balance, h.reserved, h.sessions, h.reservations, on_account;
     EXECUTE 'INSERT INTO decided (at, account_id, subscriber_id, session, session_id, opened, request_number, debit, balance,
-             reserved, result, request_type, flags, charges, opens, known)
+             reserved, result, request_type, flags, charges, opens, known, of_account, of_opened)
              SELECT timestamptz ''epoch'' + $1 * interval ''1 microsecond'', $2, $2 + 10, $3, $4,
-                    timestamptz ''epoch'' + $5 * interval ''1 microsecond'', $6, $7, $8, $9, $10, $11, $12, $13, $14, EXISTS (SELECT FROM seen WHERE seen.session = $3)'
+                    timestamptz ''epoch'' + $5 * interval ''1 microsecond'', $6, $7, $8, $9, $10, $11, $12, $13, $14, EXISTS (SELECT FROM seen WHERE seen.session = $3),
+                    coalesce((SELECT account_id FROM gyro.session_index x WHERE x.session = $3), 0),
+                    coalesce((SELECT opened FROM gyro.session_index x WHERE x.session = $3), ''epoch'')'
         USING now_us, on_account, k.session, name, h.sessions[n][6], number, used, h.balance, h.reserved,
               CASE WHEN ended THEN 5002 ELSE 2001 END, kind::smallint, CASE WHEN ended THEN 4 ELSE 0 END::smallint,
               node.charge(2001, used, grants, CASE WHEN ended THEN 4 ELSE 0 END), kind = 1;

@@ -22,9 +22,17 @@ void gy_world_init(struct gy_world *world, const struct gy_catalogue *catalogue,
 				    .late_window_us = 86400 * GY_SECOND_US };
 	world->accounts = resized(NULL, n_accounts, sizeof(*world->accounts));
 	world->n_accounts = n_accounts;
-	for (unsigned i = 0; i < n_accounts; i++)
+	world->homes = resized(NULL, n_accounts, sizeof(*world->homes));
+	for (unsigned i = 0; i < n_accounts; i++) {
+		struct gy_account *a = &world->accounts[i].account;
+
 		world->accounts[i] = (struct gy_world_account){ .account = accounts[i],
 								.paid = accounts[i].balance };
+		a->cards = resized(NULL, a->n_cards, sizeof(*a->cards));
+		if (a->n_cards > 0)
+			memcpy(a->cards, accounts[i].cards, a->n_cards * sizeof(*a->cards));
+		world->homes[i] = a;
+	}
 }
 
 void gy_world_free(struct gy_world *world)
@@ -35,10 +43,13 @@ void gy_world_free(struct gy_world *world)
 		free(world->accounts[i].account.answers);
 		free(world->accounts[i].account.slices);
 		free(world->accounts[i].account.counters);
+		free(world->accounts[i].account.cards);
+		free(world->accounts[i].account.draws);
 	}
 	for (unsigned i = 0; i < world->n_records; i++)
 		free(world->records[i].charges);
 	free(world->accounts);
+	free(world->homes);
 	free(world->index);
 	free(world->records);
 	free(world->rows);
@@ -48,9 +59,10 @@ void gy_world_free(struct gy_world *world)
 }
 
 /* The store gives exactly the promised room, so that a core that takes more is caught. */
-static void make_room(struct gy_account *a, const struct gy_ccr *ccr)
+static void make_room(struct gy_world *world, struct gy_account *a, const struct gy_ccr *ccr,
+		      const struct gy_profile *profile)
 {
-	struct gy_room room = gy_account_room(ccr);
+	struct gy_room room = gy_account_room(ccr, a, profile);
 
 	a->sessions_room = a->n_sessions + room.sessions;
 	a->reservations_room = a->n_reservations + room.reservations;
@@ -62,17 +74,23 @@ static void make_room(struct gy_account *a, const struct gy_ccr *ccr)
 	a->answers = resized(a->answers, a->answers_room, sizeof(*a->answers));
 	a->slices = resized(a->slices, a->slices_room, sizeof(*a->slices));
 	a->counters = resized(a->counters, a->counters_room, sizeof(*a->counters));
+	for (unsigned i = 0; i < world->n_accounts; i++) {
+		struct gy_account *home = world->homes[i];
+
+		home->draws_room = home->n_draws + room.draws;
+		home->draws = resized(home->draws, home->draws_room, sizeof(*home->draws));
+	}
 }
 
-static void make_plan(struct gy_world *world, unsigned room)
+static void make_plan(struct gy_world *world, unsigned room, unsigned parts)
 {
 	struct gy_plan *plan = &world->plan;
 	struct gy_service_answer *services = plan->services;
 	struct gy_charge *charges = plan->charges;
 
-	*plan = (struct gy_plan){ .room = room };
+	*plan = (struct gy_plan){ .room = room, .parts = parts };
 	plan->services = resized(services, room, sizeof(*services));
-	plan->charges = resized(charges, (size_t)room * GY_PARTS_MAX, sizeof(*charges));
+	plan->charges = resized(charges, (size_t)room * parts, sizeof(*charges));
 }
 
 static struct gy_world_index *find_index(struct gy_world *world, struct gy_session_key key)
@@ -202,20 +220,23 @@ const struct gy_answer *gy_world_request(struct gy_world *world, const struct gy
 	struct gy_history history;
 	struct gy_view view = {
 		.account = a,
+		.homes = { world->n_accounts, world->homes },
 		.profile = profile,
 		.session_indexed = find_index(world, ccr->session) != NULL,
+		.session_elsewhere = find_index(world, ccr->session) != NULL &&
+				     find_index(world, ccr->session)->account != account,
 		.late_window_us = world->late_window_us,
 	};
 	enum gy_rc rc;
 
-	make_room(a, ccr);
-	make_plan(world, gy_plan_room(ccr, a, NULL));
+	make_room(world, a, ccr, profile);
+	make_plan(world, gy_plan_room(ccr, a, NULL), gy_plan_parts(a, profile));
 	rc = gy_charge_decide(ccr, &view, world->catalogue, world->now, &world->plan);
 	if (rc == GY_NEED_HISTORY) {
 		world->n_histories++;
 		load_history(world, ccr, &history);
 		view.history = &history;
-		make_plan(world, gy_plan_room(ccr, a, &history));
+		make_plan(world, gy_plan_room(ccr, a, &history), gy_plan_parts(a, profile));
 		rc = gy_charge_decide(ccr, &view, world->catalogue, world->now, &world->plan);
 	}
 	if (rc != GY_OK) {
@@ -224,6 +245,8 @@ const struct gy_answer *gy_world_request(struct gy_world *world, const struct gy
 	}
 	if (world->plan.changed) {
 		gy_plan_check(a, &world->plan);
+		for (unsigned i = 0; i < world->n_accounts; i++)
+			gy_account_check(world->homes[i]);
 		add_record(world, account);
 		if (world->plan.opened)
 			add_index(world, ccr, account, profile);
@@ -240,11 +263,13 @@ unsigned gy_world_sweep(struct gy_world *world)
 		struct gy_world_index *entry = &world->index[i];
 		struct gy_account *a = &world->accounts[entry->account].account;
 
+		struct gy_homes homes = { world->n_accounts, world->homes };
+
 		if (entry->check_at_us == 0 || entry->check_at_us > world->now)
 			continue;
-		make_plan(world, a->n_reservations + 1);
-		gy_charge_end(a, entry->key, GY_SESSION_EXPIRED, world->now, world->late_window_us,
-			      &world->plan);
+		make_plan(world, a->n_reservations + 1, 1);
+		gy_charge_end(a, entry->key, &homes, GY_SESSION_EXPIRED, world->now,
+			      world->late_window_us, &world->plan);
 		entry->check_at_us = world->plan.check_at_us;
 		if (!world->plan.changed)
 			continue;
@@ -290,6 +315,8 @@ static const char *audit_reservations(const struct gy_account *a)
 {
 	int64_t held = 0;
 
+	for (unsigned i = 0; i < a->n_cards; i++)
+		held += a->cards[i].held;
 	for (unsigned i = 0; i < a->n_reservations; i++) {
 		const struct gy_reservation *r = &a->reservations[i];
 		__int128 due = (__int128)r->granted * r->rate.price_micros + r->carry;
@@ -322,10 +349,45 @@ static bool same_decision(const struct gy_record *a, const struct gy_record *b)
 	       a->opened_us == b->opened_us && a->type == b->type && a->number == b->number;
 }
 
+/* I2: a card's used and reserved units are the records' and the slices'. */
+static const char *audit_card(const struct gy_world *world, const struct gy_card *card)
+{
+	int64_t used = 0, held = 0;
+
+	for (unsigned i = 0; i < world->n_records; i++)
+		for (unsigned k = 0; k < world->records[i].record.n_charges; k++)
+			if (world->records[i].charges[k].from == GY_FROM_CARD &&
+			    world->records[i].charges[k].from_id == card->card_id)
+				used += world->records[i].charges[k].used;
+	for (unsigned n = 0; n < world->n_accounts; n++) {
+		const struct gy_account *a = world->homes[n];
+
+		for (unsigned r = 0; r < a->n_reservations; r++) {
+			int64_t units[2] = { 0, 0 };
+
+			for (unsigned i = 0; i < a->n_slices; i++)
+				if (a->slices[i].reservation == r &&
+				    a->slices[i].from == GY_FROM_CARD &&
+				    a->slices[i].from_id == card->card_id)
+					units[a->slices[i].phase] += a->slices[i].units;
+			held += units[0] > units[1] ? units[0] : units[1];
+		}
+	}
+	if (used != card->used)
+		return "I2: a card's usage is not the records'";
+	if (held != card->reserved)
+		return "I2: a card's reserved units are not the slices'";
+	return used + held <= card->quota ? NULL : "I2: more than the quota";
+}
+
 const char *gy_world_audit(const struct gy_world *world)
 {
 	for (unsigned n = 0; n < world->n_accounts; n++) {
 		const struct gy_account *a = &world->accounts[n].account;
+
+		for (unsigned i = 0; i < a->n_cards; i++)
+			if (audit_card(world, &a->cards[i]) != NULL)
+				return audit_card(world, &a->cards[i]);
 		const char *wrong = audit_reservations(a);
 		int64_t debited = 0;
 

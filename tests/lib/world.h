@@ -33,6 +33,7 @@ struct gy_world {
 	int64_t late_window_us;
 	unsigned n_accounts;
 	struct gy_world_account *accounts;
+	struct gy_account **homes; /* all of them: any may hold a card */
 	unsigned n_index, index_room;
 	struct gy_world_index *index;
 	unsigned n_records, records_room;

@@ -163,7 +163,10 @@ class Witness(threading.Thread):
 ORDER = [['Session-Id'], ['Result-Code'], ['Origin-Host'], ['Origin-Realm'], ['Auth-Application-Id'], ['CC-Request-Type'],
          ['CC-Request-Number'], ['CC-Sub-Session-Id', 'Acct-Multi-Session-Id', 'Origin-State-Id', 'CC-Session-Failover',
                                  'Credit-Control-Failure-Handling', 'Error-Message', 'Failed-AVP', 'Granted-Service-Unit',
-                                 'Final-Unit-Indication', 'Validity-Time', MSCC, 'Proxy-Info']]
+                                 'Final-Unit-Indication', 'Validity-Time', MSCC, 'Check-Balance-Result', 'Cost-Information',
+                                 'Purchase-Id', 'Card-Id', 'Binding-Id', 'User-Class', 'Use-Priority', 'Rating-Group',
+                                 'Card-Statistics', 'OC-Supported-Features', 'OC-OLR', 'Proxy-Info']]
+REPEATED = (MSCC, 'Proxy-Info', 'Rating-Group', 'Card-Statistics')
 PLACE = {name: place for place, names in enumerate(ORDER) for name in names}
 
 
@@ -204,7 +207,7 @@ def conform(request, answer, node):
     must((answer.result == 2001) == (answer['Error-Message'] is None), 'Error-Message where none belongs, or none')
     must(answer.result == 2001 or MSCC not in names, 'services in a failed answer')
     wrong.extend(problem for problem in map(flags_right, answer.avps) if problem)
-    single = [n for n in set(names) if names.count(n) > 1 and n not in (MSCC, 'Proxy-Info')]
+    single = [n for n in set(names) if names.count(n) > 1 and n not in REPEATED]
     must(not single, f'{single} more than once')
     try:
         given = asked.avps

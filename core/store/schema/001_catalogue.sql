@@ -26,11 +26,15 @@ INSERT INTO gyro.catalogue_version DEFAULT VALUES;
 
 CREATE TABLE gyro.service_context (
     suffix               text PRIMARY KEY CHECK (suffix <> ''),
-    default_rating_group bigint CHECK (default_rating_group BETWEEN 0 AND 4294967295)
+    default_rating_group bigint CHECK (default_rating_group BETWEEN 0 AND 4294967295),
+    cards                boolean NOT NULL DEFAULT false
 );
 COMMENT ON TABLE gyro.service_context IS 'service contexts that are charged (RFC 8506 8.42, rule G-30)';
 COMMENT ON COLUMN gyro.service_context.suffix IS 'a Service-Context-Id matches if it is this, or ends in a dot and this';
 COMMENT ON COLUMN gyro.service_context.default_rating_group IS 'for services without Rating-Group (G-44); NULL: refused with 5031';
+COMMENT ON COLUMN gyro.service_context.cards IS 'true: its requests are card operations (spec/cards.md), not usage';
+-- Another name for them is another row, instead of this one or beside it.
+INSERT INTO gyro.service_context (suffix, cards) VALUES ('cards@gyro', true);
 
 CREATE TABLE gyro.peer_profile (
     peer               text PRIMARY KEY CHECK (peer <> ''),

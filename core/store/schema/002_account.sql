@@ -35,6 +35,8 @@ CREATE TABLE gyro.account (
     answers         bigint[] NOT NULL DEFAULT '{}',
     slices          bigint[] NOT NULL DEFAULT '{}',
     counters        bigint[] NOT NULL DEFAULT '{}',
+    cards           bigint[] NOT NULL DEFAULT '{}',
+    draws           bigint[] NOT NULL DEFAULT '{}',
     PRIMARY KEY (account_id, group_id)
 ) WITH (fillfactor = 75);
 COMMENT ON TABLE gyro.account IS 'a purse and its open sessions: one lock, one update per request';
@@ -43,7 +45,7 @@ COMMENT ON COLUMN gyro.account.group_id IS 'distribution key: the account itself
 COMMENT ON COLUMN gyro.account.version IS 'grows with every change of the row';
 COMMENT ON COLUMN gyro.account.profile_version IS 'grows when a subscriber, identity or tariff code of this account changes';
 COMMENT ON COLUMN gyro.account.balance IS 'micro-units; negative only by booked over-use (G-37)';
-COMMENT ON COLUMN gyro.account.reserved IS 'micro-units held by open reservations (I3)';
+COMMENT ON COLUMN gyro.account.reserved IS 'micro-units held by open reservations and purchases (I3)';
 COMMENT ON COLUMN gyro.account.credit_limit IS 'micro-units the balance may go below zero';
 COMMENT ON COLUMN gyro.account.valid_until IS 'no grant reaches beyond; afterwards the account is refused (4010)';
 COMMENT ON COLUMN gyro.account.state IS '1 active, 2 barred';
@@ -53,6 +55,8 @@ COMMENT ON COLUMN gyro.account.reservations IS 'one row per session and Rating-G
 COMMENT ON COLUMN gyro.account.answers IS 'last answers of each session, see view gyro.kept_answer';
 COMMENT ON COLUMN gyro.account.slices IS 'parts of grants that are more than money at one price, see view gyro.slice';
 COMMENT ON COLUMN gyro.account.counters IS 'used and paid today and this month, see view gyro.counter';
+COMMENT ON COLUMN gyro.account.cards IS 'the traffic cards of the account, see view gyro.card_row';
+COMMENT ON COLUMN gyro.account.draws IS 'what was drawn from cards, see view gyro.card_draw';
 
 CREATE TABLE gyro.subscriber (
     subscriber_id bigint PRIMARY KEY,

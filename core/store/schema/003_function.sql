@@ -141,12 +141,12 @@ COMMENT ON VIEW gyro.reservation IS 'what each session holds per Rating-Group an
 
 CREATE VIEW gyro.slice AS
 SELECT a.account_id, s[n][1]::integer AS reservation_no, s[n][2]::integer AS phase,
-       CASE s[n][3] WHEN 1 THEN 'free' WHEN 3 THEN 'money' END AS source, s[n][4] AS source_id,
-       s[n][5] AS units, s[n][6] AS price_micros, s[n][7] AS block, s[n][8] AS held
+       CASE s[n][3] WHEN 1 THEN 'free' WHEN 2 THEN 'card' WHEN 3 THEN 'money' END AS source, s[n][4] AS source_id,
+       s[n][5] AS units, s[n][6] AS price_micros, s[n][7] AS block, s[n][8] AS held, nullif(s[n][9], 0) AS home_account_id
   FROM gyro.account a
  CROSS JOIN LATERAL (SELECT a.slices AS s) m
  CROSS JOIN LATERAL generate_series(1, gyro.matrix_rows(s)) n;
-COMMENT ON VIEW gyro.slice IS 'parts of grants from other sources than money, or with a change of tariff: phase 0 before, 1 after it';
+COMMENT ON VIEW gyro.slice IS 'parts of grants from other sources than money, or with a change of tariff: phase 0 before, 1 after it; home: the account whose row holds the card';
 
 CREATE VIEW gyro.counter AS
 SELECT a.account_id, c[n][1] AS subscriber_id,
@@ -159,9 +159,10 @@ SELECT a.account_id, c[n][1] AS subscriber_id,
 COMMENT ON VIEW gyro.counter IS 'what subscribers used and paid in a local day and month; kept while rules ask for it';
 
 CREATE VIEW gyro.kept_answer AS
-SELECT a.account_id, w[n][1]::integer AS session_no,
-       gyro.session_uuid(a.sessions[w[n][1]][1], a.sessions[w[n][1]][2]) AS session,
+SELECT a.account_id, session_no,
+       gyro.session_uuid(a.sessions[session_no][1], a.sessions[session_no][2]) AS session,
        (w[n][2] >> 32)::smallint AS request_type, w[n][2] & 4294967295 AS request_number,
+       w[n][1] >> 32 & 4294967295 AS end_to_end,
        w[n][3] AS content_hash, (w[n][4] & 65535)::integer AS result,
        (w[n][4] >> 16 & 65535)::integer AS service_result, (w[n][4] >> 32 & 15)::smallint AS unit,
        (w[n][4] >> 36 & 15)::smallint - 1 AS final_unit, (w[n][4] >> 40 & 65535)::integer AS quota_holding_s,
@@ -170,7 +171,8 @@ SELECT a.account_id, w[n][1]::integer AS session_no,
        w[n][9] >> 32 & 4294967295 AS tariff_change_s, w[n][9] & 4294967295 AS redirect_rule
   FROM gyro.account a
  CROSS JOIN LATERAL (SELECT a.answers AS w) m
- CROSS JOIN LATERAL generate_series(1, gyro.matrix_rows(w)) n;
+ CROSS JOIN LATERAL generate_series(1, gyro.matrix_rows(w)) n
+ CROSS JOIN LATERAL (SELECT (w[n][1] & 4294967295)::integer AS session_no) s;
 COMMENT ON VIEW gyro.kept_answer IS 'answers kept for duplicates, one row per service';
 
 CREATE VIEW gyro.charge AS
@@ -184,11 +186,11 @@ SELECT r.at, r.account_id, r.subscriber_id, r.session, r.opened, r.request_type,
        r.charges[n][11] AS rule_id, r.charges[n][12] >> 32 & 4294967295 AS validity_s,
        r.charges[n][12] & 4294967295 AS threshold, r.charges[n][13]::smallint AS flags,
        r.charges[n][14] AS debit_price_micros, r.charges[n][15] AS debit_block,
-       CASE r.charges[n][16] WHEN 1 THEN 'free' WHEN 3 THEN 'money' END AS debit_source,
+       CASE r.charges[n][16] WHEN 1 THEN 'free' WHEN 2 THEN 'card' WHEN 3 THEN 'money' END AS debit_source,
        r.charges[n][17] AS debit_source_id, r.charges[n][18] >> 32 & 4294967295 AS tariff_change_s,
        r.charges[n][18] & 4294967295 AS redirect_rule
   FROM gyro.record r CROSS JOIN LATERAL generate_series(1, gyro.matrix_rows(r.charges)) n;
-COMMENT ON VIEW gyro.charge IS 'records, one row per service: usage at the debit price, grant at the price; flag 16: a further part of the usage before it';
+COMMENT ON VIEW gyro.charge IS 'records, one row per service: usage at the debit price, grant at the price; flag 16: a further part of the usage before it, 64: an event, 128: of a card';
 
 -- Both sides of the ledger: money in (payments) and out (usage).
 CREATE VIEW gyro.ledger AS
@@ -199,80 +201,3 @@ UNION ALL
 SELECT at, account_id, -debit, balance, 'usage', session::text || ' ' || request_type || '/' || request_number
   FROM gyro.record WHERE debit <> 0;
 COMMENT ON VIEW gyro.ledger IS 'every change of a balance';
-
--- The invariants of the design (I1, I3, I4, I6). Any row returned is a bug.
-CREATE FUNCTION gyro.audit(sweep_grace interval DEFAULT '1 minute')
-RETURNS TABLE (invariant text, account_id bigint, detail text) LANGUAGE sql STABLE SET jit = off AS $$
-    -- I1: balance = payments - debits, account by account
-    SELECT 'I1', a.account_id, format('balance %s, ledger %s', a.balance, coalesce(p.total, 0) - coalesce(d.total, 0))
-      FROM gyro.account a
-      LEFT JOIN (SELECT account_id, sum(amount) AS total FROM gyro.payment GROUP BY 1) p USING (account_id)
-      LEFT JOIN (SELECT account_id, sum(debit) AS total FROM gyro.record GROUP BY 1) d USING (account_id)
-     WHERE a.balance <> coalesce(p.total, 0) - coalesce(d.total, 0)
-    UNION ALL
-    -- I1: a request's debit = its services' debits
-    SELECT 'I1', r.account_id, format('session %s %s/%s: debit %s, services %s', r.session, r.request_type,
-                                      r.request_number, r.debit, s.total)
-      FROM gyro.record r
-     CROSS JOIN LATERAL (SELECT coalesce(sum(r.charges[n][5]), 0) AS total
-                           FROM generate_series(1, gyro.matrix_rows(r.charges)) n) s
-     WHERE r.debit <> s.total
-    UNION ALL
-    -- I1: a debit or payment of an account that does not exist
-    SELECT 'I1', r.account_id, 'record without account'
-      FROM (SELECT DISTINCT account_id FROM gyro.record) r
-     WHERE NOT EXISTS (SELECT FROM gyro.account a WHERE a.account_id = r.account_id)
-    UNION ALL
-    -- I3: reserved = sum of open reservations
-    SELECT 'I3', a.account_id, format('reserved %s, reservations %s', a.reserved, s.total)
-      FROM gyro.account a
-     CROSS JOIN LATERAL (SELECT coalesce(sum(a.reservations[n][6]), 0) AS total
-                           FROM generate_series(1, gyro.matrix_rows(a.reservations)) n) s
-     WHERE a.reserved <> s.total
-    UNION ALL
-    -- I4: each grant in a stored answer is covered, to the micro-unit, by its reservation
-    SELECT 'I4', c.account_id, format('session %s %s/%s Rating-Group %s: granted %s at %s per %s, carry %s, reserved %s',
-                                      c.session, c.request_type, c.request_number, c.rating_group, c.granted,
-                                      c.price_micros, c.block, c.carry, c.reserved)
-      FROM gyro.charge c
-     WHERE c.flags & 112 = 0 AND c.reserved <> CASE WHEN c.granted > 0
-                              THEN ceil((c.granted::numeric * c.price_micros + c.carry) / c.block) ELSE 0 END
-    UNION ALL
-    SELECT 'I4', r.account_id, format('session %s Rating-Group %s: granted %s, reserved %s', r.session, r.rating_group,
-                                      r.granted, r.reserved)
-      FROM gyro.reservation r
-     WHERE r.reserved <> CASE WHEN r.granted > 0
-                              THEN ceil((r.granted::numeric * r.price_micros + r.carry) / r.block) ELSE 0 END
-       AND NOT EXISTS (SELECT FROM gyro.slice s WHERE s.account_id = r.account_id AND s.reservation_no = r.reservation_no)
-    UNION ALL
-    -- I4: the slices of a grant are its units, and hold what the dearer phase may cost
-    SELECT 'I4', r.account_id, format('session %s Rating-Group %s: granted %s, reserved %s, slices %s before and %s after, held %s and %s',
-                                      r.session, r.rating_group, r.granted, r.reserved, s.before, s.after, s.held_before, s.held_after)
-      FROM gyro.reservation r
-      JOIN (SELECT account_id, reservation_no, sum(units) FILTER (WHERE phase = 0) AS before,
-                   sum(units) FILTER (WHERE phase = 1) AS after,
-                   coalesce(sum(held) FILTER (WHERE phase = 0), 0) AS held_before,
-                   coalesce(sum(held) FILTER (WHERE phase = 1), 0) AS held_after
-              FROM gyro.slice GROUP BY 1, 2) s ON s.account_id = r.account_id AND s.reservation_no = r.reservation_no
-     WHERE s.before <> r.granted OR (r.tariff_change IS NOT NULL) <> (s.after IS NOT NULL) OR s.after <> r.granted
-        OR r.reserved <> greatest(s.held_before, s.held_after)
-    UNION ALL
-    -- I6: no request is charged twice
-    SELECT 'I6', r.account_id, format('session %s %s/%s decided %s times', r.session, r.request_type, r.request_number, count(*))
-      FROM gyro.record r WHERE r.request_type <> 0
-     GROUP BY r.account_id, r.session, r.opened, r.request_type, r.request_number HAVING count(*) > 1
-    UNION ALL
-    -- I6: below the credit limit only by over-use that was flagged
-    SELECT 'I6', a.account_id, format('balance %s, credit limit %s, no flagged over-use', a.balance, a.credit_limit)
-      FROM gyro.account a
-     WHERE a.balance + a.credit_limit < 0
-       AND NOT EXISTS (SELECT FROM gyro.record r WHERE r.account_id = a.account_id AND r.flags & 1 = 1)
-    UNION ALL
-    -- I6: nothing open beyond its deadline and the sweeper's time; an ended session holds nothing
-    SELECT 'I6', s.account_id, format('session %s open since %s, deadline %s', s.session, s.opened, s.deadline)
-      FROM gyro.session s WHERE s.state = 1 AND s.deadline < now() - sweep_grace
-    UNION ALL
-    SELECT 'I6', s.account_id, format('session %s ended, holds %s', s.session, r.reserved)
-      FROM gyro.session s JOIN gyro.reservation r ON r.account_id = s.account_id AND r.session_no = s.session_no
-     WHERE s.state <> 1 AND r.reserved <> 0
-$$;

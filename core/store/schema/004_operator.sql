@@ -106,6 +106,29 @@ BEGIN
     DELETE FROM gyro.subscriber WHERE subscriber_id = for_subscriber;
 END $$;
 
+-- The subscriber that somebody names: by number, or by an identity as kind:value (imsi, e164, nai, sip_uri, private,
+-- user_name), or by a value that only one subscriber has. Raises if there is none; NULL with must false.
+CREATE FUNCTION gyro.subscriber_named(who text, must boolean DEFAULT true) RETURNS bigint LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    of_kind smallint := array_position(ARRAY['imsi', 'e164', 'nai', 'sip_uri', 'private', 'user_name'],
+                                       replace(split_part(who, ':', 1), '-', '_'));
+    wanted  text := CASE WHEN of_kind IS NULL THEN who ELSE substr(who, strpos(who, ':') + 1) END;
+    found_id bigint;
+BEGIN
+    IF who ~ '^[0-9]{1,18}$' THEN
+        SELECT subscriber_id INTO found_id FROM gyro.subscriber WHERE subscriber_id = who::bigint;
+    END IF;
+    IF found_id IS NULL THEN
+        SELECT min(subscriber_id) INTO found_id FROM gyro.subscriber_identity
+         WHERE (of_kind IS NULL OR kind = of_kind) AND value IN (wanted, CASE WHEN kind = 2 THEN ltrim(wanted, '+') END)
+        HAVING count(DISTINCT subscriber_id) = 1;
+    END IF;
+    IF found_id IS NULL AND must THEN
+        RAISE EXCEPTION 'no subscriber is %', who USING ERRCODE = 'no_data_found';
+    END IF;
+    RETURN found_id;
+END $$;
+
 CREATE VIEW gyro.record_line AS
 SELECT r.at, r.account_id, r.subscriber_id, r.gateway_id, r.session, r.opened, r.request_type, r.request_number, r.result,
        c.position, c.rating_group, c.service_result, c.unit, c.used, coalesce(c.debit, r.debit) AS debit, c.granted,

@@ -95,7 +95,7 @@ CREATE FUNCTION gyro.session_is_short(a gyro.account, number_in_row integer) RET
                (a.answers[n][4] >> 16 & 65535)::integer AS result, (a.answers[n][4] >> 36 & 15) - 1 AS final_unit,
                a.answers[n][7] AS granted
           FROM generate_series(1, gyro.matrix_rows(a.answers)) n
-         WHERE a.answers[n][1] = number_in_row AND a.answers[n][4] >> 16 & 65535 <> 0
+         WHERE a.answers[n][1] & 4294967295 = number_in_row AND a.answers[n][4] >> 16 & 65535 <> 0
          ORDER BY a.answers[n][5], a.answers[n][6], n DESC
     )
     SELECT EXISTS (SELECT FROM last_answer l
@@ -121,7 +121,7 @@ CREATE FUNCTION gyro.outbox_moot(o gyro.outbox) RETURNS text LANGUAGE sql STABLE
                    AND (o.rating_group IS NULL OR a.reservations[r][2] = o.rating_group)
                    AND NOT EXISTS (
                        SELECT FROM generate_series(1, gyro.matrix_rows(a.answers)) w
-                        WHERE a.answers[w][1] = s.no AND a.answers[w][2] >> 32 = 2
+                        WHERE a.answers[w][1] & 4294967295 = s.no AND a.answers[w][2] >> 32 = 2
                           AND a.answers[w][2] & 4294967295 > o.number_before
                           AND a.answers[w][5] IN (a.reservations[r][2], -1)
                           AND a.answers[w][6] = a.reservations[r][3]))

@@ -102,7 +102,7 @@ START_TEST(a_release_gives_back_and_keeps_the_row)
 	add_reservation(0, 10, 25);
 	add_reservation(0, 11, 5);
 	reservations[0].carry = 3;
-	gy_reservation_release(&account, &reservations[0]);
+	gy_reservation_release(&account, NULL, &reservations[0]);
 	ck_assert_int_eq(account.reserved, 50);
 	ck_assert_int_eq(reservations[0].granted, 0);
 	ck_assert_int_eq(reservations[0].carry, 3);

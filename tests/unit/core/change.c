@@ -20,7 +20,7 @@ static const struct gy_policy policies[] = {
 	  .validity_s = 3600,
 	  .final_unit = GY_FINAL_TERMINATE },
 };
-static const struct gy_service_context contexts[] = { { "32251@3gpp.org", 10 } };
+static const struct gy_service_context contexts[] = { { "32251@3gpp.org", 10, false } };
 static struct gy_specific_rule rules[2];
 static struct gy_dynamic_rule dynamic_rules[2];
 static struct gy_dynamic dynamic;

@@ -28,7 +28,7 @@ static struct gy_policy policies[] = {
 	  .redirect_address = "http://topup.spec.test/" },
 };
 static struct gy_specific_rule rules[4];
-static const struct gy_service_context contexts[] = { { "32251@3gpp.org", 10 } };
+static const struct gy_service_context contexts[] = { { "32251@3gpp.org", 10, false } };
 static struct gy_catalogue catalogue;
 static struct gy_profile profile;
 static struct gy_world world;
@@ -294,12 +294,12 @@ START_TEST(an_operator_releases_a_session)
 {
 	say(GY_INITIAL, 1, 0, -1, true);
 	request_begin(&r, GY_INITIAL, 1, 0);
-	gy_charge_end(account(), r.ccr.session, GY_SESSION_RELEASED, world.now,
+	gy_charge_end(account(), r.ccr.session, NULL, GY_SESSION_RELEASED, world.now,
 		      world.late_window_us, &world.plan);
 	ck_assert(world.plan.changed);
 	ck_assert_int_eq(account()->reserved, 0);
 	ck_assert_int_eq(account()->balance, 100000000);
-	gy_charge_end(account(), r.ccr.session, GY_SESSION_RELEASED, world.now,
+	gy_charge_end(account(), r.ccr.session, NULL, GY_SESSION_RELEASED, world.now,
 		      world.late_window_us, &world.plan);
 	ck_assert(!world.plan.changed);
 }
@@ -308,8 +308,8 @@ END_TEST
 START_TEST(supervision_before_its_time_does_nothing)
 {
 	say(GY_INITIAL, 1, 0, -1, true);
-	gy_charge_end(account(), r.ccr.session, GY_SESSION_EXPIRED, world.now, world.late_window_us,
-		      &world.plan);
+	gy_charge_end(account(), r.ccr.session, NULL, GY_SESSION_EXPIRED, world.now,
+		      world.late_window_us, &world.plan);
 	ck_assert(!world.plan.changed);
 	ck_assert_int_gt(world.plan.check_at_us, world.now);
 	ck_assert_int_eq(account()->reserved, 1000000);
@@ -345,7 +345,9 @@ START_TEST(an_update_changes_nothing_when_asked_twice_of_the_same_state)
 	for (int i = 0; i < 2; i++) {
 		struct gy_service_answer services[8];
 		struct gy_charge charges[8 * GY_PARTS_MAX];
-		struct gy_plan plan = { .room = 8, .services = services, .charges = charges };
+		struct gy_plan plan = {
+			.room = 8, .parts = GY_PARTS_MAX, .services = services, .charges = charges
+		};
 
 		copy = *account();
 		memcpy(sessions, copy.sessions, copy.n_sessions * sizeof(sessions[0]));
@@ -460,6 +462,89 @@ START_TEST(a_price_that_falls_to_nothing_with_an_empty_purse)
 }
 END_TEST
 
+/* --- copies by End-to-End identifier (G-84) ---- */
+
+/* A report of one MiB under this number, with T and the identifier of another one. */
+static const struct gy_answer *resent_as(uint32_t number, uint32_t end_to_end, int64_t gateway)
+{
+	request_begin(&r, GY_UPDATE, 1, number);
+	request_service(&r, 10, 0);
+	request_used(&r, GY_UNIT_OCTETS, MIB);
+	request_more(&r, GY_UNIT_OCTETS, -1);
+	r.ccr.end_to_end = end_to_end;
+	r.ccr.gateway_id = gateway;
+	r.ccr.retransmitted = true;
+	return sent();
+}
+
+START_TEST(a_resend_is_known_by_its_end_to_end_id)
+{
+	const struct gy_answer *a;
+	int64_t balance;
+
+	say(GY_INITIAL, 1, 0, -1, true);
+	say(GY_UPDATE, 1, 1, MIB, true);
+	balance = account()->balance;
+	a = resent_as(2, 1001, 1);
+	ck_assert(a->replayed && a->rc == GY_OK);
+	ck_assert_int_eq(account()->balance, balance);
+	ck_assert_int_eq(account()->sessions[0].highest, 1); /* number 2 was not used */
+	ck_assert_uint_eq(world.n_histories, 0);
+}
+END_TEST
+
+START_TEST(an_end_to_end_id_is_its_origin_host_s_own)
+{
+	say(GY_INITIAL, 1, 0, -1, true);
+	say(GY_UPDATE, 1, 1, MIB, true);
+	ck_assert(!resent_as(2, 1001, 2)->replayed);
+	ck_assert_int_eq(account()->balance, 100000000 - 2 * 100000);
+}
+END_TEST
+
+START_TEST(its_own_number_counts_before_the_end_to_end_id)
+{
+	const struct gy_answer *a;
+
+	say(GY_INITIAL, 1, 0, -1, true);
+	say(GY_UPDATE, 1, 1, MIB, true);
+	say(GY_UPDATE, 1, 2, -1, false); /* its answer grants nothing */
+	a = resent_as(2, 1001, 1);
+	ck_assert(a->replayed && GRANTED(a) == 0);
+	ck_assert_int_eq(account()->balance, 100000000 - 100000);
+}
+END_TEST
+
+/* Beyond the kept answers only the number tells: a copy by the standard has the same one. */
+START_TEST(the_end_to_end_id_is_known_while_the_answer_is_kept)
+{
+	say(GY_INITIAL, 1, 0, -1, true);
+	for (uint32_t n = 1; n <= GY_ANSWERS_KEPT + 1; n++)
+		say(GY_UPDATE, 1, n, MIB, true);
+	ck_assert(resent_as(50, 1000 + 2, 1)->replayed);
+	ck_assert(!resent_as(51, 1000 + 1, 1)->replayed);
+	ck_assert(resent_as(1, 1000 + 1, 1)->replayed);
+	ck_assert_uint_eq(world.n_histories, 1); /* of the last one */
+}
+END_TEST
+
+START_TEST(a_long_answer_is_replayed_whole_under_another_number)
+{
+	const struct gy_answer *a;
+
+	say(GY_INITIAL, 1, 0, -1, true);
+	request_begin(&r, GY_UPDATE, 1, 1);
+	for (unsigned i = 0; i < 5; i++) {
+		request_service(&r, 10, i % 3);
+		request_more(&r, GY_UNIT_OCTETS, -1);
+	}
+	sent();
+	a = resent_as(2, 1001, 1); /* with one service, answered with five */
+	ck_assert(a->replayed);
+	ck_assert_uint_eq(a->n_services, 5);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("core-decision");
@@ -489,6 +574,11 @@ int main(void)
 	tcase_add_test(tests, the_largest_request_is_bounded_by_policy);
 	tcase_add_test(tests, a_price_of_nothing);
 	tcase_add_test(tests, a_price_that_falls_to_nothing_with_an_empty_purse);
+	tcase_add_test(tests, a_resend_is_known_by_its_end_to_end_id);
+	tcase_add_test(tests, an_end_to_end_id_is_its_origin_host_s_own);
+	tcase_add_test(tests, its_own_number_counts_before_the_end_to_end_id);
+	tcase_add_test(tests, the_end_to_end_id_is_known_while_the_answer_is_kept);
+	tcase_add_test(tests, a_long_answer_is_replayed_whole_under_another_number);
 	suite_add_tcase(suite, tests);
 	return gy_tap_run(suite);
 }

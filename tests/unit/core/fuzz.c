@@ -525,7 +525,7 @@ static void copy_something(void)
 		return;
 	request_end(&s->request);
 	s->request.ccr.retransmitted = shop_below(2) == 0;
-	s->request.ccr.end_to_end += shop_below(2) == 0;
+	s->request.ccr.end_to_end ^= shop_below(2) << 31; /* nobody else's */
 	b = before(account_of[s->subscriber]);
 	/* A CCR-I of an ended session with T clear and another End-to-End-Id would be a new
 	 * session. */

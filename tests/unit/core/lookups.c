@@ -157,8 +157,8 @@ static const struct {
 START_TEST(service_contexts)
 {
 	static const struct gy_service_context known[] = {
-		{ "32251@3gpp.org", 10 },
-		{ "32274@3gpp.org", -1 },
+		{ "32251@3gpp.org", 10, false },
+		{ "32274@3gpp.org", -1, false },
 	};
 	struct gy_catalogue catalogue = { .n_contexts = 2, .contexts = known };
 	struct gy_bytes id = { (const uint8_t *)contexts[_i].id, strlen(contexts[_i].id) };

@@ -5,6 +5,7 @@
 #include <talloc.h>
 
 #include "core/base/assert.h"
+#include "core/charging/card_order.h"
 #include "extensions/app_gyro/decode.h"
 #include "extensions/app_gyro/encode.h"
 #include "extensions/app_gyro/wire.h"
@@ -14,6 +15,34 @@ static const struct gy_node node = {
 		      { (const uint8_t *)"spec.test", 9 } },
 	.origin_state_id = 1,
 };
+
+static uint64_t sum_of(struct gy_bytes bytes)
+{
+	uint64_t sum = bytes.len;
+
+	for (size_t i = 0; i < bytes.len; i++)
+		sum += bytes.data[i];
+	return sum;
+}
+
+static uint64_t read_order(const struct gy_card_order *order)
+{
+	uint64_t sum = sum_of(order->product) + sum_of(order->purchase) + sum_of(order->card) +
+		       sum_of(order->beneficiary.value) + sum_of(order->request_type) +
+		       sum_of(order->requested_action) + sum_of(order->used_unit);
+
+	gy_assert(order->fault.rc == GY_OK || order->fault.message != NULL);
+	gy_assert(order->n_directed <= GY_DIRECTED_MAX);
+	for (unsigned i = 0; i < GY_OWN_AVPS; i++)
+		sum += sum_of(order->own[i]);
+	for (unsigned i = 0; i < order->n_directed; i++) {
+		const struct gy_directed *d = &order->directed[i];
+
+		sum += sum_of(d->app) + sum_of(d->url) + sum_of(d->flow) + sum_of(d->avp) +
+		       sum_of(d->app_avp) + sum_of(d->url_avp) + sum_of(d->flow_avp);
+	}
+	return sum;
+}
 
 /* Reads all that the core would read, so that a sanitizer sees it. */
 static uint64_t read_all(const struct gy_ccr *ccr)
@@ -37,6 +66,8 @@ static uint64_t read_all(const struct gy_ccr *ccr)
 		for (size_t j = 0; j < s->avp.len; j++)
 			sum += s->avp.data[j];
 	}
+	if (ccr->card_order != NULL)
+		sum += read_order(ccr->card_order);
 	return sum;
 }
 
@@ -76,6 +107,8 @@ enum gy_rc check_bytes(const uint8_t *data, size_t size)
 		gy_assert(ccr.session_id.len > 0 && ccr.n_services <= GY_SERVICES_MAX);
 		sink = read_all(&ccr);
 		(void)sink;
+		if (ccr.card_order != NULL) /* answered where card operations are asked for */
+			answer = ccr.card_order->fault;
 	}
 	bytes = gy_answer_encode(&node, &envelope, &answer, &n);
 	gy_assert(bytes != NULL);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <talloc.h>
 
+#include "core/charging/card_order.h"
 #include "dict/gy_avp_table.h"
 #include "extensions/app_gyro/decode.h"
 #include "extensions/app_gyro/session_key.h"
@@ -596,6 +597,105 @@ static void test_limits(void)
 	ok(decode() == GY_MISSING_AVP, "a header alone");
 }
 
+/* Own AVPs: what they ask, and what is wrong with them, which never fails the request itself. */
+static void test_card_order(void)
+{
+	static const struct {
+		const char *with;
+		enum gy_rc rc;
+		const char *failed; /* "": zero-filled */
+	} rows[] = {
+		{ "1@32473~=u5", GY_OK, NOTHING },
+		{ "1@32473~=u6", GY_INVALID_AVP_VALUE, "1@32473~=u6" },
+		{ "1@32473~=u0 1@32473~=u1", GY_AVP_OCCURS_TOO_MANY_TIMES, "1@32473~=u1" },
+		{ "1@32473~=x00", GY_INVALID_AVP_LENGTH, "1@32473~=x00" },
+		{ "2@32473~=\"p\"", GY_MISSING_AVP, "" },
+		{ "1@32473~=u0 2@32473~=\"\"", GY_INVALID_AVP_VALUE, "2@32473~=\"\"" },
+		{ "1@32473~=u0 3@32473~=xff", GY_INVALID_AVP_VALUE, "3@32473~=xff" },
+		{ "1@32473~=u0 4@32473~=x6100", GY_INVALID_AVP_VALUE, "4@32473~=x6100" },
+		{ "1@32473~=u0 5@32473~=u2", GY_INVALID_AVP_VALUE, "5@32473~=u2" },
+		{ "1@32473~=u0 6@32473~={9@32473~=xe4}", GY_INVALID_AVP_VALUE, "9@32473~=xe4" },
+		{ "1@32473~=u0 6@32473~={7@32473~=\"a\" 7@32473~=\"b\"}",
+		  GY_AVP_OCCURS_TOO_MANY_TIMES, "7@32473~=\"b\"" },
+		{ "1@32473~=u0 11@32473~=U1", GY_INVALID_AVP_LENGTH, "11@32473~=U1" },
+		{ "1@32473~=u0 13@32473~={}", GY_MISSING_AVP, "" },
+		{ "1@32473~=u0 13@32473~={443={450=u9 444=\"1\"}}", GY_INVALID_AVP_VALUE,
+		  "13@32473~={443={450=u9 444=\"1\"}}" },
+		{ "1@32473~=u0 13@32473~={443={450=u0 444=\"+\"}}", GY_INVALID_AVP_VALUE,
+		  "13@32473~={443={450=u0 444=\"+\"}}" },
+		{ "1@32473~=u0 10@32473~=u1 12@32473~=x00", GY_OK, NOTHING }, /* of answers */
+	};
+	const struct gy_card_order *order;
+	uint8_t bytes[256];
+
+	build(272, 4, 0xc0, "", "");
+	ok(decode() == GY_OK && ccr.card_order == NULL, "no own AVP, no order");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		size_t n = rows[i].failed[0] != '-'
+				   ? notation_write(rows[i].failed, bytes, sizeof(bytes))
+				   : 0;
+
+		build(272, 4, 0xc0, "", rows[i].with);
+		bool good = decode() == GY_OK && ccr.card_order != NULL;
+		order = ccr.card_order;
+		struct gy_bytes avp = { NULL, 0 };
+		if (good && order->fault.n_failed == 1)
+			avp = order->fault.failed[0].avp;
+		if (good && rows[i].rc == GY_OK)
+			good = order->fault.rc == GY_OK;
+		else if (good)
+			good = order->fault.rc == rows[i].rc && order->fault.n_failed == 1 &&
+			       ((avp.len + 3) & ~(size_t)3) == n &&
+			       memcmp(avp.len > 0 ? avp.data : bytes, bytes, avp.len) == 0;
+		ok(good, rows[i].with);
+	}
+	build(272, 4, 0xc0, "",
+	      "1@32473~=u1 4@32473~=\"c7\" 11@32473~=u9 13@32473~={443={450=u0 444=\"+861\"}} "
+	      "6@32473~={7@32473~=\"a\"} 6@32473~={8@32473~=\"u\" 9@32473~=\"f\"} 3999~=x00");
+	ok(decode() == GY_OK, "a whole order");
+	order = ccr.card_order;
+	ok(order->operation == GY_CARD_BIND && is(order->card, "c7") && order->priority == 9 &&
+		   order->product.data == NULL && order->purchase.data == NULL,
+	   "its operation, card and priority");
+	ok(order->beneficiary.kind == GY_IDENTITY_E164 && is(order->beneficiary.value, "861"),
+	   "its beneficiary, without the +");
+	ok(order->n_directed == 2 && is(order->directed[0].app, "a") &&
+		   order->directed[0].url.data == NULL && is(order->directed[1].url, "u") &&
+		   is(order->directed[1].flow, "f"),
+	   "its directed info");
+}
+
+static void test_overload(void)
+{
+	static const struct {
+		const char *with;
+		bool told;
+	} rows[] = {
+		{ "", false },
+		{ "621~={622~=U1}", true },
+		{ "621={622=U1}", true },
+		{ "621~={}", true }, /* no vector: the loss algorithm (RFC 7683 §7.2) */
+		{ "621~={622~=U3}", true },
+		{ "621~={622~=U2}", false }, /* another algorithm only */
+		{ "621~={622~=U0}", false },
+		{ "621~={649~=\"dra1\" 622~=U1}", true },
+		{ "621~={622~#9=U1}", false },
+		{ "621~={622~=u1}", false },
+		{ "621@10415~={622~=U1}", false },
+		{ "279={621~={622~=U1}}", false }, /* not of the command */
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char name[80];
+
+		build(272, 4, 0xc0, "", rows[i].with);
+		(void)!decode();
+		snprintf(name, sizeof(name), "G-95 %s by %s", rows[i].told ? "told" : "not told",
+			 rows[i].with[0] ? rows[i].with : "nothing");
+		ok(envelope.overload_reports == rows[i].told, name);
+	}
+}
+
 int main(void)
 {
 	test_faults();
@@ -609,6 +709,8 @@ int main(void)
 	test_conditions();
 	test_hashes();
 	test_limits();
+	test_card_order();
+	test_overload();
 	talloc_free(pool);
 	return tap_end();
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/charging/card_order.h"
 #include "dict/gy_avp_table.h"
 #include "extensions/app_gyro/encode.h"
 #include "extensions/app_gyro/wire.h"
@@ -314,6 +315,100 @@ static void test_growth(void)
 	ok(n == GY_SERVICES_MAX, "256 MSCCs of 64 Service-Identifiers");
 }
 
+static bool answer_has(uint32_t code)
+{
+	struct gy_avp_cursor cursor = gy_avp_cursor((struct gy_bytes){ bytes + 20, size - 20 });
+	struct gy_avp avp;
+
+	while (gy_avp_step(&cursor, &avp) == GY_AVP_STEP_OK)
+		if (avp.code == code)
+			return true;
+	return false;
+}
+
+static void test_card(void)
+{
+	static const uint32_t targets[] = { 20, 4294967295 };
+	static const struct gy_card_usage usage[] = {
+		{ TEXT("c1"), 10, GY_UNIT_OCTETS, 7, 1000000, 2999999, 1500000, 5 },
+		{ TEXT("c2"), 80, GY_UNIT_SECONDS, 60, 0, 0, 0, 6 },
+		{ TEXT("c2"), 90, GY_UNIT_SERVICE, 3, 0, 0, 0, 6 },
+	};
+	struct gy_card_reply reply = { .user_class = -1, .priority = -1 };
+	struct gy_service_answer money = { .unit = GY_UNIT_MONEY,
+					   .granted = 30000000,
+					   .validity_s = 300,
+					   .final_unit = GY_FINAL_NONE };
+
+	reset(GY_EVENT, GY_OK);
+	answer.card = &reply;
+	answer.at_command_level = true;
+	ok(body_is(HEAD(2001, 4) "278=u1"), "a card operation that says nothing more");
+	answer.currency = 156;
+	answer.services = &money;
+	answer.n_services = 1;
+	reply.purchase = (struct gy_bytes)TEXT("p");
+	ok(body_is(HEAD(
+		   2001,
+		   4) "278=u1 431={413={445={447=I30 429=i0} 425=u156}} 448=u300 3@32473~=\"p\""),
+	   "Z-4 a price that is held");
+	answer.n_services = 0;
+	reply = (struct gy_card_reply){ .card = TEXT("c1"),
+					.binding_id = 7,
+					.user_class = 1,
+					.priority = 0,
+					.n_targets = 2,
+					.targets = targets };
+	ok(body_is(HEAD(2001,
+			4) "278=u1 4@32473~=\"c1\" 10@32473~=U7 5@32473~=u1 11@32473~=u0 432=u20 "
+			   "432=u4294967295"),
+	   "Z-9 a binding");
+	reply = (struct gy_card_reply){
+		.user_class = -1, .priority = -1, .n_usage = 3, .usage = usage
+	};
+	ok(body_is(HEAD(
+		   2001,
+		   4) "278=u1 12@32473~={4@32473~=\"c1\" 432=u10 421=U7 2041@10415=u2208988801 "
+		      "2042@10415=u2208988802 413={445={447=I15 429=i-1} 425=u156} 16@32473~=U5} "
+		      "12@32473~={4@32473~=\"c2\" 432=u80 420=u60 2041@10415=u2208988800 "
+		      "2042@10415=u2208988800 413={445={447=I0 429=i0} 425=u156} 16@32473~=U6} "
+		      "12@32473~={4@32473~=\"c2\" 432=u90 417=U3 2041@10415=u2208988800 "
+		      "2042@10415=u2208988800 413={445={447=I0 429=i0} 425=u156} 16@32473~=U6}"),
+	   "Z-11 statistics in octets, seconds and service-specific units");
+	reset(GY_EVENT, GY_MISSING_AVP);
+	answer.card = &reply;
+	answer.message = "why";
+	answer.n_failed = 1;
+	answer.failed[0] = (struct gy_failed_avp){ .code = 11, .vendor = GY_VENDOR_OWN };
+	ok(body_is(HEAD(5005, 4) "278=u1 281~=\"why\" 279={11@32473~=u0}"),
+	   "a missing own AVP; a refusal says nothing of cards");
+}
+
+/* G-95: who announces DOIC gets the algorithm, and a report while there is one; nobody else. */
+static void test_overload(void)
+{
+	reset(GY_TERMINATION, GY_OK);
+	node.overload = (struct gy_overload_report){ 1800000000123, 67, 30 };
+	ok(body_is(HEAD(2001, 3) "278=u1"), "G-95 nothing for who did not ask");
+	envelope.overload_reports = true;
+	ok(body_is(HEAD(2001, 3) "278=u1 621~={622~=U1} "
+				 "623~={624~=U1800000000123 626~=u0 627~=u67 625~=u30}"),
+	   "G-95 algorithm and report");
+	answer.rc = GY_UNABLE_TO_COMPLY;
+	answer.message = "why";
+	ok(body_is(HEAD(5012, 3) "278=u1 281~=\"why\" 621~={622~=U1} "
+				 "623~={624~=U1800000000123 626~=u0 627~=u67 625~=u30}"),
+	   "G-95 in a refusal, too");
+	node.overload = (struct gy_overload_report){ .sequence = 0 };
+	reset(GY_TERMINATION, GY_OK);
+	envelope.overload_reports = true;
+	ok(body_is(HEAD(2001, 3) "278=u1 621~={622~=U1}"), "G-95 without overload no report");
+	envelope.command = 999;
+	answer.rc = GY_COMMAND_UNSUPPORTED;
+	encode();
+	ok(!answer_has(GY_AVP_OC_SUPPORTED_FEATURES), "G-95 not for other commands");
+}
+
 int main(void)
 {
 	test_header();
@@ -323,7 +418,9 @@ int main(void)
 	test_units();
 	test_final_units();
 	test_command_level();
+	test_card();
 	test_growth();
+	test_overload();
 	free(bytes);
 	return tap_end();
 }

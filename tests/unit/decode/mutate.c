@@ -19,7 +19,14 @@ static const char *const seeds[] = {
 	"263=\"e;1\" 264=\"p\" 296=\"spec.test\" 283=\"spec.test\" 461=\"c\" 416=u4 415=u0 436=u0 "
 	"443={450=u0 444=\"+86\"} 437={413={445={447=I250 429=i-2} 425=u156}} 439=u7 "
 	"446={420=u5} 419=U7 50=\"m\" 55=u1 278=u1",
+	"263=\"c;1\" 264=\"p\" 296=\"spec.test\" 283=\"spec.test\" 258=u4 461=\"cards@gyro\" "
+	"416=u4 "
+	"415=u0 436=u0 443={450=u0 444=\"86\"} 446={417=U1} 1@32473~=u1 2@32473~=\"p\" "
+	"3@32473~=\"q\" "
+	"4@32473~=\"c\" 5@32473~=u1 6@32473~={7@32473~=\"a\" 8@32473~=\"u/\" 9@32473~=\"f\"} "
+	"6@32473~={8@32473~=\"v\"} 11@32473~=u7 13@32473~={443={450=u0 444=\"+86\"}}",
 };
+#define SEEDS (sizeof(seeds) / sizeof(seeds[0]))
 
 static uint64_t state;
 
@@ -76,7 +83,7 @@ int main(int argc, char **argv)
 		size_t size;
 
 		message_start(&original, 272, 4, 0xc0);
-		message_add(&original, seeds[next() % 2]);
+		message_add(&original, seeds[next() % SEEDS]);
 		size = original.len;
 		damage(original.data, &size);
 		data = malloc(size);

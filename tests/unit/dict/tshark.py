@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """deploy/wireshark in a real tshark: own AVPs by name, filters that match, the profile's columns.
 
-usage: tshark.py REPOSITORY. The capture is made here; tshark gets a copy of its data directory
-with our Custom.xml in it (it ignores that as root, so root becomes nobody for it)."""
+The capture is made here; tshark gets a copy of its data directory with our Custom.xml in it (it
+ignores that as root, so root becomes nobody for it)."""
 
 import os
 import pathlib
@@ -16,7 +16,7 @@ from diameter import E, NTP, P, R, T, Capture, Table
 from tap import Tap
 
 SYSTEM = pathlib.Path("/usr/share/wireshark")
-REPOSITORY = pathlib.Path(sys.argv[1])
+REPOSITORY = pathlib.Path(__file__).resolve().parent.parent.parent.parent
 OURS = REPOSITORY / "deploy" / "wireshark"
 MIB = 1 << 20
 NOW = NTP + 1700000000

@@ -1,0 +1,138 @@
+/* See admission.h. */
+#include "core/engine/admission.h"
+
+#define MS INT64_C(1000000)
+
+/* So long, and over so many batches, the queue must have been long, and grow: by so much of what
+ * was served meanwhile. */
+#define WINDOW_NS (100 * MS)
+#define TAKES_MIN 4
+#define GROWTH    8
+/* The end of overload: so long without a refusal. */
+#define CALM_NS (300 * MS)
+/* Old durations of batches fade by an eighth with each new one; a single stall counts as so many
+ * usual ones, not more. */
+#define FADE       8
+#define STALL_MOST 4
+
+/* Quarters of the limit that each type may use. */
+static unsigned quarters(enum gy_request_type type)
+{
+	switch (type) {
+	case GY_TERMINATION:
+		return 4;
+	case GY_UPDATE:
+		return 3;
+	case GY_INITIAL:
+	case GY_EVENT:
+		break;
+	}
+	return 2;
+}
+
+/* What is left of the batch under way, as if its requests were done one by one. Without it the
+ * queue would look short whenever a batch has just been taken, and let in whoever comes then. */
+static uint64_t unfinished(const struct gy_pace *pace, int64_t now_ns)
+{
+	int64_t left_ns = pace->batch_ns - (now_ns - pace->began_ns);
+
+	if (pace->began_ns == 0 || left_ns <= 0)
+		return 0;
+	return pace->taken * (uint64_t)left_ns / (uint64_t)pace->batch_ns;
+}
+
+/* As full as the queue may get for this type. In overload: once all that is there, and what is
+ * under way, is one batch for updates; then the next batch is full, and more would only wait
+ * longer. Two thirds of that for initials. Not for terminations: there is one to a session, and it
+ * makes room. */
+static bool is_full(const struct gy_admission_limits *limits, const struct gy_pace *pace,
+		    enum gy_request_type type, unsigned waiting, int64_t now_ns)
+{
+	uint64_t share = quarters(type);
+
+	if ((uint64_t)waiting * 4 >= limits->queue_max * share)
+		return true;
+	return pace->overloaded && type != GY_TERMINATION &&
+	       (waiting + unfinished(pace, now_ns)) * 3 >= limits->batch_max * share;
+}
+
+/* Until the batch under way ends. One that takes longer than usual may well take as long again. */
+static int64_t rest_ns(const struct gy_pace *pace, int64_t now_ns)
+{
+	int64_t running = now_ns - pace->began_ns;
+
+	if (pace->began_ns == 0)
+		return 0;
+	return running < pace->batch_ns ? pace->batch_ns - running : running;
+}
+
+int64_t gy_expected_wait_ns(const struct gy_admission_limits *limits, const struct gy_pace *pace,
+			    unsigned waiting, int64_t now_ns)
+{
+	/* Whole batches go before its own: the waiting ones fill these first. */
+	return rest_ns(pace, now_ns) + (int64_t)(waiting / limits->batch_max) * pace->batch_ns;
+}
+
+enum gy_admission gy_admit(const struct gy_admission_limits *limits, const struct gy_pace *pace,
+			   enum gy_request_type type, unsigned waiting, int64_t age_ns,
+			   int64_t now_ns)
+{
+	unsigned share = quarters(type);
+	int64_t taken_up_ns, patience_ns;
+
+	if (is_full(limits, pace, type, waiting, now_ns))
+		return GY_ADMIT_NOT_FULL;
+	taken_up_ns = age_ns + gy_expected_wait_ns(limits, pace, waiting, now_ns);
+	patience_ns = (int64_t)limits->patience_ms * MS * share / 4;
+	if (taken_up_ns > patience_ns ||
+	    taken_up_ns + pace->batch_ns > (int64_t)limits->deadline_ms * MS)
+		return GY_ADMIT_NOT_LATE;
+	return GY_ADMIT;
+}
+
+/* Clients that wait for their answers before they ask again may make a queue that is always long;
+ * it does not grow. */
+static bool grew(const struct gy_pace *pace, unsigned left)
+{
+	return left > pace->first &&
+	       (uint64_t)(left - pace->first) * GROWTH >= (uint64_t)pace->served;
+}
+
+void gy_pace_taken(const struct gy_admission_limits *limits, struct gy_pace *pace, unsigned taken,
+		   unsigned left, int64_t now_ns)
+{
+	pace->taken = taken;
+	pace->began_ns = now_ns;
+	if (pace->overloaded && now_ns - pace->refused_ns > CALM_NS)
+		pace->overloaded = false;
+	if (pace->takes == 0) {
+		pace->window_ns = now_ns;
+		pace->first = pace->least = left;
+		pace->served = 0;
+	}
+	pace->takes++;
+	pace->served += taken;
+	if (left < pace->least)
+		pace->least = left;
+	if (now_ns - pace->window_ns < WINDOW_NS || pace->takes < TAKES_MIN)
+		return;
+	if (!pace->overloaded && pace->least >= limits->batch_max &&
+	    (grew(pace, left) || pace->refused_ns >= pace->window_ns)) {
+		pace->overloaded = true;
+		pace->refused_ns = now_ns;
+	}
+	pace->takes = 0;
+}
+
+void gy_pace_ended(struct gy_pace *pace, bool ran, int64_t now_ns)
+{
+	int64_t took = now_ns - pace->began_ns;
+
+	pace->began_ns = 0;
+	if (!ran)
+		return;
+	if (pace->batch_ns != 0 && took > STALL_MOST * pace->batch_ns)
+		took = STALL_MOST * pace->batch_ns;
+	pace->batch_ns =
+		pace->batch_ns == 0 ? took : pace->batch_ns + (took - pace->batch_ns) / FADE;
+}

@@ -1,0 +1,364 @@
+/* One batch of the engine's on a real database, its requests chosen one by one: what copies in the
+ * same batch come to, and how many histories a batch reads.
+ *
+ *   engine-batch CONNINFO    the schema is there, and tests/cases/fixture.yaml applied (batch.py)
+ *
+ * The batches run on a lane of the test's own, so that nothing depends on when a thread wakes up.
+ */
+#include <inttypes.h>
+#include <libpq-fe.h>
+#include <stdio.h>
+#include <string.h>
+#include <talloc.h>
+
+#include "core/engine/internal.h"
+#include "extensions/app_gyro/session_key.h"
+#include "tests/lib/tap.h"
+
+#define MIB        INT64_C(1048576)
+#define MOST       64
+#define HISTORIES  16 /* that a batch reads; HISTORIES_MAX of batch.c */
+#define TIMEOUT_MS 5000
+
+static const char *conninfo;
+static struct gy_engine *engine;
+static struct gy_lane lane;
+static PGconn *sql;
+static void *requests; /* the pools of all */
+
+/* What was given back, in order. */
+static struct gy_request *given[MOST];
+static unsigned n_given;
+
+static void answered(void *data, struct gy_request *request, enum gy_outcome outcome)
+{
+	(void)data;
+	ck_assert_int_eq(outcome, GY_ANSWER);
+	ck_assert_uint_lt(n_given, MOST);
+	given[n_given++] = request;
+}
+
+static void complain(void *data, enum gy_log_level level, const char *line)
+{
+	(void)data;
+	if (level >= GY_LOG_WARNING)
+		printf("# %s\n", line);
+}
+
+static void begin(void)
+{
+	struct gy_engine_config config = { .database = conninfo,
+					   .lanes = 1,
+					   .sweep_ms = 3600000,
+					   .answered = answered,
+					   .log = complain };
+	char error[300] = "";
+
+	ck_assert_msg(gy_engine_start(&config, &engine, error, sizeof(error)) == GY_OK, "%s",
+		      error);
+	lane = (struct gy_lane){ .engine = engine };
+	ck_assert(gy_cache_init(&lane.cache, 64));
+	ck_assert_msg(gy_store_open(conninfo, TIMEOUT_MS, &lane.store, error, sizeof(error)) ==
+			      GY_OK,
+		      "%s", error);
+	sql = PQconnectdb(conninfo);
+	ck_assert(PQstatus(sql) == CONNECTION_OK);
+	requests = talloc_new(NULL);
+	n_given = 0;
+}
+
+static void end(void)
+{
+	talloc_free(requests);
+	PQfinish(sql);
+	gy_store_close(lane.store);
+	gy_cache_free(&lane.cache);
+	gy_engine_stop(engine);
+}
+
+static int64_t number_of(const char *query)
+{
+	PGresult *result = PQexec(sql, query);
+	int64_t value;
+
+	ck_assert_msg(PQresultStatus(result) == PGRES_TUPLES_OK, "%s", PQerrorMessage(sql));
+	ck_assert_int_eq(PQntuples(result), 1);
+	value = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
+	PQclear(result);
+	return value;
+}
+
+static int64_t balance(void)
+{
+	return number_of("SELECT balance FROM gyro.account WHERE account_id = 1");
+}
+
+static int64_t records(const char *session_id, enum gy_request_type type, uint32_t number)
+{
+	char query[300];
+
+	snprintf(query, sizeof(query),
+		 "SELECT count(*) FROM gyro.record r JOIN gyro.session_index i USING (session)"
+		 " WHERE i.session_id = '%s' AND request_type = %d AND request_number = %" PRIu32,
+		 session_id, (int)type, number);
+	return number_of(query);
+}
+
+static struct gy_bytes bytes(const char *text)
+{
+	return (struct gy_bytes){ (const uint8_t *)text, strlen(text) };
+}
+
+/* Rating-Group 10 of subscriber 1: reports one MiB unless it is a CCR-I, asks unless it is a CCR-T.
+ */
+static struct gy_request *request(const char *session_id, enum gy_request_type type,
+				  uint32_t number)
+{
+	static const struct gy_identity imsi = {
+		.kind = GY_IDENTITY_IMSI, .value = { (const uint8_t *)"460001000000001", 15 }
+	};
+	void *pool = talloc_new(requests);
+	struct gy_request *r = talloc_zero(pool, struct gy_request);
+	struct gy_service *service = talloc_zero(pool, struct gy_service);
+	struct gy_used *used = talloc_zero(pool, struct gy_used);
+
+	used->present[GY_UNIT_OCTETS] = true;
+	used->count[GY_UNIT_OCTETS] = MIB;
+	used->tariff_change = GY_TCU_ABSENT;
+	*service = (struct gy_service){
+		.has_rating_group = true,
+		.rating_group = 10,
+		.requested = type != GY_TERMINATION,
+		.n_used = type != GY_INITIAL,
+		.used = used,
+	};
+	r->pool = pool;
+	r->arrived_ns = gy_engine_now_ns();
+	r->ccr = (struct gy_ccr){
+		.session_id = bytes(talloc_strdup(pool, session_id)),
+		.type = type,
+		.number = number,
+		.end_to_end = (uint32_t)type << 16 | number,
+		.content_hash = (uint64_t)type << 32 | number,
+		.origin_host = bytes("pgw1.spec.test"),
+		.origin_realm = bytes("spec.test"),
+		.service_context = bytes("32251@3gpp.org"),
+		.multiple_services = true,
+		.action = GY_ACTION_NONE,
+		.n_identities = 1,
+		.identities = &imsi,
+		.n_services = 1,
+		.services = service,
+	};
+	r->ccr.session = gy_session_key(r->ccr.session_id, false, 0);
+	r->who = gy_request_who(&r->ccr, &(uint64_t){ 0 });
+	return r;
+}
+
+static struct gy_request *copy(const char *session_id, enum gy_request_type type, uint32_t number)
+{
+	struct gy_request *r = request(session_id, type, number);
+
+	r->ccr.retransmitted = true;
+	return r;
+}
+
+/* One batch of these, until NULL. Returns how many were given back. */
+static unsigned batch(struct gy_request *first, ...)
+{
+	struct gy_queue queue = { NULL, NULL, 0 };
+	struct gy_request *r = first;
+	unsigned before = n_given;
+	va_list more;
+
+	va_start(more, first);
+	for (; r != NULL; r = va_arg(more, struct gy_request *))
+		gy_queue_push(&queue, r);
+	va_end(more);
+	ck_assert_int_eq(gy_batch_run(&lane, &queue, false), GY_OK);
+	return n_given - before;
+}
+
+/* What the batch before wants to try again. */
+static unsigned again(void)
+{
+	struct gy_queue queue = lane.retry;
+	unsigned before = n_given;
+
+	lane.retry = (struct gy_queue){ NULL, NULL, 0 };
+	ck_assert_int_eq(gy_batch_run(&lane, &queue, false), GY_OK);
+	return n_given - before;
+}
+
+static void check_equal(const struct gy_request *a, const struct gy_request *b)
+{
+	ck_assert_int_eq(a->answer.rc, b->answer.rc);
+	if (a->answer.rc != GY_OK)
+		return; /* no services are sent with it (G-32) */
+	ck_assert_uint_eq(a->answer.n_services, b->answer.n_services);
+	for (unsigned i = 0; i < a->answer.n_services; i++) {
+		ck_assert_int_eq(a->answer.services[i].rc, b->answer.services[i].rc);
+		ck_assert_int_eq(a->answer.services[i].granted, b->answer.services[i].granted);
+	}
+}
+
+/* --- copies in one batch ---- */
+
+START_TEST(an_initial_request_and_its_copy_open_one_session)
+{
+	ck_assert_uint_eq(batch(request("a;1", GY_INITIAL, 0), copy("a;1", GY_INITIAL, 0), NULL),
+			  2);
+	ck_assert(!given[0]->answer.replayed && given[1]->answer.replayed);
+	check_equal(given[0], given[1]);
+	ck_assert_int_eq(given[0]->answer.services[0].granted, 10 * MIB);
+	ck_assert_int_eq(records("a;1", GY_INITIAL, 0), 1);
+}
+END_TEST
+
+START_TEST(an_update_and_its_copy_are_debited_once)
+{
+	int64_t before;
+
+	batch(request("b;1", GY_INITIAL, 0), NULL);
+	before = balance();
+	n_given = 0;
+	ck_assert_uint_eq(batch(request("b;1", GY_UPDATE, 1), copy("b;1", GY_UPDATE, 1),
+				request("b;1", GY_UPDATE, 1), NULL),
+			  3);
+	ck_assert(!given[0]->answer.replayed && given[1]->answer.replayed &&
+		  given[2]->answer.replayed);
+	check_equal(given[0], given[1]);
+	check_equal(given[0], given[2]);
+	ck_assert_int_eq(before - balance(), 100000);
+	ck_assert_int_eq(records("b;1", GY_UPDATE, 1), 1);
+}
+END_TEST
+
+/* The row keeps two ended sessions: within the batch it forgets the first, whose records are not
+ * written yet. Its copy has to wait for them. */
+START_TEST(a_copy_of_a_termination_that_its_own_batch_forgot_waits)
+{
+	int64_t before;
+
+	batch(request("c;1", GY_INITIAL, 0), request("c;2", GY_INITIAL, 0),
+	      request("c;3", GY_INITIAL, 0), NULL);
+	before = balance();
+	n_given = 0;
+	ck_assert_uint_eq(
+		batch(request("c;1", GY_TERMINATION, 1), request("c;2", GY_TERMINATION, 1),
+		      request("c;3", GY_TERMINATION, 1), copy("c;1", GY_TERMINATION, 1), NULL),
+		3);
+	ck_assert_uint_eq(lane.retry.n, 1);
+	ck_assert_int_eq(before - balance(), 3 * 100000);
+	ck_assert_uint_eq(again(), 1);
+	ck_assert(given[3]->answer.replayed);
+	check_equal(given[0], given[3]);
+	ck_assert_int_eq(before - balance(), 3 * 100000);
+	ck_assert_int_eq(records("c;1", GY_TERMINATION, 1), 1);
+}
+END_TEST
+
+/* Of a session that the row has forgotten before, the record alone tells copies. */
+static void forgotten_session(const char *session_id)
+{
+	char other[2][40];
+
+	batch(request(session_id, GY_INITIAL, 0), NULL);
+	batch(request(session_id, GY_TERMINATION, 9), NULL);
+	for (unsigned i = 0; i < 2; i++) {
+		snprintf(other[i], sizeof(other[i]), "%s;other%u", session_id, i);
+		batch(request(other[i], GY_INITIAL, 0), NULL);
+		batch(request(other[i], GY_TERMINATION, 1), NULL);
+	}
+	n_given = 0;
+}
+
+START_TEST(late_usage_and_its_copy_are_debited_once)
+{
+	int64_t before;
+
+	forgotten_session("d;1");
+	before = balance();
+	ck_assert_uint_eq(batch(request("d;1", GY_UPDATE, 5), request("d;1", GY_UPDATE, 5),
+				copy("d;1", GY_UPDATE, 5), NULL),
+			  1);
+	ck_assert_uint_eq(lane.retry.n, 2);
+	ck_assert_int_eq(before - balance(), 100000);
+	ck_assert_uint_eq(again(), 2);
+	ck_assert(!given[0]->answer.replayed && given[1]->answer.replayed &&
+		  given[2]->answer.replayed);
+	check_equal(given[0], given[1]);
+	check_equal(given[0], given[2]);
+	ck_assert_int_eq(before - balance(), 100000);
+	ck_assert_int_eq(records("d;1", GY_UPDATE, 5), 1);
+}
+END_TEST
+
+/* Other sessions of the account don't hold each other up. */
+START_TEST(late_usage_of_another_session_is_decided_at_once)
+{
+	int64_t before;
+
+	forgotten_session("e;1");
+	forgotten_session("e;2");
+	before = balance();
+	ck_assert_uint_eq(batch(request("e;1", GY_UPDATE, 5), request("e;2", GY_UPDATE, 5), NULL),
+			  2);
+	ck_assert_uint_eq(lane.retry.n, 0);
+	ck_assert_int_eq(before - balance(), 2 * 100000);
+}
+END_TEST
+
+/* --- histories ---- */
+
+START_TEST(a_batch_reads_so_many_histories_and_puts_the_rest_off)
+{
+	struct gy_queue queue = { NULL, NULL, 0 };
+	char name[20];
+	int64_t before;
+
+	/* 40 CCR-Ts of sessions that were never there: nothing but the history knows that. One
+	 * update in their middle that needs none. */
+	batch(request("f;1", GY_INITIAL, 0), NULL);
+	before = balance();
+	n_given = 0;
+	for (unsigned i = 0; i < 40; i++) {
+		snprintf(name, sizeof(name), "f;none;%u", i);
+		gy_queue_push(&queue, request(name, GY_TERMINATION, 1));
+	}
+	gy_queue_push(&queue, request("f;1", GY_UPDATE, 1));
+	ck_assert_int_eq(gy_batch_run(&lane, &queue, false), GY_OK);
+	ck_assert_uint_eq(n_given, HISTORIES + 1);
+	ck_assert_int_eq(given[HISTORIES]->answer.rc, GY_OK);
+	ck_assert_uint_eq(lane.retry.n, 40 - HISTORIES);
+	/* Not as if somebody held their rows: these would be waited for alone. */
+	ck_assert_uint_eq(lane.retry.first->attempts, 0);
+	ck_assert_uint_eq(again(), HISTORIES);
+	ck_assert_uint_eq(again(), 40 - 2 * HISTORIES);
+	ck_assert_uint_eq(lane.retry.n, 0);
+	for (unsigned i = 0; i < n_given; i++)
+		ck_assert_int_eq(given[i]->answer.rc,
+				 i == HISTORIES ? GY_OK : GY_UNKNOWN_SESSION_ID);
+	ck_assert_int_eq(before - balance(), 100000);
+}
+END_TEST
+
+int main(int argc, char **argv)
+{
+	Suite *suite = suite_create("engine-batch");
+	TCase *tests = tcase_create("batch");
+
+	if (argc != 2)
+		return EXIT_FAILURE;
+	conninfo = argv[1];
+	tcase_set_timeout(tests, 60);
+	tcase_add_checked_fixture(tests, begin, end);
+	tcase_add_test(tests, an_initial_request_and_its_copy_open_one_session);
+	tcase_add_test(tests, an_update_and_its_copy_are_debited_once);
+	tcase_add_test(tests, a_copy_of_a_termination_that_its_own_batch_forgot_waits);
+	tcase_add_test(tests, late_usage_and_its_copy_are_debited_once);
+	tcase_add_test(tests, late_usage_of_another_session_is_decided_at_once);
+	tcase_add_test(tests, a_batch_reads_so_many_histories_and_puts_the_rest_off);
+	suite_add_tcase(suite, tests);
+	return gy_tap_run(suite);
+}

@@ -1,0 +1,303 @@
+#!/usr/bin/python3
+"""Traffic cards in use (spec/cards.md): what real sessions at two nodes draw from them, and in which order.
+
+card_usage.py [--seed N] [--long]
+
+Cards are bought and bound by the SQL function that nodes and gyroctl call, too (cards.py does it over Diameter).
+--long: more sessions in the races. In the end both auditors look.
+"""
+import json
+import sys
+import threading
+import time
+import uuid
+
+import family
+from family import INITIAL, ROOT, TERMINATION, UPDATE, Silent, Site, Tap, arguments, until
+
+sys.path.insert(0, str(ROOT / 'tests/audit'))
+from audit import audit  # noqa: E402
+
+MIB = 1 << 20
+PRICE = 100_000  # micro-units per MiB in the fixture
+BIND, UNBIND, STATISTICS, PRIORITY = 1, 2, 3, 4
+FIELDS = ('result', 'message', 'card', 'binding', 'user_class', 'priority', 'targets', 'cost', 'statistics')
+
+CATALOGUE = """
+INSERT INTO gyro.audience (name, kind) VALUES ('everyone', 1);
+INSERT INTO gyro.app (name) VALUES ('video');
+INSERT INTO gyro.app_target (app_id, rating_group) SELECT app_id, 101 FROM gyro.app;
+INSERT INTO gyro.product (code, price, currency, quota, audience_id, directed) VALUES
+    ('small', 1000000, 156, 3145728, 1, 0), ('large', 5000000, 156, 104857600, 1, 0), ('directed', 5000000, 156, 104857600, NULL, 2);
+INSERT INTO gyro.product (code, price, currency, quota, audience_id, max_bindings, settle, usage_price, usage_block, cap)
+VALUES ('pool', 0, 156, 52428800, 1, 100, 2, 50000, 1048576, NULL);
+"""
+
+
+def service(group, units=None, **more):
+    """An MSCC; units: octets that are asked for."""
+    return family.service(group, rsu=units, **more)
+
+
+def operate(site, operation, subscriber, action=-1, product='', purchase='', card='', to=None, priority=-1, apps=()):
+    """One CCR-E's worth of gyro.card_request: a dict of the reply."""
+    names = "ARRAY[%s]::text[]" % ', '.join(f"'{a}'" for a in apps)
+    blank = "ARRAY[%s]::text[]" % ', '.join("''" for _ in apps)
+    row = site.pg.query(
+        f"SELECT {', '.join(FIELDS)} FROM gyro.card_request('{uuid.uuid4()}', 4::smallint, 0, {action}::smallint, {operation}::smallint, "
+        f"{subscriber}, '{product}', '{purchase}', '{card}', {1 if to else 0}::smallint, '{to or ''}', {priority}, -1, "
+        f"{names}, {blank}, {blank}, 0, 0, 0, false)")[0]
+    return dict(zip(FIELDS, row))
+
+
+def buy(site, subscriber, product):
+    return operate(site, 0, subscriber, action=0, product=product, purchase=str(uuid.uuid4()))['card']
+
+
+def bind(site, subscriber, card, **more):
+    return operate(site, BIND, subscriber, card=card, **more)
+
+
+def card(site, code):
+    """(used, reserved, state)"""
+    used, reserved, state = site.pg.query(f"SELECT used, reserved, state FROM gyro.card_state WHERE code = '{code}'")[0]
+    return int(used), int(reserved), state
+
+
+class User:
+    """A subscriber with an account of his own and a gateway's session."""
+    number = 1000
+
+    def __init__(self, site, micros=100_000_000):
+        User.number += 1
+        self.site, self.id = site, User.number
+        self.imsi = site.people(1, first=self.id, micros=micros)[0]
+
+    def open(self, gateway, group=10, units=10 * MIB):
+        return Session(self, gateway).say(INITIAL, service(group, units=units))
+
+    def money(self):
+        return self.site.money(self.id)
+
+
+class Session:
+    def __init__(self, user, gateway):
+        self.user, self.gateway, self.id, self.number = user, gateway, gateway.session(), -1
+
+    def say(self, kind, *services):
+        self.number += 1
+        self.answer = self.gateway.charge(self.id, kind, self.number, list(services), who=self.user.imsi)
+        return self
+
+    @property
+    def granted(self):
+        return int(self.answer.services[0]['Granted-Service-Unit/CC-Total-Octets'] or 0)
+
+
+def general(tap, site, gateway):
+    user = User(site)
+    code = buy(site, user.id, 'large')
+    tap.equal(user.money(), (95_000_000, 0), 'bought: the price is debited')
+    reply = bind(site, user.id, code)
+    tap.equal((reply['result'], reply['user_class'], reply['targets']), ('2001', '0', '{}'), 'a specified user is bound in general')
+    session = user.open(gateway)
+    tap.equal((session.granted, card(site, code)[:2], user.money()), (10 * MIB, (0, 10 * MIB), (95_000_000, 0)),
+              'a grant is of the card, not of money')
+    session.say(UPDATE, service(10, used=6 * MIB, units=10 * MIB), service(102, units=10 * MIB))
+    tap.equal(card(site, code)[:2], (6 * MIB, 20 * MIB), 'on every Rating-Group')
+    session.say(TERMINATION, service(10, used=2 * MIB), service(102, used=1 * MIB))
+    tap.equal((card(site, code), user.money()), ((9 * MIB, 0, 'BOUND'), (95_000_000, 0)), 'the card is drained on both')
+
+
+def directed(tap, site, gateway):
+    user = User(site)
+    code = buy(site, user.id, 'directed')
+    tap.equal(bind(site, user.id, code)['result'], '5005', 'a non-specified user without directed info: 5005')
+    reply = bind(site, user.id, code, apps=['video'])
+    tap.equal((reply['result'], reply['user_class'], reply['targets']), ('2001', '1', '{101}'), 'with an app: directed')
+    session = user.open(gateway, 10)
+    tap.equal((card(site, code)[:2], user.money()[1]), ((0, 0), PRICE * 10), 'another Rating-Group leaves the card alone')
+    session.say(UPDATE, service(101, units=10 * MIB))
+    tap.equal(card(site, code)[:2], (0, 10 * MIB), 'its own draws from it')
+    session.say(TERMINATION, service(10, used=MIB), service(101, used=4 * MIB))
+    tap.equal((card(site, code)[:2], user.money()), ((4 * MIB, 0), (95_000_000 - PRICE, 0)), 'each pays its own')
+
+
+def split(tap, site, gateway):
+    user = User(site)
+    code = buy(site, user.id, 'small')
+    bind(site, user.id, code)
+    session = user.open(gateway)
+    tap.equal((session.granted, card(site, code)[1], user.money()[1]), (10 * MIB, 3 * MIB, 7 * PRICE), '3 MiB of a card and 7 of money are one grant')
+    rows = site.pg.query(f"SELECT source, units FROM gyro.slice WHERE account_id = {user.id} ORDER BY source")
+    tap.equal(rows, [['card', str(3 * MIB)], ['money', str(7 * MIB)]], 'in two slices')
+    session.say(UPDATE, service(10, used=5 * MIB, units=2 * MIB))
+    tap.equal((card(site, code), user.money()), ((3 * MIB, 0, 'EXHAUSTED'), (99_000_000 - 2 * PRICE, 2 * PRICE)), 'drained in their order')
+    session.say(TERMINATION, service(10, used=0))
+
+
+def switch(tap, site, gateway, other):
+    """A bind in mid-session, at another node's gateway: RAR, and the next grant is the card's."""
+    user = User(site)
+    code = buy(site, user.id, 'large')
+    session = user.open(gateway)
+    time.sleep(0.4)  # a session that has just been opened is left alone for a moment
+    began = time.monotonic()
+    bind(site, user.id, code)
+    rar = until(lambda: request(gateway, 0.5), 3)
+    tap.ok(rar is not None and rar['Session-Id'] == session.id, 'bound in mid-session: a RAR')
+    tap.ok(time.monotonic() - began < 1, 'within 1 s', f'{time.monotonic() - began:.2f} s')
+    if rar:
+        gateway.reply(rar, 2002)
+    session.say(UPDATE, service(10, used=4 * MIB, units=10 * MIB, reason=7))
+    tap.equal((card(site, code)[:2], user.money()), ((0, 10 * MIB), (95_000_000 - 4 * PRICE, 0)),
+              'the usage is the old source\'s, the next grant the card\'s')
+    operate(site, UNBIND, user.id, card=code)
+    rar = until(lambda: request(gateway, 0.5), 3)
+    tap.ok(rar is not None, 'unbound: a RAR')
+    session.say(TERMINATION, service(10, used=10 * MIB))
+    tap.equal((card(site, code)[0], user.money()[0]), (10 * MIB, 95_000_000 - 4 * PRICE), 'what was held stays the session\'s')
+
+
+def request(gateway, seconds):
+    try:
+        return gateway.receive(seconds)
+    except Silent:
+        return None
+
+
+def lost_raa(tap, site, gateway):
+    """Nobody answers the RAR: the switch comes with the next report, at Validity-Time at the latest."""
+    user = User(site)
+    code = buy(site, user.id, 'large')
+    session = user.open(gateway, 12)
+    tap.equal(int(session.answer.services[0]['Validity-Time']), 1, 'a grant has a Validity-Time')
+    time.sleep(0.4)
+    bind(site, user.id, code)
+    request(gateway, 1)
+    session.say(UPDATE, service(12, used=MIB, units=10 * MIB, reason=4))
+    tap.equal((card(site, code)[:2], user.money()[0]), ((0, 10 * MIB), 95_000_000 - PRICE), 'the RAA is lost: the switch happens at Validity-Time')
+    session.say(TERMINATION, service(12, used=0))
+
+
+def two_sessions(tap, site, gateways):
+    user = User(site)
+    code = buy(site, user.id, 'small')
+    bind(site, user.id, code)
+    sessions = [user.open(g, units=2 * MIB) for g in gateways]
+    tap.equal(([s.granted for s in sessions], card(site, code)[1], user.money()[1]), ([2 * MIB, 2 * MIB], 3 * MIB, PRICE),
+              'two sessions of one user at two nodes: what they hold of the card is its quota, the rest is money')
+    for s in sessions:
+        s.say(TERMINATION, service(10, used=2 * MIB))
+    tap.equal((card(site, code), user.money()), ((3 * MIB, 0, 'EXHAUSTED'), (99_000_000 - PRICE, 0)), 'and so is what they use')
+
+
+def race(tap, site, gateways, sessions):
+    """P14: many sessions of many users race for a pool with one unit left, at two nodes."""
+    sponsor = User(site)
+    code = buy(site, sponsor.id, 'pool')
+    number = site.pg.value(f"SELECT card_id FROM gyro.card WHERE code = '{code}'")
+    users = [User(site, micros=0) for _ in range(sessions)]
+    for user in users:
+        bind(site, user.id, code)
+    site.pg.query(f"""UPDATE gyro.account SET version = version + 1, cards[1][4] = 1 WHERE account_id = {sponsor.id} AND cards[1][1] = {number}""")
+    clients = [site.nodes[i % 2].client(f'race{i}') for i in range(16)]
+    opened, lock = [], threading.Lock()
+
+    def run(gateway, mine):
+        for user in mine:
+            s = user.open(gateway)
+            with lock:
+                opened.append(s)
+    threads = [threading.Thread(target=run, args=(g, users[i::16])) for i, g in enumerate(clients)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    got = [s for s in opened if s.granted]
+    tap.equal((len(got), sum(s.granted for s in got), card(site, code)[:2]), (1, 1, (0, 1)),
+              f'{sessions} sessions race for one unit of a pool at two nodes: one gets it')
+    tap.ok(all(s.granted or s.answer.services[0]['Result-Code'] == 4012 for s in opened), 'the others are told 4012')
+    for s in opened:
+        s.say(TERMINATION, service(10, used=s.granted))
+    tap.equal(card(site, code)[:2], (1, 0), 'and uses it')
+    for c in clients:
+        c.close()
+
+
+def settle(tap, site, gateways):
+    """A sponsor's pool: users draw at both nodes, statistics close windows, each paid once."""
+    sponsor = User(site)
+    users = [User(site, micros=0) for _ in range(4)]
+    code = buy(site, sponsor.id, 'pool')
+    for user in users:
+        bind(site, user.id, code)
+    used = 0
+    sessions = [u.open(gateways[i % 2], group=(10, 102)[i % 2]) for i, u in enumerate(users)]
+    for n, s in enumerate(sessions):
+        units = (n + 1) * 333_333
+        used += units
+        s.say(UPDATE, service((10, 102)[n % 2], used=units, units=MIB))
+    first = operate(site, STATISTICS, sponsor.id, card=code)
+    again = operate(site, STATISTICS, sponsor.id, card=code)
+    lines = json.loads(first['statistics'].replace('{', '[').replace('}', ']'))
+    tap.equal(sorted((r[1], r[2]) for r in lines), [(10, 4 * 333_333), (102, 6 * 333_333)], 'statistics tell what was used, to the byte')
+    tap.equal(first['statistics'], again['statistics'], 'asked twice: the same window')
+    tap.equal(site.money(sponsor.id)[0], 100_000_000 - used * 50_000 // MIB, 'paid once')
+    for n, s in enumerate(sessions):
+        s.say(TERMINATION, service((10, 102)[n % 2], used=1001))
+    used += 4 * 1001
+    second = operate(site, STATISTICS, sponsor.id, card=code)
+    tap.ok(second['statistics'] != first['statistics'], 'what is used after the close falls in the next window')
+    tap.equal(site.money(sponsor.id)[0], 100_000_000 - used * 50_000 // MIB, 'windows add up, remainders and all')
+    # Out of credit: the pool stops, the users' own money goes on.
+    site.pg.query(f"SELECT gyro.pay({sponsor.id}, {-site.money(sponsor.id)[0]}, 'takes all', 3::smallint)")
+    site.pg.query(f"SELECT gyro.topup({users[0].id}, 1000000, 'own money')")
+    session = users[0].open(gateways[0], units=MIB)
+    tap.equal((session.granted, users[0].money()[1]), (MIB, PRICE), 'a sponsor without credit: the user\'s own money')
+    session.say(TERMINATION, service(10, used=MIB))
+    session = users[1].open(gateways[1], units=MIB)
+    tap.equal(session.answer.services[0]['Result-Code'], 4012, 'or none')
+    session.say(TERMINATION)
+
+
+def crash(tap, site, gateway):
+    """A node dies while sessions hold cards; the other one goes on, supervision gives back what is lost."""
+    user = User(site)
+    code = buy(site, user.id, 'large')
+    bind(site, user.id, code)
+    other = site.nodes[1].client('pgw8')
+    session = user.open(other, 12)
+    site.nodes[1].kill()
+    session.gateway = gateway
+    session.say(UPDATE, service(12, used=3 * MIB, units=5 * MIB))
+    tap.equal(card(site, code)[:2], (3 * MIB, 5 * MIB), 'a node dies: the other one charges its sessions\' cards')
+    tap.ok(until(lambda: card(site, code)[1] == 0, 10), 'a vanished session gives back what it holds of a card')
+    tap.equal(card(site, code)[0], 3 * MIB, 'and pays no more')
+    site.nodes[1].start()
+
+
+def main():
+    options = arguments(__doc__)
+    tap = Tap()
+    print(f'# seed {options.seed}')
+    with Site(nodes=2) as site:
+        site.pg.query(CATALOGUE)
+        gateways = [node.client(f'pgw{i + 1}') for i, node in enumerate(site.nodes)]
+        general(tap, site, gateways[0])
+        directed(tap, site, gateways[0])
+        split(tap, site, gateways[1])
+        switch(tap, site, gateways[0], gateways[1])
+        lost_raa(tap, site, gateways[0])
+        two_sessions(tap, site, gateways)
+        race(tap, site, gateways, 640 if options.long else 64)
+        settle(tap, site, gateways)
+        crash(tap, site, gateways[0])
+        found, _ = audit(site.pg.conninfo())
+        tap.equal(found.lines, [], 'the independent auditor finds nothing')
+        site.check(tap)
+    tap.done()
+
+
+if __name__ == '__main__':
+    sys.exit(main())
