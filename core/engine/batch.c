@@ -119,10 +119,10 @@ static enum gy_rc make_room(struct batch *b, struct work *w, const struct gy_hom
 	if (w->plan.services == NULL || w->plan.charges == NULL)
 		rc = GY_NO_MEMORY;
 	if (b->catalogue->dynamic != NULL) {
-		size_t octets = INPUTS_MAX * (1 + r->ccr.n_services / 4);
+		size_t size = INPUTS_MAX * (1 + r->ccr.n_services / 4);
 
-		w->plan.inputs.text = talloc_size(b->pool, octets);
-		w->plan.inputs.room = w->plan.inputs.text != NULL ? octets : 0;
+		w->plan.inputs.text = talloc_size(b->pool, size);
+		w->plan.inputs.room = w->plan.inputs.text != NULL ? size : 0;
 	}
 	return rc;
 }

@@ -240,6 +240,7 @@ static enum gy_rc refuse_early(struct host_request *r, const char *why)
 static enum gy_rc read_request(struct host_request *r, struct msg *msg, struct gy_bytes raw)
 {
 	struct gy_answer *answer = &r->request.answer;
+	struct gy_decode_terms terms;
 	int64_t age_ns;
 	enum gy_rc rc;
 
@@ -256,8 +257,11 @@ static enum gy_rc read_request(struct host_request *r, struct msg *msg, struct g
 				 r->request.arrived_ns))
 		return refuse_early(r, "too many requests are waiting here");
 	r->request.ingress = ingress_of(msg);
-	return gy_ccr_decode(r->request.pool, raw, &r->envelope,
-			     expected_origin(r->request.ingress), &r->request.ccr, answer);
+	terms = (struct gy_decode_terms){
+		.origin_host = expected_origin(r->request.ingress),
+		.lenient_unknown_mandatory = config->lenient_unknown_mandatory,
+	};
+	return gy_ccr_decode(r->request.pool, raw, &r->envelope, &terms, &r->request.ccr, answer);
 }
 
 /* Every request a peer sends us comes through here, on the one dispatch thread: requests of one

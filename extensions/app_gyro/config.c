@@ -41,6 +41,8 @@ static const cyaml_schema_field_t config_fields[] = {
 	OPTIONAL_UINT(late_window_s),
 	OPTIONAL_UINT(rar_timeout_ms),
 	CYAML_FIELD_BOOL("alternate_node", CYAML_FLAG_OPTIONAL, struct gy_config, alternate_node),
+	CYAML_FIELD_BOOL("lenient_unknown_mandatory", CYAML_FLAG_OPTIONAL, struct gy_config,
+			 lenient_unknown_mandatory),
 	CYAML_FIELD_STRING_PTR("log_level", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
 			       struct gy_config, log_level, 0, 16),
 	CYAML_FIELD_END,

@@ -33,6 +33,7 @@ struct gy_config {
 	unsigned late_window_s;
 	unsigned rar_timeout_ms;
 	bool alternate_node;
+	bool lenient_unknown_mandatory;
 	char *log_level; /* NULL: info */
 };
 

@@ -85,7 +85,7 @@ ERRORS = [
     ('a calendar that there is not', 'calendar: cn', 'calendar: de', 18, ['calendar is neither']),
     ('a default of the wrong type', 'default: "0.5"', 'default: half', 17, ["'half' is no decimal value"]),
     ('a decimal with seven places', 'default: "0.5"', 'default: "0.1234567"', 17, ['6 decimal places']),
-    ('a peer without saying what', ', tariff_time_change: false', '', 8, ['tariff_time_change']),
+    ('a peer that may or may not', 'tariff_time_change: false', 'tariff_time_change: perhaps', 8, ['perhaps is neither true nor false']),
     ('a subscriber with an unknown zone', 'zone: Asia/Shanghai', 'zone: Asia/Tokyo', 32, ['zone is neither']),
     ('a subscriber with an unknown attribute', '{ level: 3 }', '{ height: 3 }', 32, ['no stored attribute height']),
     ('a subscriber with a value of the wrong type', '{ level: 3 }', '{ level: high }', 32, ["'high' is no integer value"]),
