@@ -8,6 +8,7 @@
 static const struct gy_column contexts[] = {
 	{ .key = "suffix" },
 	{ .key = "default_rating_group", .kind = GY_NUMBER },
+	{ .key = "cards", .kind = GY_BOOL },
 	GY_COLUMNS_END,
 };
 
@@ -228,11 +229,13 @@ static const struct gy_column products[] = {
 
 const struct gy_section gy_sections[GY_SECTIONS] = {
 	[GY_CONTEXTS] = {
-		"service_contexts", "service_context", contexts, "k.",
-		.read = "SELECT suffix, default_rating_group FROM gyro.service_context WHERE NOT cards",
-		.put = "INSERT INTO gyro.service_context (suffix, default_rating_group) VALUES ($1, $2)"
-		       " ON CONFLICT (suffix) DO UPDATE SET default_rating_group = excluded.default_rating_group",
+		"service_contexts", "service_context", contexts, "k..",
+		.read = "SELECT suffix, default_rating_group, cards FROM gyro.service_context",
+		.put = "INSERT INTO gyro.service_context (suffix, default_rating_group, cards)"
+		       " VALUES ($1, $2, $3) ON CONFLICT (suffix) DO UPDATE"
+		       " SET default_rating_group = excluded.default_rating_group, cards = excluded.cards",
 		.remove = "DELETE FROM gyro.service_context WHERE suffix = $1",
+		.kept = "cards@gyro",
 	},
 	[GY_GROUPS] = {
 		"rating_groups", "rating_group", groups, "k..........",

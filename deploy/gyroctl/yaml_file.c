@@ -26,7 +26,8 @@
 
 static const cyaml_schema_field_t context_fields[] = {
 	TEXT(gy_yaml_context, "suffix", suffix),
-	MAYBE(gy_yaml_context, "default_rating_group", default_rating_group), CYAML_FIELD_END
+	MAYBE(gy_yaml_context, "default_rating_group", default_rating_group),
+	MAYBE(gy_yaml_context, "cards", cards), CYAML_FIELD_END
 };
 ENTRY(context, gy_yaml_context, context_fields);
 

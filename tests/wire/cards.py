@@ -3,6 +3,7 @@
 
 cards.py [--seed N]
 """
+import tempfile
 
 from family import INITIAL, TERMINATION, UPDATE, Site, Tap, arguments, service, until
 from card_shop import MILLION, PRICE, Shop, avp, beneficiary, cost, failed, held, looked_at, money, order, wares
@@ -100,6 +101,12 @@ def refusals_of_form(tap, shop):
     tap.equal(answer.result, 2001, 'a Service-Context-Id that ends in a dot and the name is the cards\', too')
     answer = gateway.charge(gateway.session(), 4, 0, (), context='xcards@gyro', more=[('Requested-Action', 0), ('Card-Operation', 3)])
     tap.equal(answer.result, 5031, 'any other is not charged')
+    with tempfile.NamedTemporaryFile('w', suffix='.yaml') as file:
+        file.write('service_contexts: [{ suffix: shop.spec.test, cards: true }, { suffix: 32251@3gpp.org, default_rating_group: 10 }]\n')
+        file.flush()
+        site.gyroctl('apply', '--prune', '-f', file.name)
+    tap.ok(until(lambda: ask('STATISTICS', context='shop.spec.test').result == 2001, 5, 0.2), 'unless the catalogue says that it is for cards')
+    tap.equal(ask('STATISTICS').result, 2001, 'and the first name is still good')
     shop.capture = kept
 
 
