@@ -258,6 +258,18 @@ def expiry(tap, shop):
     tap.equal((answer.result, cost(answer), site.money(1000)[0]), (2001, MILLION, before[0] - MILLION), 'the late CCR-T of the confirmed one: paid once')
 
 
+def many(tap, shop):
+    """An account that holds many cards is served like any other: what an operation costs may grow with them, but not with their square."""
+    site, held_already = shop.site, 400
+    site.pg.query(f"""DO $$ BEGIN FOR i IN 1..{held_already} LOOP PERFORM gyro.card_request(gen_random_uuid(), 4::smallint, 0, 0::smallint,
+                      0::smallint, 1018, 'free', 'many-' || i, '', 0::smallint, '', -1, -1, '{{}}', '{{}}', '{{}}', 0, 0, i, false);
+                      END LOOP; END $$""")
+    answer = shop.buy('cheap', 1018)
+    card = [('Card-Id', answer['Card-Id'])]
+    answers = [answer, shop.ask('BIND', who=1018, more=card), shop.ask('UNBIND', who=1018, more=card), shop.ask('STATISTICS', who=1018)]
+    tap.equal([a.result for a in answers], [2001] * 4, f'a buyer of {held_already} cards buys, binds, unbinds and asks')
+
+
 def main():
     args, tap = arguments(__doc__), Tap()
     print(f'# seed {args.seed}', flush=True)
@@ -272,6 +284,7 @@ def main():
         ends(tap, shop)
         somebody_else(tap, shop)
         expiry(tap, shop)
+        many(tap, shop)
         looked_at(tap, shop)
     print(f'# seed {args.seed}')
     tap.done()
