@@ -51,16 +51,16 @@ DECLARE
     o     gyro.card_order;
     w     record;
     n     integer;
-    cards bigint[];
+    mine  bigint[];
     spent bigint[] := '{}';
     gone  integer := 0;
 BEGIN
     -- Nearly always none, however many cards there are: one pass over the unpacked array.
-    SELECT x.cards INTO cards FROM gyro.account x WHERE account_id = for_account;
-    FOR i IN 1 .. gyro.matrix_rows(cards) LOOP
-        IF cards[i][2] IN (2, 4) AND cards[i][6] = 0 AND cards[i][10] = 0
-           AND (cards[i][2] = 4 OR cards[i][5] >= cards[i][4] OR cards[i][8] <= gyro.us(clock_timestamp())) THEN
-            spent := spent || cards[i][1];
+    SELECT x.cards INTO mine FROM gyro.account x WHERE account_id = for_account;
+    FOR i IN 1 .. gyro.matrix_rows(mine) LOOP
+        IF mine[i][2] IN (2, 4) AND mine[i][6] = 0 AND mine[i][10] = 0
+           AND (mine[i][2] = 4 OR mine[i][5] >= mine[i][4] OR mine[i][8] <= gyro.us(clock_timestamp())) THEN
+            spent := spent || mine[i][1];
         END IF;
     END LOOP;
     FOR k IN SELECT c.* FROM gyro.card c WHERE c.card_id = ANY (spent)
