@@ -38,6 +38,9 @@ static const struct gy_column columns[] = {
 	{ .key = "debit_per", .kind = GY_NUMBER, .detail = true },
 	{ .key = "rule_id", .kind = GY_NUMBER, .detail = true },
 	{ .key = "end_to_end", .kind = GY_NUMBER, .detail = true },
+	{ .key = "termination_cause", .kind = GY_NUMBER, .detail = true },
+	{ .key = "correlation_id", .detail = true },
+	{ .key = "multi_session_id", .detail = true },
 	GY_COLUMNS_END,
 };
 
@@ -55,10 +58,11 @@ static const char sql[] =
 	" n.reserved, n.balance,"
 	" concat_ws(', ', CASE WHEN n.flags & 1 <> 0 THEN 'over-use' END,"
 	"  CASE WHEN n.flags & 2 <> 0 THEN 'no tariff' END, CASE WHEN n.flags & 4 <> 0 THEN 'late' "
-	"END) AS flags,"
+	"END, 'cause ' || n.termination_cause) AS flags,"
 	" i.session_id, n.session, g.origin_host AS gateway, n.opened, n.price_micros AS price, "
 	"n.block AS per,"
-	" n.debit_price_micros AS debit_price, n.debit_block AS debit_per, n.rule_id, n.end_to_end"
+	" n.debit_price_micros AS debit_price, n.debit_block AS debit_per, n.rule_id, n.end_to_end,"
+	" n.termination_cause, n.correlation_id, n.multi_session_id"
 	" FROM newest n LEFT JOIN gyro.session_index i USING (session)"
 	" LEFT JOIN gyro.gateway g ON g.gateway_id = n.gateway_id"
 	" ORDER BY n.at, n.session, n.request_type, n.request_number, n.position";

@@ -27,7 +27,8 @@ INSERT INTO gyro.catalogue_version DEFAULT VALUES;
 CREATE TABLE gyro.service_context (
     suffix               text PRIMARY KEY CHECK (suffix <> ''),
     default_rating_group bigint CHECK (default_rating_group BETWEEN 0 AND 4294967295),
-    cards                boolean NOT NULL DEFAULT false
+    cards                boolean NOT NULL DEFAULT false,
+    apns                 text[] CHECK (cardinality(apns) > 0)
 );
 COMMENT ON TABLE gyro.service_context IS 'service contexts that are charged (RFC 8506 8.42, rule G-30)';
 COMMENT ON COLUMN gyro.service_context.suffix IS 'a Service-Context-Id matches if it is this, or ends in a dot and this';
@@ -36,13 +37,19 @@ COMMENT ON COLUMN gyro.service_context.cards IS 'true: its requests are card ope
 -- Another name for them is another row, instead of this one or beside it.
 INSERT INTO gyro.service_context (suffix, cards) VALUES ('cards@gyro', true);
 
+COMMENT ON COLUMN gyro.service_context.apns IS 'Called-Station-Ids that may be used in it, without operator identifier; a session of another one is refused with 5003 (G-21). NULL: all';
+
 CREATE TABLE gyro.peer_profile (
     peer               text PRIMARY KEY CHECK (peer <> ''),
-    tariff_time_change boolean NOT NULL DEFAULT true
+    tariff_time_change boolean NOT NULL DEFAULT true,
+    free_answer        smallint NOT NULL DEFAULT 0 CHECK (free_answer IN (0, 1, 2)),
+    terminate_only     boolean NOT NULL DEFAULT false
 );
 COMMENT ON TABLE gyro.peer_profile IS 'what differs for some gateways; others have all defaults';
 COMMENT ON COLUMN gyro.peer_profile.peer IS 'Origin-Host, or *.realm for every host below it; the longest that fits counts';
 COMMENT ON COLUMN gyro.peer_profile.tariff_time_change IS 'it reports usage before and after a Tariff-Time-Change apart (G-70); false: Validity-Time ends there instead';
+COMMENT ON COLUMN gyro.peer_profile.free_answer IS 'how it is told that a service is free (G-34): 0 by 4011 in the service, 1 by 4011 for the command and no session, if it opens one for free services only, 2 by a grant that costs nothing';
+COMMENT ON COLUMN gyro.peer_profile.terminate_only IS 'it knows no Final-Unit-Action but TERMINATE: policies that redirect or restrict end the service there';
 
 CREATE TABLE gyro.rating_group (
     rating_group     bigint PRIMARY KEY CHECK (rating_group BETWEEN 0 AND 4294967295),
@@ -56,6 +63,16 @@ CREATE TABLE gyro.rating_group (
     redirect_type    smallint CHECK (redirect_type BETWEEN 0 AND 3),
     redirect_address text,
     filter_ids       text[] NOT NULL DEFAULT '{}',
+    filter_rules     text[] NOT NULL DEFAULT '{}'
+        CHECK (array_to_string(filter_rules, E'\n') ~ '^((permit|deny) (in|out) [^\n]+(\n(?=.)|$))*$'),
+    provisioned      boolean NOT NULL DEFAULT false,
+    quota_consumption_s integer NOT NULL DEFAULT 0 CHECK (quota_consumption_s BETWEEN 0 AND 65535),
+    triggers         integer[] CHECK (array_position(triggers, NULL) IS NULL),
+    min_grant        bigint NOT NULL DEFAULT 1 CHECK (min_grant > 0),
+    target_s         integer NOT NULL DEFAULT 0 CHECK (target_s BETWEEN 0 AND 86400),
+    validity_jitter  smallint NOT NULL DEFAULT 0 CHECK (validity_jitter BETWEEN 0 AND 50),
+    CHECK (min_grant <= max_grant),
+    CHECK (final_unit <> 2 OR provisioned OR cardinality(filter_ids) + cardinality(filter_rules) > 0),
     CHECK (max_grant >= default_grant AND max_grant <= 1152921504606846976),
     CHECK ((final_unit = 1) = (redirect_type IS NOT NULL AND redirect_address IS NOT NULL))
 );
@@ -71,6 +88,14 @@ COMMENT ON COLUMN gyro.rating_group.final_unit IS 'Final-Unit-Action: 0 TERMINAT
 COMMENT ON COLUMN gyro.rating_group.redirect_type IS 'Redirect-Address-Type: 0 IPv4, 1 IPv6, 2 URL, 3 SIP URI; only with REDIRECT';
 COMMENT ON COLUMN gyro.rating_group.redirect_address IS 'Redirect-Server-Address; only with REDIRECT';
 COMMENT ON COLUMN gyro.rating_group.filter_ids IS 'Filter-Id values sent with REDIRECT or RESTRICT_ACCESS';
+COMMENT ON COLUMN gyro.rating_group.filter_rules IS 'Restriction-Filter-Rule values sent with REDIRECT or RESTRICT_ACCESS: IPFilterRule (RFC 6733 4.3.1)';
+COMMENT ON COLUMN gyro.rating_group.provisioned IS 'the gateway knows by itself what RESTRICT_ACCESS leaves open (G-61): neither filters nor rules are needed';
+COMMENT ON COLUMN gyro.rating_group.quota_consumption_s IS 'Quota-Consumption-Time (TS 32.299 7.2), seconds, sent with grants of time (G-51); 0: none';
+COMMENT ON COLUMN gyro.rating_group.triggers IS 'Trigger-Types at which the gateway asks again (TS 32.299 7.2, G-52), sent with each grant; empty: none at all; NULL: the gateway decides';
+
+COMMENT ON COLUMN gyro.rating_group.min_grant IS 'units; no adaptive grant is made smaller';
+COMMENT ON COLUMN gyro.rating_group.target_s IS 'adaptive grants: seconds that a grant should last at the rate of the last report, between min_grant and max_grant, and less where sources run low; 0: grants of a fixed size';
+COMMENT ON COLUMN gyro.rating_group.validity_jitter IS 'percent by which Validity-Time may be shorter, differently for each session: gateways then don''t come all at once';
 
 CREATE TABLE gyro.specific_tariff (
     tariff_id integer GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,

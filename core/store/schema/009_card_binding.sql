@@ -23,7 +23,7 @@ CREATE FUNCTION gyro.app_of_url(url text, OUT app integer, OUT why text) LANGUAG
 DECLARE
     -- Scheme, user and password, host, port, path. What browsers read in another way is no URL here: a second @, a
     -- backslash, dot segments. Names beyond ASCII come as punycode.
-    parts text[] := regexp_match(lower(url), '^(?:[a-z][a-z0-9+.-]*://)?(?:[^/?#@\\\s]*@)?([a-z0-9_-]+(?:[.][a-z0-9_-]+)*)[.]?(?::[0-9]{0,5})?(/[^?#\\\s]*)?(?:[?#].*)?$');
+    parts text[] := regexp_match(lower(url), '^(?:[a-z][a-z0-9+.-]*://)?(?:[^/?#@\\\s]*@)?([a-z0-9_-]+(?:[.][a-z0-9_-]+)*)[.]?(?::[0-9]{1,5})?(/[^?#\\\s]*)?(?:[?#].*)?$');
     apps  integer[];
 BEGIN
     IF parts IS NULL OR parts[2] ~ '/([.]|%2e){1,2}(/|$)' THEN
