@@ -133,13 +133,17 @@ CREATE VIEW gyro.record_line AS
 SELECT r.at, r.account_id, r.subscriber_id, r.gateway_id, r.session, r.opened, r.request_type, r.request_number, r.result,
        c.position, c.rating_group, c.service_result, c.unit, c.used, coalesce(c.debit, r.debit) AS debit, c.granted,
        c.reserved, c.price_micros, c.block, c.debit_price_micros, c.debit_block, c.rule_id, r.balance,
-       r.reserved AS account_reserved, r.flags, r.end_to_end
+       r.reserved AS account_reserved, r.flags, r.end_to_end, c.source, c.source_id, c.operation
   FROM gyro.record r
   LEFT JOIN LATERAL (
        SELECT n AS position, nullif(r.charges[n][1], -1) AS rating_group,
               (r.charges[n][3] >> 16 & 65535)::integer AS service_result, (r.charges[n][3] >> 32 & 15)::smallint AS unit,
               r.charges[n][4] AS used, r.charges[n][5] AS debit, r.charges[n][6] AS granted, r.charges[n][7] AS reserved,
               r.charges[n][8] AS price_micros, r.charges[n][9] AS block, r.charges[n][11] AS rule_id,
-              r.charges[n][14] AS debit_price_micros, r.charges[n][15] AS debit_block
+              r.charges[n][14] AS debit_price_micros, r.charges[n][15] AS debit_block,
+              CASE r.charges[n][16] WHEN 1 THEN 'free' WHEN 2 THEN 'card' WHEN 3 THEN 'money' END AS source,
+              r.charges[n][17] AS source_id,
+              CASE WHEN r.charges[n][13] & 128 = 0 THEN NULL WHEN r.charges[n][3] >> 32 & 15 <> 4 THEN 'settlement'
+                   WHEN r.charges[n][5] < 0 THEN 'refund' ELSE 'purchase' END AS operation
          FROM generate_series(1, gyro.matrix_rows(r.charges)) n) c ON true;
-COMMENT ON VIEW gyro.record_line IS 'records as an export: one row per service, and one for a request without services';
+COMMENT ON VIEW gyro.record_line IS 'records as an export: one row per service and source of its units, and one for a request without services';
