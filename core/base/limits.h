@@ -24,6 +24,8 @@
 #define GY_CARD_ADDRESS_MAX 2048
 /* Largest Session-Id taken, octets. */
 #define GY_SESSION_ID_MAX 512
+/* Octets of CC-Correlation-Id and of Acct-Multi-Session-Id that a record keeps. */
+#define GY_CORRELATION_MAX 512
 /* No amount of units or money beyond this takes part in arithmetic: leaves room for sums. */
 #define GY_AMOUNT_MAX (INT64_C(1) << 60)
 

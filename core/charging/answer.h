@@ -67,6 +67,10 @@ struct gy_answer {
 	int currency; /* ISO 4217 number of money in the answer; 0: none */
 
 	const struct gy_card_reply *card; /* of a card operation; NULL: none */
+	/* A direct debit: Refund-Information of each service that was paid names it by these. */
+	bool refundable;
+	struct gy_session_key session;
+	uint32_t number;
 
 	bool replayed; /* a duplicate's answer, read from the store */
 };

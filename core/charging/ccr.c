@@ -1,6 +1,8 @@
 /* Small helpers on requests. */
 #include "core/charging/ccr.h"
 
+#include "core/base/assert.h"
+
 /* splitmix64's finaliser: spreads the identifiers before they are summed. */
 static uint64_t mix(uint64_t x)
 {
@@ -21,4 +23,10 @@ int64_t gy_service_key(const uint32_t *service_ids, unsigned n)
 	for (unsigned i = 0; i < n; i++)
 		sum += mix(service_ids[i]);
 	return (int64_t)(sum | (UINT64_C(1) << 63));
+}
+
+uint32_t gy_refund_number(uint32_t number, unsigned place)
+{
+	gy_assert(number <= GY_REFUND_NUMBER_MAX && place <= GY_REFUND_PLACE_MAX);
+	return UINT32_C(1) << 31 | (uint32_t)place << 23 | number;
 }

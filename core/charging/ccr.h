@@ -95,10 +95,12 @@ struct gy_service {
 	bool requested_present[GY_UNIT_COUNT];
 	int64_t requested_count[GY_UNIT_COUNT];
 	int requested_currency; /* Currency-Code of a requested CC-Money; 0: absent */
+	struct gy_bytes requested_currency_avp; /* the whole AVP, for Failed-AVP */
 
 	unsigned n_used;
 	const struct gy_used *used;
 
+	struct gy_bytes refund_avp; /* Refund-Information, the whole AVP; data NULL: none (G-75) */
 	uint32_t reasons;    /* mask of 1 << enum gy_reporting_reason, from the MSCC and its USUs
 				(G-53) */
 	struct gy_bytes avp; /* the whole MSCC AVP */
@@ -116,6 +118,19 @@ struct gy_conditions {
 };
 
 struct gy_card_order; /* card_order.h */
+
+/* Which debit of ours a refund gives back (G-75), as its answer's Refund-Information told. Such a
+ * request is decided as one more of that event: session and number of its gy_ccr are the debit's
+ * session and gy_refund_number, so that a second refund is a second request of one number. */
+struct gy_refund {
+	bool bound;
+	uint32_t number; /* the debit's CC-Request-Number */
+	unsigned place;  /* which service of it */
+};
+
+/* What a debit may have so that gy_refund_number is unlike that of any other refund. */
+#define GY_REFUND_NUMBER_MAX 0x7fffffu
+#define GY_REFUND_PLACE_MAX  0xffu
 
 struct gy_ccr {
 	struct gy_session_key session;
@@ -141,8 +156,12 @@ struct gy_ccr {
 	/* For Failed-AVP: whole AVPs, header included; data NULL if the caller has no bytes. */
 	struct gy_bytes service_context_avp, number_avp;
 	enum gy_requested_action action;
+	struct gy_refund refund;
 	bool multiple_services; /* Multiple-Services-Indicator 1 */
 	int termination_cause;  /* 0 = absent */
+	/* Termination-Cause, CC-Correlation-Id, Acct-Multi-Session-Id as lines of text, for the
+	 * record only (G-31); empty: none of them was there. */
+	struct gy_bytes correlation;
 
 	unsigned n_identities;
 	const struct gy_identity *identities; /* in look-up order (G-16) */
@@ -156,6 +175,10 @@ struct gy_ccr {
 
 	const struct gy_card_order *card_order; /* what Gyro's own AVPs ask; NULL: none is there */
 };
+
+/* The number under which the refund of a debit's service is remembered; beyond those of requests.
+ */
+uint32_t gy_refund_number(uint32_t number, unsigned place);
 
 /* The key of a set of Service-Identifiers: 0 for none, the identifier + 1 for one, a negative
  * 63-bit hash that does not depend on their order for more. */

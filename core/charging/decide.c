@@ -15,7 +15,13 @@
 /* Supervision of a session that has never been granted anything (G-67), seconds. */
 #define VALIDITY_DEFAULT_S 3600
 
-enum { RATING_GROUP = 432, SUBSCRIPTION_ID = 443, SERVICE_CONTEXT_ID = 461 };
+enum {
+	RATING_GROUP = 432,
+	SUBSCRIPTION_ID = 443,
+	SERVICE_CONTEXT_ID = 461,
+	REFUND_INFORMATION = 2022
+};
+enum { VENDOR_3GPP = 10415 };
 
 unsigned gy_plan_room(const struct gy_ccr *ccr, const struct gy_account *account,
 		      const struct gy_history *history)
@@ -185,6 +191,7 @@ static void fill_record(const struct gy_charging *c, gy_time_us opened_us, int64
 		.n_charges = n,
 		.charges = plan->charges,
 		.inputs = plan->inputs,
+		.correlation = c->ccr->correlation,
 	};
 	for (unsigned i = 0; i < n; i++)
 		plan->record.flags |= plan->charges[i].flags & RECORD_FLAGS;
@@ -219,6 +226,8 @@ static struct gy_charging charging(const struct gy_ccr *ccr, const struct gy_vie
 		.now = now,
 		.default_group = context != NULL ? context->default_rating_group : -1,
 		.tariff_time_change = peer == NULL || peer->tariff_time_change,
+		.free_answer = peer != NULL ? peer->free_answer : GY_FREE_BY_SERVICE,
+		.terminate_only = peer != NULL && peer->terminate_only,
 		.network = { .apn = ccr->conditions.apn,
 			     .serving_mcc_mnc = ccr->conditions.serving_mcc_mnc,
 			     .rat_type = ccr->conditions.rat_type,
@@ -242,9 +251,22 @@ static bool fails_at_command_level(const struct gy_answer *answer)
 	       answer->services[0].rc != GY_OK;
 }
 
+/* A gateway that understands 4011 for the command only gets it there, if all that it asks for is
+ * free; it stops credit control then, and there is no session to keep (G-34). */
+static bool is_free_at_command_level(const struct gy_charging *c, const struct gy_answer *answer)
+{
+	if (c->free_answer != GY_FREE_BY_COMMAND || answer->n_services == 0)
+		return false;
+	for (unsigned i = 0; i < answer->n_services; i++)
+		if (answer->services[i].rc != GY_CREDIT_CONTROL_NOT_APPLICABLE)
+			return false;
+	return true;
+}
+
 static bool may_open(const struct gy_ccr *ccr, const struct gy_view *view,
 		     const struct gy_catalogue *catalogue, gy_time_us now, struct gy_plan *plan)
 {
+	const struct gy_service_context *context = gy_context_find(catalogue, ccr->service_context);
 	const char *why = NULL;
 	unsigned open = 0;
 
@@ -252,10 +274,13 @@ static bool may_open(const struct gy_ccr *ccr, const struct gy_view *view,
 		open += view->account->sessions[i].state == GY_SESSION_OPEN;
 	if (denied(view, now, &why) != GY_OK) {
 		gy_answer_refuse(&plan->answer, GY_END_USER_SERVICE_DENIED, why);
-	} else if (gy_context_find(catalogue, ccr->service_context) == NULL) {
+	} else if (context == NULL) {
 		gy_answer_refuse(&plan->answer, GY_RATING_FAILED,
 				 "Service-Context-Id is not charged here");
 		name_failed(&plan->answer, SERVICE_CONTEXT_ID, ccr->service_context_avp);
+	} else if (!gy_context_allows_apn(context, ccr->conditions.apn)) {
+		gy_answer_refuse(&plan->answer, GY_AUTHORIZATION_REJECTED,
+				 "Called-Station-Id is not allowed here");
 	} else if (open >= GY_ACCOUNT_SESSIONS_MAX) {
 		gy_answer_refuse(&plan->answer, GY_UNABLE_TO_COMPLY,
 				 "too many open sessions on this account");
@@ -300,7 +325,8 @@ static void open_session(const struct gy_ccr *ccr, struct gy_view *view,
 		.place = place_of(&c),
 	};
 	debit = charge_services(&c, plan);
-	if (debit == 0 && fails_at_command_level(&plan->answer)) {
+	if (debit == 0 && (fails_at_command_level(&plan->answer) ||
+			   is_free_at_command_level(&c, &plan->answer))) {
 		enum gy_rc rc = plan->answer.services[0].rc;
 
 		release_all(a, &view->homes, (unsigned)c.session);
@@ -533,9 +559,37 @@ static void new_event(const struct gy_ccr *ccr, struct gy_view *view,
 
 	if (!may_open(ccr, view, catalogue, now, plan))
 		return;
+	if (ccr->refund.bound)
+		c.debit = view->history;
 	if (gy_event_charge(&c, plan, &debit))
 		remember_event(&c, view, found, indexed ? view->history->opened_us : now, debit,
 			       plan);
+}
+
+/* A debit is given back once (G-75). Its record tells how much it was; that of its refund, if it
+ * was refunded. Later than the late window nothing is known of it any more. */
+static enum gy_rc decide_refund(const struct gy_ccr *ccr, struct gy_view *view,
+				const struct gy_catalogue *catalogue, gy_time_us now,
+				struct gy_plan *plan)
+{
+	const struct gy_history *h = view->history;
+	int found = gy_session_find(view->account, ccr->session);
+
+	if (h == NULL)
+		return GY_NEED_HISTORY;
+	if (!h->known || !h->debit_found || h->account_id != view->account->account_id) {
+		gy_answer_refuse(&plan->answer, GY_RATING_FAILED, "no such debit of this account");
+		name_failed(&plan->answer, REFUND_INFORMATION, ccr->services[0].refund_avp);
+		plan->answer.failed[0].vendor = VENDOR_3GPP;
+	} else if (h->found && h->content_hash == ccr->content_hash) {
+		gy_history_replay(h, ccr, catalogue, plan);
+	} else if (h->found) {
+		gy_answer_refuse(&plan->answer, GY_UNABLE_TO_COMPLY,
+				 "this debit was refunded before");
+	} else {
+		new_event(ccr, view, catalogue, now, found, plan);
+	}
+	return GY_OK;
 }
 
 static enum gy_rc decide_event(const struct gy_ccr *ccr, struct gy_view *view,
@@ -546,6 +600,8 @@ static enum gy_rc decide_event(const struct gy_ccr *ccr, struct gy_view *view,
 	int found = gy_session_find(a, ccr->session);
 	const struct gy_history *h = view->history;
 
+	if (ccr->refund.bound)
+		return decide_refund(ccr, view, catalogue, now, plan);
 	if (found >= 0 && gy_request_seen(a, (unsigned)found, ccr) == GY_SEEN_KEPT)
 		gy_answer_replay(a, (unsigned)found, ccr, catalogue, plan);
 	else if (found >= 0 && a->sessions[found].state == GY_SESSION_OPEN)

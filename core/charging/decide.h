@@ -25,6 +25,11 @@ struct gy_history {
 	enum gy_rc rc;
 	unsigned n_rows;
 	const struct gy_kept_answer *rows; /* its answer; session indexes are meaningless */
+
+	/* Only for a bound refund: the debit of this session that it is to give back. */
+	bool debit_found;
+	enum gy_unit debit_unit;
+	int64_t debit_units, debit_micros;
 };
 
 struct gy_view {
@@ -106,7 +111,8 @@ struct gy_record {
 	int64_t catalogue; /* version that priced it */
 	unsigned n_charges;
 	struct gy_charge *charges;
-	struct gy_inputs inputs; /* what dynamic rules looked at, see inputs.h */
+	struct gy_inputs inputs;     /* what dynamic rules looked at, see inputs.h */
+	struct gy_bytes correlation; /* the request's */
 };
 
 struct gy_plan {

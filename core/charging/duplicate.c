@@ -125,6 +125,21 @@ static void find_redirect(const struct gy_catalogue *catalogue, struct gy_servic
 		}
 }
 
+/* As when it was answered first: a service without Rating-Group counts as the context's (G-44). */
+static const struct gy_policy *policy_of(const struct gy_service_answer *service,
+					 const struct gy_ccr *ccr,
+					 const struct gy_catalogue *catalogue)
+{
+	const struct gy_service_context *context;
+
+	if (service->has_rating_group)
+		return gy_policy_find(catalogue, service->rating_group);
+	context = gy_context_find(catalogue, ccr->service_context);
+	if (context == NULL || context->default_rating_group < 0)
+		return NULL;
+	return gy_policy_find(catalogue, (uint32_t)context->default_rating_group);
+}
+
 /* Fills the answer from its kept rows. The Service-Identifiers to echo are the request's own: equal
  * content has equal ones; with other content (T set, G-86) a single one is known from its key. */
 static void replay_rows(const struct gy_kept_answer *rows, unsigned n, const struct gy_ccr *ccr,
@@ -137,6 +152,9 @@ static void replay_rows(const struct gy_kept_answer *rows, unsigned n, const str
 		.message = rows[0].rc == GY_OK ? NULL : gy_rc_text(rows[0].rc),
 		.at_command_level = ccr->services_at_command_level,
 		.services = plan->services,
+		.refundable = ccr->type == GY_EVENT && ccr->action == GY_DIRECT_DEBITING,
+		.session = ccr->session,
+		.number = ccr->number,
 		.replayed = true,
 	};
 	for (unsigned i = 0; i < n; i++) {
@@ -165,8 +183,7 @@ static void replay_rows(const struct gy_kept_answer *rows, unsigned n, const str
 			if (row->service_rc == GY_RATING_FAILED && answer->n_failed == 0)
 				gy_answer_name_rating_group(answer, &ccr->services[i]);
 		}
-		if (service->has_rating_group)
-			service->policy = gy_policy_find(catalogue, service->rating_group);
+		service->policy = policy_of(service, ccr, catalogue);
 		if (service->redirect_rule != 0)
 			find_redirect(catalogue, service);
 		answer->n_services++;

@@ -4,7 +4,7 @@
 #include "core/base/assert.h"
 #include "core/rating/price.h"
 
-enum { REQUESTED_SERVICE_UNIT = 437 };
+enum { CURRENCY_CODE = 425 };
 
 /* What one service of an event is about. */
 struct order {
@@ -36,6 +36,30 @@ static struct order order_of(const struct gy_servicing *s)
 	return o;
 }
 
+/* What a bound refund gives back: the whole debit, or the part of it that is named (G-75). */
+static struct order order_of_debit(const struct gy_servicing *s)
+{
+	const struct gy_service *service = s->service;
+	const struct gy_history *h = s->c->debit;
+	struct order o = { .unit = h->debit_unit,
+			   .units = h->debit_units,
+			   .micros = h->debit_micros };
+
+	if (service->requested_present[GY_UNIT_MONEY]) {
+		o.unit = GY_UNIT_MONEY;
+		o.units = o.micros = service->requested_count[GY_UNIT_MONEY];
+	} else if (service->requested_present[o.unit]) {
+		o.units = service->requested_count[o.unit];
+		if (o.units <= h->debit_units && h->debit_units > 0)
+			o.micros = (int64_t)((__int128)h->debit_micros * o.units / h->debit_units);
+		else
+			o.rc = GY_RATING_FAILED;
+	}
+	if (o.micros <= 0 || o.micros > h->debit_micros) /* nothing, or more than it was */
+		o.rc = GY_RATING_FAILED;
+	return o;
+}
+
 /* An amount in another currency than the account's is no amount (G-74). */
 static bool wrong_currency(const struct gy_charging *c, struct gy_plan *plan)
 {
@@ -47,7 +71,10 @@ static bool wrong_currency(const struct gy_charging *c, struct gy_plan *plan)
 		gy_answer_refuse(&plan->answer, GY_INVALID_AVP_VALUE,
 				 "Currency-Code is not the account's");
 		plan->answer.n_failed = 1;
-		plan->answer.failed[0].code = REQUESTED_SERVICE_UNIT;
+		plan->answer.failed[0] = (struct gy_failed_avp){
+			.code = CURRENCY_CODE,
+			.avp = c->ccr->services[i].requested_currency_avp,
+		};
 		return true;
 	}
 	return false;
@@ -169,6 +196,9 @@ static bool charge_all(const struct gy_charging *c, struct gy_plan *plan)
 		.n_services = c->ccr->n_services,
 		.services = plan->services,
 		.currency = c->account->currency,
+		.refundable = !refund,
+		.session = c->ccr->session,
+		.number = c->ccr->number,
 	};
 	plan->record.n_charges = 0;
 	for (unsigned i = 0; i < c->ccr->n_services; i++) {
@@ -178,7 +208,7 @@ static bool charge_all(const struct gy_charging *c, struct gy_plan *plan)
 
 		gy_servicing_begin(&s, c, service, &plan->services[i],
 				   &plan->charges[plan->record.n_charges], plan->parts);
-		o = order_of(&s);
+		o = c->debit != NULL ? order_of_debit(&s) : order_of(&s);
 		if (refund)
 			refund_one(&s, &o);
 		else

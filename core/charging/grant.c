@@ -152,6 +152,8 @@ static int64_t take_cards(const struct gy_servicing *s, struct sizing *z, struct
 	gy_time_us at = p == &z->phase[0] ? s->c->now : z->switch_us;
 	int64_t units = 0;
 
+	if (p->tariff->kind == GY_RULE_FREE)
+		return 0;
 	p->n_cards = gy_card_sources(s->c, s->service, s->rating_group, p->tariff->unit, at,
 				     p->cards, &p->more_cards);
 	for (unsigned i = 0; i < p->n_cards; i++) {
@@ -175,7 +177,9 @@ static int64_t phase_covers(const struct gy_servicing *s, struct sizing *z, stru
 		z->short_of_money = true;
 	if (s->cards_only || p->more_cards)
 		return cards;
-	affordable = gy_price_affordable(t->rate, holdable(s->c->account), p->carry);
+	affordable = t->kind == GY_RULE_FREE /* also below zero */
+			     ? GY_AMOUNT_MAX
+			     : gy_price_affordable(t->rate, holdable(s->c->account), p->carry);
 	p->free = least(t->free_units, z->wanted - cards);
 	money = z->wanted - cards - p->free;
 	if (affordable < money)
@@ -299,6 +303,10 @@ static void hold(struct gy_servicing *s, const struct sizing *z)
 static void tell_final(struct gy_servicing *s)
 {
 	s->answer->final_unit = s->policy->final_unit;
+	if (s->c->terminate_only) {
+		s->answer->final_unit = GY_FINAL_TERMINATE;
+		return;
+	}
 	if (s->tariff.redirect_rule_id == 0)
 		return;
 	s->answer->final_unit = GY_FINAL_REDIRECT;

@@ -173,7 +173,8 @@ static bool awaits_topup(const struct gy_servicing *s)
 	int64_t available = gy_account_available(s->c->account);
 
 	if (s->c->ccr->type != GY_UPDATE || s->service->requested || s->row == NULL ||
-	    s->policy == NULL || s->policy->final_unit <= GY_FINAL_TERMINATE)
+	    s->policy == NULL || s->policy->final_unit <= GY_FINAL_TERMINATE ||
+	    s->c->terminate_only)
 		return false;
 	if (available > GY_AMOUNT_MAX)
 		available = GY_AMOUNT_MAX;
@@ -186,7 +187,8 @@ enum gy_rc gy_servicing_rc(const struct gy_servicing *s)
 		return GY_RATING_FAILED;
 	switch (s->tariff.kind) {
 	case GY_RULE_FREE:
-		return GY_CREDIT_CONTROL_NOT_APPLICABLE;
+		return s->c->free_answer == GY_FREE_BY_GRANT ? GY_OK
+							     : GY_CREDIT_CONTROL_NOT_APPLICABLE;
 	case GY_RULE_FORBIDDEN:
 		return GY_END_USER_SERVICE_DENIED;
 	case GY_RULE_PRICED:

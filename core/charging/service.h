@@ -20,8 +20,11 @@ struct gy_charging {
 	enum gy_rc denied;       /* what a request for units gets instead of them; GY_OK: nothing */
 	int64_t default_group;   /* Rating-Group of services that name none; -1: none (G-44) */
 	bool tariff_time_change; /* the gateway reports usage before and after one apart (G-70) */
+	enum gy_free_answer free_answer; /* how it is told that a service is free (G-34) */
+	bool terminate_only;             /* it knows no other Final-Unit-Action */
 	struct gy_network network;
 	const struct gy_pushed *pushed;
+	const struct gy_history *debit; /* what a bound refund gives back; NULL: it is none */
 	struct gy_counting counting;
 	struct gy_inputs *inputs; /* notes for the record; NULL: none wanted */
 };

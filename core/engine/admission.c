@@ -9,7 +9,7 @@
 #define TAKES_MIN 4
 #define GROWTH    8
 /* The end of overload: so long without a refusal. */
-#define CALM_NS (1000 * MS)
+#define CALM_NS (300 * MS)
 /* Old durations of batches fade by an eighth with each new one; a single stall counts as so many
  * usual ones, not more. */
 #define FADE       8

@@ -11,8 +11,9 @@
 #include "core/base/assert.h"
 #include "core/engine/batch.h"
 
-/* Octets that a record keeps of what dynamic rules looked at. */
-#define INPUTS_MAX 4096
+/* Octets that a record may keep of what dynamic rules looked at, for each four services: some fifty
+ * lines a service. */
+#define INPUTS_MAX 4096u
 /* Histories that one batch reads, two round trips each while all its rows are locked. */
 #define HISTORIES_MAX 16
 
@@ -118,8 +119,10 @@ static enum gy_rc make_room(struct batch *b, struct work *w, const struct gy_hom
 	if (w->plan.services == NULL || w->plan.charges == NULL)
 		rc = GY_NO_MEMORY;
 	if (b->catalogue->dynamic != NULL) {
-		w->plan.inputs.text = talloc_size(b->pool, INPUTS_MAX);
-		w->plan.inputs.room = w->plan.inputs.text != NULL ? INPUTS_MAX : 0;
+		size_t size = INPUTS_MAX * (1 + r->ccr.n_services / 4);
+
+		w->plan.inputs.text = talloc_size(b->pool, size);
+		w->plan.inputs.room = w->plan.inputs.text != NULL ? size : 0;
 	}
 	return rc;
 }

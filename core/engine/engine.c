@@ -189,20 +189,39 @@ void gy_request_enqueue(struct gy_engine *engine, struct gy_request *request)
 
 /* With the lane's lock held. NULL: it may join the queue. */
 static const char *turned_away(struct gy_engine *engine, struct gy_lane *lane,
-			       const struct gy_request *request)
+			       enum gy_request_type type, int64_t arrived_ns)
 {
 	const struct gy_admission_limits limits = gy_engine_limits(engine);
 	int64_t now_ns = gy_engine_now_ns();
-
 	enum gy_admission admission =
-		gy_admit(&limits, &lane->pace, request->ccr.type, lane->waiting.n,
-			 now_ns - request->arrived_ns, now_ns);
+		gy_admit(&limits, &lane->pace, type, lane->waiting.n, now_ns - arrived_ns, now_ns);
 
 	if (admission == GY_ADMIT)
 		return NULL;
 	lane->pace.refused_ns = now_ns;
 	return admission == GY_ADMIT_NOT_FULL ? "too many requests are waiting here"
 					      : "it would wait too long here";
+}
+
+bool gy_engine_turns_away(struct gy_engine *engine, enum gy_request_type type, int64_t arrived_ns)
+{
+	for (unsigned i = 0; i < engine->n_lanes; i++)
+		if (!atomic_load_explicit(&engine->lanes[i].overloaded, memory_order_relaxed))
+			return false;
+	for (unsigned i = 0; i < engine->n_lanes; i++) {
+		struct gy_lane *lane = &engine->lanes[i];
+		bool away;
+
+		pthread_mutex_lock(&lane->lock);
+		away = turned_away(engine, lane, type, arrived_ns) != NULL;
+		pthread_mutex_unlock(&lane->lock);
+		if (!away)
+			return false;
+	}
+	atomic_fetch_add(&engine->excess, 1);
+	atomic_fetch_add(&engine->refused_early, 1);
+	atomic_fetch_add(&engine->answered, 1);
+	return true;
 }
 
 void gy_engine_submit(struct gy_engine *engine, struct gy_request *request)
@@ -220,7 +239,8 @@ void gy_engine_submit(struct gy_engine *engine, struct gy_request *request)
 	else if (atomic_load(&lane->down))
 		why = "no database";
 	else
-		excess = (why = turned_away(engine, lane, request)) != NULL;
+		excess = (why = turned_away(engine, lane, request->ccr.type,
+					    request->arrived_ns)) != NULL;
 	if (why == NULL)
 		enqueue(lane, request);
 	pthread_mutex_unlock(&lane->lock);

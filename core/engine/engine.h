@@ -105,6 +105,11 @@ enum gy_rc gy_engine_start(const struct gy_engine_config *config, struct gy_engi
  * early. */
 void gy_engine_submit(struct gy_engine *engine, struct gy_request *request);
 
+/* Would no lane let a request of this type in (G-94)? Then it counts as refused for overload, and
+ * the host answers it, which saves decoding it. Costs next to nothing while no lane is overloaded.
+ */
+bool gy_engine_turns_away(struct gy_engine *engine, enum gy_request_type type, int64_t arrived_ns);
+
 enum gy_prompt_end {
 	GY_PROMPT_ANSWERED, /* with this Result-Code, 0 if it had none */
 	GY_PROMPT_SILENCE,  /* no answer in time */

@@ -142,7 +142,8 @@ struct gy_lane {
 	struct gy_queue waiting;
 	struct gy_pace pace;
 	bool idle;
-	_Atomic bool down; /* no database: refuse at once */
+	_Atomic bool down;       /* no database: refuse at once */
+	_Atomic bool overloaded; /* as pace says, readable without the lock */
 
 	/* The lane thread's own. */
 	struct gy_store *store;

@@ -3,7 +3,9 @@
  * No linger: a batch is whatever waited while the one before was made durable. A lane without
  * database refuses what it has and what comes, and looks for the database again and again. */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <time.h>
 
 #include "core/engine/internal.h"
@@ -113,6 +115,7 @@ static bool take_batch(struct gy_lane *lane, struct gy_queue *batch, bool *wait)
 		gy_queue_push(batch, request);
 	if (batch->n > 0)
 		gy_pace_taken(&limits, &lane->pace, batch->n, lane->waiting.n, now_ns);
+	atomic_store_explicit(&lane->overloaded, lane->pace.overloaded, memory_order_relaxed);
 	pthread_mutex_unlock(&lane->lock);
 	return batch->n > 0;
 }
@@ -195,8 +198,11 @@ void *gy_lane_run(void *data)
 {
 	struct gy_lane *lane = data;
 	struct gy_queue batch;
+	char name[24]; /* 15 octets of it count */
 	bool wait, any;
 
+	snprintf(name, sizeof(name), "lane %td", lane - lane->engine->lanes);
+	prctl(PR_SET_NAME, name);
 	while (!atomic_load(&lane->engine->stopping)) {
 		if (!connected(lane)) {
 			refuse_all(lane, "no database");

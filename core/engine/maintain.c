@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <talloc.h>
 #include <unistd.h>
 
@@ -312,6 +313,7 @@ void *gy_maintenance_run(void *data)
 	struct maintenance m = { .engine = data };
 	enum gy_rc rc;
 
+	prctl(PR_SET_NAME, "maintenance");
 	fcntl(m.engine->wake_pipe[0], F_SETFL, O_NONBLOCK);
 	fcntl(m.engine->wake_pipe[1], F_SETFL, O_NONBLOCK);
 	while (!atomic_load(&m.engine->stopping)) {

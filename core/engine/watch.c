@@ -3,6 +3,7 @@
  *
  * A lane, and the maintenance thread as well, may wait for a database that says nothing. This
  * thread waits for nobody: it has no connection and touches nothing but the waiting queues. */
+#include <sys/prctl.h>
 #include <time.h>
 
 #include "core/engine/internal.h"
@@ -74,6 +75,7 @@ void *gy_watch_run(void *data)
 	struct gy_engine *engine = data;
 	struct report report = { .at_ns = gy_engine_now_ns() };
 
+	prctl(PR_SET_NAME, "deadlines");
 	while (!atomic_load(&engine->stopping)) {
 		for (unsigned i = 0; i < engine->n_lanes; i++)
 			expire_waiting(engine, &engine->lanes[i]);

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "core/rating/network.h"
+
 const struct gy_policy *gy_policy_find(const struct gy_catalogue *catalogue, uint32_t rating_group)
 {
 	unsigned low = 0, high = catalogue->n_policies;
@@ -38,6 +40,20 @@ const struct gy_service_context *gy_context_find(const struct gy_catalogue *cata
 			return context;
 	}
 	return NULL;
+}
+
+bool gy_context_allows_apn(const struct gy_service_context *context, struct gy_bytes apn)
+{
+	char text[GY_TEXT_MAX];
+	size_t len;
+
+	if (context->n_apns == 0 || apn.len == 0)
+		return true;
+	len = gy_apn_text(apn, text);
+	for (unsigned i = 0; i < context->n_apns; i++)
+		if (strlen(context->apns[i]) == len && memcmp(context->apns[i], text, len) == 0)
+			return true;
+	return false;
 }
 
 static uint8_t lower(uint8_t c)

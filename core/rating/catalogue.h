@@ -39,6 +39,12 @@ struct gy_policy {
 	const char *redirect_address; /* NULL unless REDIRECT */
 	unsigned n_filter_ids;
 	const char *const *filter_ids; /* Filter-Id of RESTRICT_ACCESS and REDIRECT */
+	unsigned n_filter_rules;
+	const char *const *filter_rules; /* Restriction-Filter-Rule, likewise */
+	uint32_t quota_consumption_s;    /* with grants of time; 0 = none */
+	bool has_triggers;               /* Trigger is sent with each grant, */
+	unsigned n_triggers;
+	const uint32_t *triggers; /* with these Trigger-Types; none: all are off (G-52) */
 };
 
 /* What a specific tariff says about a Rating-Group (spec/tariffs.md S-3). */
@@ -70,12 +76,24 @@ struct gy_service_context {
 	const char *suffix;           /* e.g. "32251@3gpp.org" */
 	int64_t default_rating_group; /* for requests that name none (G-44); -1 = none */
 	bool cards;                   /* card operations, not usage (spec/cards.md) */
+	unsigned n_apns;
+	const char *const *apns; /* lower case, without operator identifier; none: all (G-21) */
+};
+
+/* How a gateway is told that a service is free of charge (G-34). Stored: never renumber. */
+enum gy_free_answer {
+	GY_FREE_BY_SERVICE = 0, /* 4011 in the MSCC */
+	GY_FREE_BY_COMMAND = 1, /* 4011 at command level and no session, if it asks for nothing else
+				 */
+	GY_FREE_BY_GRANT = 2,   /* 2001, and units that cost nothing */
 };
 
 /* What differs for the gateways of one identity or realm (spec/clients.md). */
 struct gy_peer_profile {
 	const char *peer;        /* Origin-Host, or "*.realm": every host below it */
 	bool tariff_time_change; /* it reports usage before and after one apart (G-70) */
+	enum gy_free_answer free_answer;
+	bool terminate_only; /* Final-Unit-Action is TERMINATE, whatever the policy says */
 };
 
 struct gy_dynamic;
@@ -100,6 +118,9 @@ const struct gy_policy *gy_policy_find(const struct gy_catalogue *catalogue, uin
  * if none. */
 const struct gy_service_context *gy_context_find(const struct gy_catalogue *catalogue,
 						 struct gy_bytes service_context_id);
+
+/* May this APN be used in the context? A request that names none (len 0) is not refused for it. */
+bool gy_context_allows_apn(const struct gy_service_context *context, struct gy_bytes apn);
 
 /* The profile of an Origin-Host, compared without regard to case; NULL: none, all defaults. */
 const struct gy_peer_profile *gy_peer_profile_find(const struct gy_catalogue *catalogue,

@@ -72,8 +72,9 @@ enum index_param {
 	X_OF_ACCOUNT,
 	X_OF_OPENED,
 	X_EXPECTED,
+	R_CORRELATION, /* a column of the records, too */
 };
-_Static_assert(X_EXPECTED == GY_PARAMS_MAX, "batch_apply.sql's parameters");
+_Static_assert(R_CORRELATION == GY_PARAMS_MAX, "batch_apply.sql's parameters");
 
 /* A row's share of a batch's matrix: rows from..to, counted from 1; none: to = from - 1. */
 static void put_slice(struct gy_params *p, unsigned from, unsigned to, unsigned *next,
@@ -140,6 +141,7 @@ static void begin_records(struct gy_params *p)
 	gy_array_begin(p, R_TYPE, GY_OID_INT2, 0);
 	gy_array_begin(p, R_FLAGS, GY_OID_INT2, 0);
 	gy_array_begin(p, R_INPUTS, GY_OID_TEXT, 0);
+	gy_array_begin(p, R_CORRELATION, GY_OID_TEXT, 0);
 	gy_array_begin(p, R_CHARGES, GY_OID_INT8, GY_CHARGE_COLUMNS);
 }
 
@@ -170,11 +172,13 @@ static void put_records(struct gy_params *p, const struct gy_record *const *reco
 		gy_array_int8(p, R_CATALOGUE, r->catalogue);
 		gy_array_text(p, R_INPUTS,
 			      (struct gy_bytes){ (const uint8_t *)r->inputs.text, r->inputs.len });
+		gy_array_text(p, R_CORRELATION, r->correlation);
 		put_slice(p, R_C_FROM, R_C_TO, &charges, r->n_charges);
 		gy_charges_put(p, R_CHARGES, r);
 	}
 	for (unsigned i = R_AT; i <= R_CHARGES; i++)
 		gy_array_end(p, i);
+	gy_array_end(p, R_CORRELATION);
 }
 
 static void put_sub_session(struct gy_params *p, const struct gy_ccr *ccr)

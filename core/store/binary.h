@@ -33,7 +33,7 @@ struct gy_param {
 	unsigned width; /* of a matrix; 0: a list */
 };
 
-#define GY_PARAMS_MAX 60
+#define GY_PARAMS_MAX 61
 
 struct gy_params {
 	struct gy_param param[GY_PARAMS_MAX];

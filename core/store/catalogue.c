@@ -91,6 +91,30 @@ char *gy_result_text(void *pool, const PGresult *result, int row, int column)
 	return talloc_strndup(pool, (const char *)bytes.data, bytes.len);
 }
 
+/* Texts, a line each. */
+static enum gy_rc split_lines(void *pool, struct gy_bytes lines, const char *const **texts,
+			      unsigned *count)
+{
+	unsigned n = 1;
+	char **list, *at;
+
+	*texts = NULL;
+	*count = 0;
+	if (lines.len == 0)
+		return GY_OK;
+	for (size_t i = 0; i < lines.len; i++)
+		n += lines.data[i] == '\n';
+	list = talloc_array(pool, char *, n);
+	at = talloc_strndup(pool, (const char *)lines.data, lines.len);
+	if (list == NULL || at == NULL)
+		return GY_NO_MEMORY;
+	for (unsigned i = 0; i < n; i++)
+		list[i] = strsep(&at, "\n");
+	*texts = (const char *const *)list;
+	*count = n;
+	return GY_OK;
+}
+
 static enum gy_rc read_contexts(struct gy_catalogue *c, const PGresult *result)
 {
 	unsigned n = (unsigned)PQntuples(result);
@@ -101,8 +125,10 @@ static enum gy_rc read_contexts(struct gy_catalogue *c, const PGresult *result)
 	for (unsigned i = 0; i < n; i++) {
 		contexts[i].suffix = gy_result_text(contexts, result, (int)i, 0);
 		contexts[i].default_rating_group = gy_get_int8(PQgetvalue(result, (int)i, 1));
-		contexts[i].cards = *PQgetvalue(result, (int)i, 2) != 0;
-		if (contexts[i].suffix == NULL)
+		contexts[i].cards = *PQgetvalue(result, (int)i, 3) != 0;
+		if (contexts[i].suffix == NULL ||
+		    split_lines(contexts, gy_result_bytes(result, (int)i, 2), &contexts[i].apns,
+				&contexts[i].n_apns) != GY_OK)
 			return GY_NO_MEMORY;
 	}
 	c->contexts = contexts;
@@ -120,6 +146,9 @@ static enum gy_rc read_peers(struct gy_catalogue *c, const PGresult *result)
 	for (unsigned i = 0; i < n; i++) {
 		peers[i].peer = gy_result_text(peers, result, (int)i, 0);
 		peers[i].tariff_time_change = *PQgetvalue(result, (int)i, 1) != 0;
+		peers[i].free_answer =
+			(enum gy_free_answer)gy_get_int2(PQgetvalue(result, (int)i, 2));
+		peers[i].terminate_only = *PQgetvalue(result, (int)i, 3) != 0;
 		if (peers[i].peer == NULL)
 			return GY_NO_MEMORY;
 	}
@@ -128,24 +157,22 @@ static enum gy_rc read_peers(struct gy_catalogue *c, const PGresult *result)
 	return GY_OK;
 }
 
-/* Filter-Ids, a line each. */
-static enum gy_rc split_filters(void *pool, struct gy_bytes lines, struct gy_policy *policy)
+/* Numbers of Trigger-Types, a line each; NULL: no Trigger at all. */
+static enum gy_rc read_triggers(void *pool, struct gy_bytes lines, struct gy_policy *policy)
 {
-	unsigned n = 1;
-	char **ids, *at;
+	const char *const *texts;
+	uint32_t *triggers;
+	enum gy_rc rc = split_lines(pool, lines, &texts, &policy->n_triggers);
 
-	if (lines.len == 0)
-		return GY_OK;
-	for (size_t i = 0; i < lines.len; i++)
-		n += lines.data[i] == '\n';
-	ids = talloc_array(pool, char *, n);
-	at = talloc_strndup(pool, (const char *)lines.data, lines.len);
-	if (ids == NULL || at == NULL)
+	policy->has_triggers = lines.data != NULL;
+	if (rc != GY_OK || policy->n_triggers == 0)
+		return rc;
+	triggers = talloc_array(pool, uint32_t, policy->n_triggers);
+	if (triggers == NULL)
 		return GY_NO_MEMORY;
-	for (unsigned i = 0; i < n; i++)
-		ids[i] = strsep(&at, "\n");
-	policy->filter_ids = (const char *const *)ids;
-	policy->n_filter_ids = n;
+	for (unsigned i = 0; i < policy->n_triggers; i++)
+		triggers[i] = (uint32_t)strtoul(texts[i], NULL, 10);
+	policy->triggers = triggers;
 	return GY_OK;
 }
 
@@ -171,7 +198,16 @@ static enum gy_rc read_policies(struct gy_catalogue *c, const PGresult *result)
 				(enum gy_redirect_type)gy_get_int2(PQgetvalue(result, row, 7)),
 			.redirect_address = gy_result_text(policies, result, row, 8),
 		};
-		rc = split_filters(policies, gy_result_bytes(result, row, 9), &policies[i]);
+		rc = split_lines(policies, gy_result_bytes(result, row, 9), &policies[i].filter_ids,
+				 &policies[i].n_filter_ids);
+		if (rc == GY_OK)
+			rc = split_lines(policies, gy_result_bytes(result, row, 10),
+					 &policies[i].filter_rules, &policies[i].n_filter_rules);
+		policies[i].quota_consumption_s =
+			(uint32_t)gy_get_int4(PQgetvalue(result, row, 11));
+		if (rc == GY_OK)
+			rc = read_triggers(policies, gy_result_bytes(result, row, 12),
+					   &policies[i]);
 	}
 	c->policies = policies;
 	c->n_policies = n;

@@ -320,6 +320,47 @@ static enum gy_rc history_record(struct gy_store *store, void *pool, const struc
 	return GY_OK;
 }
 
+/* The debit that a bound refund gives back: its service, paid from however many sources. */
+static enum gy_rc history_debit(struct gy_store *store, const struct gy_ccr *ccr,
+				struct gy_history *history)
+{
+	struct gy_params *p = &store->find;
+	struct gy_matrix charges;
+	const PGresult *result;
+	unsigned service = 0;
+	enum gy_rc rc;
+
+	gy_params_begin(p, 4);
+	gy_value_uuid(p, 1, ccr->session);
+	gy_value_time(p, 2, history->opened_us);
+	gy_value_int2(p, 3, (int16_t)ccr->type);
+	gy_value_int8(p, 4, ccr->refund.number);
+	if (p->out_of_memory)
+		return GY_NO_MEMORY;
+	gy_round_begin(store);
+	gy_round_add(store, GY_SQL_HISTORY_RECORD, p);
+	rc = gy_round_end(store);
+	if (rc != GY_OK || PQntuples(store->result[0]) == 0)
+		return rc;
+	result = store->result[0];
+	if (!gy_matrix_read(PQgetvalue(result, 0, 3), PQgetlength(result, 0, 3), GY_CHARGE_COLUMNS,
+			    &charges))
+		return GY_STORE_REFUSED;
+	for (unsigned i = 0; i < charges.rows; i++) {
+		struct gy_kept_answer answer = gy_charge_as_answer(&charges, i);
+
+		if (!gy_charge_is_part(&charges, i) && service++ == ccr->refund.place &&
+		    answer.service_rc == GY_OK) {
+			history->debit_found = true;
+			history->debit_unit = answer.unit;
+			history->debit_units = answer.granted;
+		}
+		if (service == ccr->refund.place + 1)
+			history->debit_micros += gy_charge_debit(&charges, i);
+	}
+	return GY_OK;
+}
+
 static enum gy_rc history_session(struct gy_store *store, const struct gy_ccr *ccr,
 				  struct gy_history *history)
 {
@@ -356,6 +397,8 @@ enum gy_rc gy_store_history(struct gy_store *store, void *pool, const struct gy_
 	rc = history_session(store, ccr, history);
 	if (rc == GY_OK && history->known)
 		rc = history_record(store, pool, ccr, history);
+	if (rc == GY_OK && history->known && ccr->refund.bound)
+		rc = history_debit(store, ccr, history);
 	if (rc != GY_OK)
 		gy_store_rollback(store);
 	return rc;

@@ -420,6 +420,11 @@ bool gy_charge_is_part(const struct gy_matrix *charges, unsigned row)
 	return (gy_matrix_at(charges, row, 12) & GY_CHARGE_PART) != 0;
 }
 
+int64_t gy_charge_debit(const struct gy_matrix *charges, unsigned row)
+{
+	return gy_matrix_at(charges, row, 4);
+}
+
 struct gy_kept_answer gy_charge_as_answer(const struct gy_matrix *charges, unsigned row)
 {
 	uint64_t times = (uint64_t)gy_matrix_at(charges, row, 11);

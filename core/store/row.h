@@ -36,6 +36,8 @@ void gy_charges_put(struct gy_params *params, unsigned number, const struct gy_r
 
 /* True if a charge is a further part of the usage before it: no answer of its own. */
 bool gy_charge_is_part(const struct gy_matrix *charges, unsigned row);
+/* What a charge, or a part, took from the balance; micro-units, negative: it gave back. */
+int64_t gy_charge_debit(const struct gy_matrix *charges, unsigned row);
 /* A charge of a record as the answer that was given: what a duplicate is answered from. */
 struct gy_kept_answer gy_charge_as_answer(const struct gy_matrix *charges, unsigned row);
 

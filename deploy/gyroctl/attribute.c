@@ -259,7 +259,9 @@ static const struct gy_flag set_flags[] = {
 	GY_FLAGS_END,
 };
 static const struct gy_flag push_flags[] = {
-	{ "scope", "SCOPE", "the cell, area, network or APN (default: everywhere)" },
+	{ "scope", "SCOPE",
+	  "the cell, area, network or APN, such as 46000-1a2b-003c, 46000-1a2b, "
+	  "46000 or internet (default: everywhere)" },
 	{ "until", "TIME", "until then (default: for ever)" },
 	GY_FLAGS_END,
 };
@@ -281,8 +283,8 @@ const struct gy_command gy_attribute_commands[] = {
 	{ "attribute push", "NAME [VALUE]", 1, 2,
 	  "Sets a pushed attribute from now on; without VALUE it ends now",
 	  "Open sessions that it concerns learn of it as the attribute's type says (on_change).",
-	  "  gyroctl attribute push congestion high --scope 460-00-1-2\n"
-	  "  gyroctl attribute push congestion --scope 460-00-1-2",
+	  "  gyroctl attribute push congestion high --scope 46000-1a2b-003c\n"
+	  "  gyroctl attribute push congestion --scope 46000-1a2b-003c",
 	  GY_NEEDS_SCHEMA, push_flags, push },
 	{ "attribute pushed", "[NAME]", 0, 1, "Lists pushed values that hold now or later", NULL,
 	  "  gyroctl attribute pushed congestion", GY_NEEDS_SCHEMA, NULL, pushed },

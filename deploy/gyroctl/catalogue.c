@@ -11,9 +11,29 @@
 
 #include "core/base/assert.h"
 #include "core/base/limits.h"
+#include "core/rating/network.h"
 #include "deploy/gyroctl/amount.h"
 #include "deploy/gyroctl/model.h"
 #include "deploy/gyroctl/words.h"
+#include "dict/gy_avp_table.h"
+
+/* As they are compared: in lower case, without operator identifier. */
+static const char *read_apns(struct gy_model *m, const struct gy_yaml_context *c)
+{
+	char **apns = talloc_array(m->ctl->pool, char *, c->apns_count);
+
+	gy_assert(apns);
+	for (unsigned i = 0; i < c->apns_count; i++) {
+		struct gy_bytes given = { (const uint8_t *)c->apns[i], strlen(c->apns[i]) };
+		char text[GY_TEXT_MAX];
+		size_t len = gy_apn_text(given, text);
+
+		if (len == 0)
+			gy_model_wrong(m, "apns", "apns: %s is too long", c->apns[i]);
+		apns[i] = talloc_strndup(m->ctl->pool, text, len);
+	}
+	return gy_model_list(m, apns, c->apns_count);
+}
 
 static void read_contexts(struct gy_model *m, const struct gy_yaml_file *f)
 {
@@ -26,7 +46,19 @@ static void read_contexts(struct gy_model *m, const struct gy_yaml_file *f)
 		row->cells[0] = gy_model_text(m, "suffix", c->suffix);
 		row->cells[1] = gy_model_number(m, "default_rating_group", c->default_rating_group,
 						0, UINT32_MAX, NULL);
+		row->cells[2] = c->apns_count ? read_apns(m, c) : NULL;
 	}
+}
+
+/* The head of an IPFilterRule (RFC 6733 4.3.1): action and direction, then more. */
+static bool is_filter_rule(const char *text)
+{
+	static const char *const heads[] = { "permit in ", "permit out ", "deny in ", "deny out " };
+
+	for (size_t i = 0; i < sizeof(heads) / sizeof(heads[0]); i++)
+		if (strncmp(text, heads[i], strlen(heads[i])) == 0 && text[strlen(heads[i])])
+			return strchr(text, '\n') == NULL;
+	return false;
 }
 
 static void read_group(struct gy_model *m, const struct gy_yaml_group *g)
@@ -47,12 +79,28 @@ static void read_group(struct gy_model *m, const struct gy_yaml_group *g)
 		c[9] = gy_model_text(m, "redirect", g->redirect->address);
 	}
 	c[10] = gy_model_list(m, g->filter_ids, g->filter_ids_count);
+	c[11] = gy_model_list(m, g->filter_rules, g->filter_rules_count);
+	c[12] = gy_model_bool(m, "provisioned", g->provisioned, "f");
+	c[13] = gy_model_duration(m, "quota_consumption", g->quota_consumption, 0, UINT16_MAX, "0");
+	c[14] = gy_model_enums(m, "triggers", g->triggers, g->triggers_count, GY_VENDOR_3GPP,
+			       GY_AVP_TRIGGER_TYPE);
 	if (c[2] && c[3] && gy_model_value(c[3]) < gy_model_value(c[2]))
 		gy_model_wrong(m, "max_grant", "max_grant %s is less than default_grant %s",
 			       g->max_grant, g->default_grant);
 	if (c[7] && (gy_model_value(c[7]) == 1) != (g->redirect != NULL))
 		gy_model_wrong(m, g->redirect ? "redirect" : "final_unit",
 			       "final_unit redirect and a redirect address go together");
+	if (c[7] && gy_model_value(c[7]) == 2 && g->filter_ids_count + g->filter_rules_count == 0 &&
+	    c[12] && *c[12] == 'f')
+		gy_model_wrong(m, "final_unit",
+			       "final_unit restrict needs filter_ids or filter_rules, or says "
+			       "provisioned: true if the gateway has them by itself");
+	for (unsigned i = 0; i < g->filter_rules_count; i++)
+		if (!is_filter_rule(g->filter_rules[i]))
+			gy_model_wrong(m, "filter_rules",
+				       "filter_rules: %s is not a rule such as permit out ip from "
+				       "192.0.2.1 to any",
+				       g->filter_rules[i]);
 }
 
 static void read_rule(struct gy_model *m, const char *code, const struct gy_yaml_rule *r)

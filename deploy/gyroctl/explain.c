@@ -51,7 +51,11 @@ static struct gy_rows *requests_of(struct gy_ctl *ctl, const char *key, const ch
 		"jsonb_array_elements(k.content->'specific_tariff') t"
 		"  WHERE (t->>'tariff_id')::integer = s.tariff_id),"
 		"  (SELECT code FROM gyro.specific_tariff n WHERE n.tariff_id = s.tariff_id)) AS "
-		"tariff"
+		"tariff,"
+		" gyro.correlation_part(r.correlation, 'cause') AS termination_cause,"
+		" gyro.correlation_part(r.correlation, 'correlation') AS correlation_id,"
+		" coalesce(gyro.correlation_part(r.correlation, 'multi'),"
+		"   '0x' || gyro.correlation_part(r.correlation, 'multi-hex')) AS multi_session_id"
 		" FROM gyro.record r LEFT JOIN gyro.session_index i USING (session)"
 		" LEFT JOIN gyro.gateway g ON g.gateway_id = r.gateway_id"
 		" LEFT JOIN gyro.catalogue_archive k ON k.version = r.catalogue"
@@ -349,6 +353,22 @@ static struct gy_rows part_of(const struct gy_rows *rows, int first, int n)
 	return part;
 }
 
+/* A debit is rounded down to the micro-unit, what is held up; nothing of either is lost. */
+static void told_rounding(struct telling *t, int charge)
+{
+	int64_t carry = number(t->charges, charge, "carry");
+
+	if (carry > 0)
+		gy_story_say(
+			&t->story, NULL, NULL,
+			"Of a micro-unit %lld/%lld are not paid yet and count in the next debit.",
+			(long long)carry, (long long)number(t->charges, charge, "block"));
+	if (gy_rows_get(t->charges, charge, "tariff_change"))
+		gy_story_say(&t->story, NULL, NULL,
+			     "The price changes at %s: what is held covers the dearer side.",
+			     gy_rows_get(t->charges, charge, "tariff_change"));
+}
+
 static void tell_service(struct telling *t, int first, int n, int64_t service)
 {
 	struct gy_rows usage = part_of(t->charges, first, n), grant = part_of(t->charges, first, 1);
@@ -365,12 +385,39 @@ static void tell_service(struct telling *t, int first, int n, int64_t service)
 	if (t->catalogue)
 		told_price(t, first, service);
 	gy_story_rows(&t->story, "grant", grant_columns, &grant);
+	told_rounding(t, first);
 	t->story = whole;
 }
 
 static const char *request_name(const struct gy_rows *r, int row)
 {
 	return gy_word_name(gy_words_request, (int)number(r, row, "request_type"), "request");
+}
+
+/* What the request said of the larger thing it is part of (G-31); absent values are null. */
+static void tell_correlation(const struct telling *t, const struct gy_rows *r, int row)
+{
+	static const struct {
+		const char *key, *name;
+		bool is_number;
+	} parts[] = {
+		{ "termination_cause", "Termination-Cause", true },
+		{ "correlation_id", "CC-Correlation-Id", false },
+		{ "multi_session_id", "Acct-Multi-Session-Id", false },
+	};
+
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		const char *value = gy_rows_get(r, row, parts[i].key);
+
+		if (value == NULL && t->story.json != NULL)
+			json_object_set_new(t->story.json, parts[i].key, json_null());
+		if (value == NULL)
+			continue;
+		gy_story_say(&t->story, parts[i].key,
+			     parts[i].is_number ? json_integer(strtoll(value, NULL, 10))
+						: json_string(value),
+			     "%s %s", parts[i].name, value);
+	}
 }
 
 static void tell_head(struct telling *t, const struct gy_rows *r, int row)
@@ -396,6 +443,7 @@ static void tell_head(struct telling *t, const struct gy_rows *r, int row)
 		     gy_rows_get(r, row, "account_id"),
 		     gy_rows_get(r, row, "tariff") ? gy_rows_get(r, row, "tariff") : "none",
 		     gy_rows_get(r, row, "catalogue"));
+	tell_correlation(t, r, row);
 	if (!json)
 		return;
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)

@@ -6,11 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <talloc.h>
 
 #include "core/base/assert.h"
 #include "deploy/gyroctl/amount.h"
 #include "deploy/gyroctl/words.h"
+#include "dict/gy_avp_table.h"
 
 /* An error at a key of the entry at hand (NULL: at the entry). */
 __attribute__((format(printf, 3, 4))) void gy_model_wrong(struct gy_model *m, const char *key,
@@ -200,6 +202,37 @@ const char *gy_model_list(struct gy_model *m, char *const *texts, unsigned n)
 	free(compact);
 	json_decref(list);
 	return cell;
+}
+
+static const struct gy_avp_enum *enum_find(const struct gy_avp_def *def, const char *name)
+{
+	for (unsigned i = 0; i < def->n_enums; i++)
+		if (strcasecmp(def->enums[i].text, name) == 0)
+			return &def->enums[i];
+	return NULL;
+}
+
+const char *gy_model_enums(struct gy_model *m, const char *key, char *const *texts, unsigned n,
+			   uint32_t vendor, uint32_t code)
+{
+	const struct gy_avp_def *def = gy_avp_find(vendor, code);
+	const char *list = "[";
+
+	gy_assert(def);
+	if (n == 0)
+		return NULL;
+	if (n == 1 && strcmp(texts[0], "none") == 0)
+		return "[]";
+	for (unsigned i = 0; i < n; i++) {
+		const struct gy_avp_enum *value = enum_find(def, texts[i]);
+
+		if (!value)
+			gy_model_wrong(m, key, "%s %s is no value of %s", key, texts[i], def->name);
+		else
+			list = talloc_asprintf(m->out, "%s%s%" PRId32, list, i ? "," : "",
+					       value->value);
+	}
+	return talloc_asprintf(m->out, "%s]", list);
 }
 
 void gy_model_validity(struct gy_model *m, const char *from, const char *until)

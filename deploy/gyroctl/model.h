@@ -47,6 +47,10 @@ const char *gy_model_bool(struct gy_model *m, const char *key, const char *text,
 const char *gy_model_text(struct gy_model *m, const char *key, const char *text);
 /* A JSON array of texts. */
 const char *gy_model_list(struct gy_model *m, char *const *texts, unsigned n);
+/* Names of an Enumerated AVP's values as a JSON array of their numbers; the one word "none" is an
+ * empty array. NULL without any, or after an error. */
+const char *gy_model_enums(struct gy_model *m, const char *key, char *const *texts, unsigned n,
+			   uint32_t vendor, uint32_t code);
 int64_t gy_model_value(const char *cell);
 /* That valid_until is after valid_from. */
 void gy_model_validity(struct gy_model *m, const char *from, const char *until);

@@ -298,7 +298,9 @@ static void read_peers(struct gy_model *m, const struct gy_yaml_file *f)
 		gy_model_entry(m, "peers/%u", i);
 		c = gy_model_item(m, GY_PEERS)->cells;
 		c[0] = gy_model_text(m, "peer", f->peers[i].peer);
-		c[1] = gy_model_bool(m, "tariff_time_change", f->peers[i].tariff_time_change, NULL);
+		c[1] = gy_model_bool(m, "tariff_time_change", f->peers[i].tariff_time_change, "t");
+		c[2] = gy_model_word(m, "free", f->peers[i].free_answer, gy_words_free_answer, "0");
+		c[3] = gy_model_bool(m, "terminate_only", f->peers[i].terminate_only, "f");
 	}
 }
 

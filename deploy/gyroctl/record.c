@@ -41,6 +41,9 @@ static const struct gy_column columns[] = {
 	{ .key = "card", .detail = true },
 	{ .key = "operation", .detail = true },
 	{ .key = "end_to_end", .kind = GY_NUMBER, .detail = true },
+	{ .key = "termination_cause", .kind = GY_NUMBER, .detail = true },
+	{ .key = "correlation_id", .detail = true },
+	{ .key = "multi_session_id", .detail = true },
 	GY_COLUMNS_END,
 };
 
@@ -60,10 +63,11 @@ static const char sql[] =
 	"  WHEN n.source = 'card' THEN k.code WHEN n.source = 'free' THEN 'free units' END,"
 	"  CASE WHEN n.flags & 1 <> 0 THEN 'over-use' END,"
 	"  CASE WHEN n.flags & 2 <> 0 THEN 'no tariff' END, CASE WHEN n.flags & 4 <> 0 THEN 'late' "
-	"END) AS flags,"
+	"END, 'cause ' || n.termination_cause) AS flags,"
 	" i.session_id, n.session, g.origin_host AS gateway, n.opened, n.price_micros AS price, "
 	"n.block AS per,"
 	" n.debit_price_micros AS debit_price, n.debit_block AS debit_per, n.rule_id, n.end_to_end,"
+	" n.termination_cause, n.correlation_id, n.multi_session_id,"
 	" n.source, k.code AS card, n.operation"
 	" FROM newest n LEFT JOIN gyro.session_index i USING (session)"
 	" LEFT JOIN gyro.gateway g ON g.gateway_id = n.gateway_id"

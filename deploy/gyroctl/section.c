@@ -8,6 +8,7 @@
 static const struct gy_column contexts[] = {
 	{ .key = "suffix" },
 	{ .key = "default_rating_group", .kind = GY_NUMBER },
+	{ .key = "apns", .kind = GY_LIST },
 	GY_COLUMNS_END,
 };
 
@@ -23,6 +24,10 @@ static const struct gy_column groups[] = {
 	{ .key = "redirect_type", .kind = GY_WORD, .words = gy_words_redirect },
 	{ .key = "redirect_address" },
 	{ .key = "filter_ids", .kind = GY_LIST },
+	{ .key = "filter_rules", .kind = GY_LIST },
+	{ .key = "provisioned", .kind = GY_BOOL },
+	{ .key = "quota_consumption", .kind = GY_DURATION },
+	{ .key = "triggers", .kind = GY_LIST },
 	GY_COLUMNS_END,
 };
 
@@ -72,6 +77,8 @@ static const struct gy_column identities[] = {
 static const struct gy_column peers[] = {
 	{ .key = "peer" },
 	{ .key = "tariff_time_change", .kind = GY_BOOL },
+	{ .key = "free", .kind = GY_WORD, .words = gy_words_free_answer },
+	{ .key = "terminate_only", .kind = GY_BOOL },
 	GY_COLUMNS_END,
 };
 
@@ -202,6 +209,11 @@ static const struct gy_column products[] = {
 /* Columns of the file's rows inside a statement that is read by_file. */
 #define WANTED "json_array_elements($1::json) w"
 
+/* A parameter that is a JSON array, as an array of texts. */
+#define TEXTS(parameter)                                                \
+	"ARRAY(SELECT f.value FROM json_array_elements_text(" parameter \
+	"::json) WITH ORDINALITY f (value, n) ORDER BY n)"
+
 #define DYNAMIC_FROM                                                                   \
 	" FROM gyro.dynamic_rule r LEFT JOIN gyro.specific_tariff t USING (tariff_id)" \
 	" LEFT JOIN gyro.dynamic_code c USING (code_id)"                               \
@@ -228,28 +240,33 @@ static const struct gy_column products[] = {
 
 const struct gy_section gy_sections[GY_SECTIONS] = {
 	[GY_CONTEXTS] = {
-		"service_contexts", "service_context", contexts, "k.",
-		.read = "SELECT suffix, default_rating_group FROM gyro.service_context WHERE NOT cards",
-		.put = "INSERT INTO gyro.service_context (suffix, default_rating_group) VALUES ($1, $2)"
-		       " ON CONFLICT (suffix) DO UPDATE SET default_rating_group = excluded.default_rating_group",
+		"service_contexts", "service_context", contexts, "k..",
+		.read = "SELECT suffix, default_rating_group, to_json(apns) AS apns FROM gyro.service_context WHERE NOT cards",
+		.put = "INSERT INTO gyro.service_context (suffix, default_rating_group, apns) VALUES ($1, $2,"
+		       " CASE WHEN $3::json IS NOT NULL THEN " TEXTS("$3") " END)"
+		       " ON CONFLICT (suffix) DO UPDATE SET default_rating_group = excluded.default_rating_group,"
+		       " apns = excluded.apns",
 		.remove = "DELETE FROM gyro.service_context WHERE suffix = $1",
 	},
 	[GY_GROUPS] = {
-		"rating_groups", "rating_group", groups, "k..........",
+		"rating_groups", "rating_group", groups, "k..............",
 		.read = "SELECT rating_group, name, default_grant, max_grant, threshold, validity_s AS validity,"
 			" quota_holding_s AS quota_holding, final_unit, redirect_type, redirect_address,"
-			" to_json(filter_ids) AS filter_ids FROM gyro.rating_group",
+			" to_json(filter_ids) AS filter_ids, to_json(filter_rules) AS filter_rules, provisioned,"
+			" quota_consumption_s AS quota_consumption, to_json(triggers) AS triggers FROM gyro.rating_group",
 		.put = "INSERT INTO gyro.rating_group (rating_group, name, default_grant, max_grant, threshold,"
-		       " validity_s, quota_holding_s, final_unit, redirect_type, redirect_address, filter_ids)"
-		       " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,"
-		       "  ARRAY(SELECT f.value FROM json_array_elements_text($11::json) WITH ORDINALITY f (value, n)"
-		       "   ORDER BY n))"
+		       " validity_s, quota_holding_s, final_unit, redirect_type, redirect_address, filter_ids,"
+		       " filter_rules, provisioned, quota_consumption_s, triggers)"
+		       " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, " TEXTS("$11") ", " TEXTS("$12") ", $13, $14,"
+		       "  CASE WHEN $15::json IS NOT NULL THEN " TEXTS("$15") "::integer[] END)"
 		       " ON CONFLICT (rating_group) DO UPDATE SET name = excluded.name,"
 		       " default_grant = excluded.default_grant, max_grant = excluded.max_grant,"
 		       " threshold = excluded.threshold, validity_s = excluded.validity_s,"
 		       " quota_holding_s = excluded.quota_holding_s, final_unit = excluded.final_unit,"
 		       " redirect_type = excluded.redirect_type, redirect_address = excluded.redirect_address,"
-		       " filter_ids = excluded.filter_ids",
+		       " filter_ids = excluded.filter_ids, filter_rules = excluded.filter_rules,"
+		       " provisioned = excluded.provisioned, quota_consumption_s = excluded.quota_consumption_s,"
+		       " triggers = excluded.triggers",
 		.remove = "DELETE FROM gyro.rating_group WHERE rating_group = $1",
 	},
 	[GY_TARIFFS] = {
@@ -280,10 +297,12 @@ const struct gy_section gy_sections[GY_SECTIONS] = {
 		.valid_until = 7,
 	},
 	[GY_PEERS] = {
-		"peers", "peer", peers, "k.",
-		.read = "SELECT peer, tariff_time_change FROM gyro.peer_profile",
-		.put = "INSERT INTO gyro.peer_profile (peer, tariff_time_change) VALUES ($1, $2)"
-		       " ON CONFLICT (peer) DO UPDATE SET tariff_time_change = excluded.tariff_time_change",
+		"peers", "peer", peers, "k...",
+		.read = "SELECT peer, tariff_time_change, free_answer AS free, terminate_only FROM gyro.peer_profile",
+		.put = "INSERT INTO gyro.peer_profile (peer, tariff_time_change, free_answer, terminate_only)"
+		       " VALUES ($1, $2, $3, $4) ON CONFLICT (peer) DO UPDATE SET"
+		       " tariff_time_change = excluded.tariff_time_change, free_answer = excluded.free_answer,"
+		       " terminate_only = excluded.terminate_only",
 		.remove = "DELETE FROM gyro.peer_profile WHERE peer = $1",
 	},
 	[GY_ZONES] = {

@@ -183,6 +183,7 @@ static const struct gy_column trace_columns[] = {
 	{ .key = "code", .title = "dynamic code" },
 	{ .key = "attribute" },
 	{ .key = "value" },
+	{ .key = "when" },
 	{ .key = "verdict" },
 	{ .key = "other_rule_id", .title = "other rule", .kind = GY_NUMBER },
 	{ .key = "rate", .title = "running rate" },
@@ -190,7 +191,7 @@ static const struct gy_column trace_columns[] = {
 	{ .key = "rate_block", .kind = GY_NUMBER, .detail = true },
 	GY_COLUMNS_END,
 };
-#define TRACE_WIDTH 12
+#define TRACE_WIDTH 13
 
 static const struct gy_dynamic_rule *rule_find(const struct gy_dynamic *dynamic, int64_t rule_id)
 {
@@ -226,6 +227,35 @@ static const char *operand_text(void *pool, const struct gy_dynamic_rule *rule, 
 	return NULL;
 }
 
+/* In the words of `gyroctl tariff show`. */
+static const char *predicate_text(void *pool, const struct gy_predicate *p)
+{
+	char *text = talloc_strdup(pool, "");
+
+	switch (p->match) {
+	case GY_MATCH_ANY:
+		return "any value";
+	case GY_MATCH_MISSING:
+		return "missing";
+	case GY_MATCH_EQUAL:
+		return talloc_asprintf(pool, "= %s", gy_story_value(pool, &p->low));
+	case GY_MATCH_SET:
+		for (unsigned i = 0; i < p->n_set; i++)
+			text = talloc_asprintf_append(text, "%s%s", i > 0 ? ", " : "in ",
+						      gy_story_value(pool, &p->set[i]));
+		return text;
+	case GY_MATCH_RANGE:
+		if (p->low.type != GY_VALUE_NONE)
+			text = talloc_asprintf_append(text, "from %s",
+						      gy_story_value(pool, &p->low));
+		if (p->high.type != GY_VALUE_NONE)
+			text = talloc_asprintf_append(text, "%sto below %s", *text ? " " : "",
+						      gy_story_value(pool, &p->high));
+		return text;
+	}
+	return NULL;
+}
+
 static const char *number_or_null(void *pool, int64_t number)
 {
 	return number != 0 ? talloc_asprintf(pool, "%lld", (long long)number) : NULL;
@@ -249,13 +279,14 @@ static void trace_row(void *pool, const struct gy_catalogue *catalogue,
 	row[4] = code ? code->code : NULL;
 	row[5] = attribute ? attribute->name : NULL;
 	row[6] = attribute ? gy_story_value(pool, &entry->value) : NULL;
-	row[7] = gy_verdict_text(entry->verdict);
-	row[8] = number_or_null(pool, entry->other_rule_id);
-	row[9] = entry->rate.block ? gy_story_rate(pool, entry->rate, unit) : NULL;
-	row[10] = entry->rate.block
+	row[7] = rule && attribute ? predicate_text(pool, &rule->predicate) : NULL;
+	row[8] = gy_verdict_text(entry->verdict);
+	row[9] = number_or_null(pool, entry->other_rule_id);
+	row[10] = entry->rate.block ? gy_story_rate(pool, entry->rate, unit) : NULL;
+	row[11] = entry->rate.block
 			  ? talloc_asprintf(pool, "%lld", (long long)entry->rate.price_micros)
 			  : NULL;
-	row[11] = number_or_null(pool, entry->rate.block);
+	row[12] = number_or_null(pool, entry->rate.block);
 }
 
 void gy_story_trace(const struct gy_story *story, const struct gy_catalogue *catalogue,

@@ -8,6 +8,7 @@ const char *const gy_words_state[] = { "", "active", "barred", NULL };
 const char *const gy_words_unit[] = { "", "octets", "seconds", "service", "money", NULL };
 const char *const gy_words_rule_kind[] = { "priced", "free", "forbidden", NULL };
 const char *const gy_words_final_unit[] = { "terminate", "redirect", "restrict", NULL };
+const char *const gy_words_free_answer[] = { "service", "command", "grant", NULL };
 const char *const gy_words_redirect[] = { "ipv4", "ipv6", "url", "sip", NULL };
 const char *const gy_words_identity[] = { "",        "imsi",    "e164",      "nai",
 					  "sip_uri", "private", "user_name", NULL };

@@ -9,6 +9,7 @@ extern const char *const gy_words_state[];
 extern const char *const gy_words_unit[];
 extern const char *const gy_words_rule_kind[];
 extern const char *const gy_words_final_unit[];
+extern const char *const gy_words_free_answer[];
 extern const char *const gy_words_redirect[];
 extern const char *const gy_words_identity[];
 extern const char *const gy_words_request[];

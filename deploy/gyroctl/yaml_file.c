@@ -24,18 +24,19 @@
 	static const cyaml_schema_value_t name = { CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, \
 								       struct type, fields) }
 
+static const cyaml_schema_value_t text_value = { CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 1,
+								    255) };
+
 static const cyaml_schema_field_t context_fields[] = {
 	TEXT(gy_yaml_context, "suffix", suffix),
-	MAYBE(gy_yaml_context, "default_rating_group", default_rating_group), CYAML_FIELD_END
+	MAYBE(gy_yaml_context, "default_rating_group", default_rating_group),
+	LIST(gy_yaml_context, "apns", apns, &text_value), CYAML_FIELD_END
 };
 ENTRY(context, gy_yaml_context, context_fields);
 
 static const cyaml_schema_field_t redirect_fields[] = { TEXT(gy_yaml_redirect, "type", type),
 							TEXT(gy_yaml_redirect, "address", address),
 							CYAML_FIELD_END };
-
-static const cyaml_schema_value_t text_value = { CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 1,
-								    255) };
 
 static const cyaml_schema_field_t group_fields[] = {
 	TEXT(gy_yaml_group, "rating_group", rating_group),
@@ -49,6 +50,10 @@ static const cyaml_schema_field_t group_fields[] = {
 	CYAML_FIELD_MAPPING_PTR("redirect", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
 				struct gy_yaml_group, redirect, redirect_fields),
 	LIST(gy_yaml_group, "filter_ids", filter_ids, &text_value),
+	LIST(gy_yaml_group, "filter_rules", filter_rules, &text_value),
+	MAYBE(gy_yaml_group, "provisioned", provisioned),
+	MAYBE(gy_yaml_group, "quota_consumption", quota_consumption),
+	LIST(gy_yaml_group, "triggers", triggers, &text_value),
 	CYAML_FIELD_END
 };
 ENTRY(group, gy_yaml_group, group_fields);
@@ -101,7 +106,9 @@ ENTRY(subscriber, gy_yaml_subscriber, subscriber_fields);
 
 static const cyaml_schema_field_t peer_fields[] = {
 	TEXT(gy_yaml_peer, "peer", peer),
-	TEXT(gy_yaml_peer, "tariff_time_change", tariff_time_change), CYAML_FIELD_END
+	MAYBE(gy_yaml_peer, "tariff_time_change", tariff_time_change),
+	MAYBE(gy_yaml_peer, "free", free_answer),
+	MAYBE(gy_yaml_peer, "terminate_only", terminate_only), CYAML_FIELD_END
 };
 ENTRY(peer, gy_yaml_peer, peer_fields);
 

@@ -10,6 +10,8 @@
 
 struct gy_yaml_context {
 	char *suffix, *default_rating_group;
+	char **apns;
+	unsigned apns_count;
 };
 
 struct gy_yaml_redirect {
@@ -23,6 +25,11 @@ struct gy_yaml_group {
 	struct gy_yaml_redirect *redirect;
 	char **filter_ids;
 	unsigned filter_ids_count;
+	char **filter_rules;
+	unsigned filter_rules_count;
+	char *provisioned, *quota_consumption;
+	char **triggers;
+	unsigned triggers_count;
 };
 
 struct gy_yaml_rule {
@@ -48,7 +55,7 @@ struct gy_yaml_subscriber {
 };
 
 struct gy_yaml_peer {
-	char *peer, *tariff_time_change;
+	char *peer, *tariff_time_change, *free_answer, *terminate_only;
 };
 
 struct gy_yaml_zone {

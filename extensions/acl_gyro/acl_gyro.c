@@ -32,7 +32,9 @@ static int start(char *conffile)
 		fd_log_error("acl_gyro: %s", error);
 		return EINVAL;
 	}
-	rc = guard_peers_start(config);
+	rc = guard_endpoints_start(config);
+	if (!rc)
+		rc = guard_peers_start(config);
 	if (!rc)
 		rc = guard_quiet_start();
 	if (!rc)

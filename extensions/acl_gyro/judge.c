@@ -8,7 +8,8 @@
 #include "dict/gy_avp_table.h"
 #include "extensions/app_gyro/wire.h"
 
-#define DEPTH_MAX 16
+#define DEPTH_MAX   16
+#define MESSAGE_MAX 65535 /* libfdcore's own limit over TCP */
 
 /* An AVP shorter than its own header has a length below zero in 1.2.1, and crashes it; and it
  * descends into every group it knows the moment it parses a message. */
@@ -108,6 +109,9 @@ enum guard_verdict guard_judge(struct gy_bytes message)
 
 	if (message.len < GY_HEADER_SIZE)
 		return GUARD_PASS;
+	/* Over TCP the length is what was read; over SCTP it is the peer's claim. */
+	if (gy_get24(message.data + 1) != message.len || message.len > MESSAGE_MAX)
+		return GUARD_REFUSE;
 	list.data = message.data + GY_HEADER_SIZE;
 	list.len = message.len - GY_HEADER_SIZE;
 	if (!(message.data[4] & GY_CMD_REQUEST))

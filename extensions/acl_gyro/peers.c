@@ -1,10 +1,11 @@
-/* Who may connect, and where we listen.
+/* Who may connect.
  *
- * A validator of our own instead of acl_wl: peers it accepts would expire after an idle hour. The
- * endpoints are added here because freeDiameter filters loopback out of ListenOn and then listens
- * everywhere. */
+ * A validator of our own instead of acl_wl: peers it accepts would expire after an idle hour. Where
+ * the node has TLS, a peer is who its certificate says, and comes without TLS only if gyro.yaml
+ * says so of it. Inband-Security-Id (TLS after the CER, RFC 3588) is offered to nobody: RFC 6733
+ * keeps it for old peers only, the CER travels in the clear, and whoever is in between can strip
+ * it. */
 #include <errno.h>
-#include <netdb.h>
 
 #include <freeDiameter/freeDiameter-host.h>
 #include <freeDiameter/libfdcore.h>
@@ -13,89 +14,56 @@
 
 static const struct gy_config *config;
 
+/* Is the first certificate of the chain, which the handshake has verified, the peer's own? Names
+ * with a wildcard stand for nobody: whoever holds one could be any gateway. */
+static bool is_certified(const struct peer_info *info)
+{
+	const unsigned exactly =
+		GNUTLS_VERIFY_DO_NOT_ALLOW_WILDCARDS | GNUTLS_VERIFY_DO_NOT_ALLOW_IP_MATCHES;
+	gnutls_x509_crt_t certificate;
+	bool same = false;
+
+	if (info->runtime.pir_cert_list_size == 0 ||
+	    strlen(info->pi_diamid) != info->pi_diamidlen ||
+	    gnutls_x509_crt_init(&certificate) != 0)
+		return false;
+	if (gnutls_x509_crt_import(certificate, &info->runtime.pir_cert_list[0],
+				   GNUTLS_X509_FMT_DER) == 0)
+		same = gnutls_x509_crt_check_hostname2(certificate, info->pi_diamid, exactly) != 0;
+	gnutls_x509_crt_deinit(certificate);
+	return same;
+}
+
 /* CER of a peer that no ConnectPeer line names: *auth 1 accepts, -1 refuses (CEA 3010). */
 static int validate(struct peer_info *info, int *auth, int (**after_tls)(struct peer_info *))
 {
 	struct gy_bytes identity = { (const uint8_t *)info->pi_diamid, info->pi_diamidlen };
+	const struct gy_config_peer *peer = gy_config_peer(config, identity);
+	bool tls = info->runtime.pir_cert_list != NULL;
 
 	(void)after_tls;
 	*auth = -1;
 	if (info->runtime.pir_realm == NULL || info->runtime.pir_realmlen == 0)
 		return 0; /* F9 */
-	if (gy_config_peer(config, identity) == NULL)
+	if (peer == NULL)
 		return 0;
+	if (tls && !is_certified(info)) {
+		guard_tell(info->pi_diamid, "refused: its certificate is in another name");
+		return 0;
+	}
 	info->config.pic_flags.exp = PI_EXP_NONE;
-	info->config.pic_flags.sec = PI_SEC_NONE; /* plain TCP; TLS belongs to a later step */
+	/* Neither this nor TLS: CEA 5017, DIAMETER_NO_COMMON_SECURITY. */
+	info->config.pic_flags.sec = 0;
+	if (config->listen_tls_count == 0 || peer->plain)
+		info->config.pic_flags.sec = PI_SEC_NONE;
 	*auth = 1;
 	return 0;
 }
 
-/* "127.0.0.1:3868", "[::1]:3868"; splits text in place. False if it is neither. */
-static bool split(char *text, char **host, char **port)
-{
-	char *colon = strrchr(text, ':');
-
-	if (colon == NULL || colon == text)
-		return false;
-	*colon = '\0';
-	*port = colon + 1;
-	*host = text;
-	if (text[0] == '[') {
-		if (colon[-1] != ']')
-			return false;
-		colon[-1] = '\0';
-		*host = text + 1;
-	}
-	return **port != '\0';
-}
-
-static uint16_t port_of(const struct addrinfo *address)
-{
-	return address->ai_family == AF_INET6
-		       ? ntohs(((struct sockaddr_in6 *)address->ai_addr)->sin6_port)
-		       : ntohs(((struct sockaddr_in *)address->ai_addr)->sin_port);
-}
-
-static int listen_on(const char *endpoint)
-{
-	struct addrinfo hints = { .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE,
-				  .ai_socktype = SOCK_STREAM };
-	struct addrinfo *address = NULL;
-	char text[128], *host, *port;
-	int rc;
-
-	if ((size_t)snprintf(text, sizeof(text), "%s", endpoint) >= sizeof(text) ||
-	    !split(text, &host, &port) || getaddrinfo(host, port, &hints, &address) != 0) {
-		fd_log_error("acl_gyro: listen: '%s' is not address:port", endpoint);
-		return EINVAL;
-	}
-	/* One Port for all endpoints is freeDiameter's rule; ours decide which. */
-	if (fd_g_config->cnf_port != 0 && fd_g_config->cnf_port != port_of(address)) {
-		fd_log_error("acl_gyro: listen: '%s': all endpoints, and Port in freeDiameter's "
-			     "configuration (%u), must have the same port",
-			     endpoint, (unsigned)fd_g_config->cnf_port);
-		freeaddrinfo(address);
-		return EINVAL;
-	}
-	fd_g_config->cnf_port = port_of(address);
-	if (address->ai_family == AF_INET6)
-		fd_g_config->cnf_flags.no_ip6 = 0;
-	rc = fd_ep_add_merge(&fd_g_config->cnf_endpoints, address->ai_addr, address->ai_addrlen,
-			     EP_FL_CONF | EP_ACCEPTALL);
-	freeaddrinfo(address);
-	return rc;
-}
-
 int guard_peers_start(const struct gy_config *new_config)
 {
-	int rc = 0;
-
 	config = new_config;
-	for (unsigned i = 0; !rc && i < config->listen_count; i++)
-		rc = listen_on(config->listen[i]);
-	if (!rc && config->peers_count == 0)
-		fd_log_notice("acl_gyro: gyro.yaml lists no peers: nobody may connect");
-	if (!rc)
-		rc = fd_peer_validate_register(validate);
-	return rc;
+	if (config->peers_count == 0)
+		fd_log(GUARD_WARNING, "acl_gyro: gyro.yaml lists no peers: nobody may connect");
+	return fd_peer_validate_register(validate);
 }

@@ -38,6 +38,17 @@ static bool may_log(unsigned *missed)
 	return true;
 }
 
+void guard_tell(const char *peer, const char *text)
+{
+	unsigned missed;
+
+	if (!may_log(&missed))
+		return;
+	fd_log_notice("%s: %.200s", peer, text);
+	if (missed > 0)
+		fd_log_notice("(%u similar lines left out)", missed);
+}
+
 static void on_everyday(enum fd_hook_type type, struct msg *msg, struct peer_hdr *peer, void *other,
 			struct fd_hook_permsgdata *pmd, void *data)
 {
@@ -69,18 +80,15 @@ static void on_trouble(enum fd_hook_type type, struct msg *msg, struct peer_hdr 
 	const char *cause = has_text && other != NULL ? other : "malformed";
 	const char *source = peer ? (const char *)peer->info.pi_diamid : NULL;
 	DiamId_t id = NULL;
-	unsigned missed;
+	char text[256];
 
 	(void)pmd, (void)data;
-	if (!may_log(&missed))
-		return;
 	if (source == NULL && msg != NULL && fd_msg_source_get(msg, &id, NULL) == 0)
 		source = id;
 	if (type == HOOK_MESSAGE_PARSING_ERROR2)
 		cause = "answered with an error";
-	fd_log_notice("%s: %s: %.200s", source ? source : "unidentified peer", what(type), cause);
-	if (missed > 0)
-		fd_log_notice("(%u similar lines left out)", missed);
+	snprintf(text, sizeof(text), "%s: %.200s", what(type), cause);
+	guard_tell(source ? source : "unidentified peer", text);
 }
 
 static void on_connected(enum fd_hook_type type, struct msg *msg, struct peer_hdr *peer,

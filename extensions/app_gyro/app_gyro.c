@@ -227,10 +227,20 @@ static struct gy_bytes expected_origin(struct gy_bytes ingress)
 	return ingress;
 }
 
+/* Before it is decoded, which would take longer than all the rest. */
+static enum gy_rc refuse_early(struct host_request *r, const char *why)
+{
+	enum gy_rc rc = overload(&r->envelope);
+
+	r->request.answer = (struct gy_answer){ .rc = rc, .message = why };
+	return rc;
+}
+
 /* Fills r from the raw bytes. GY_OK, or what to answer at once, with r->request.answer filled. */
 static enum gy_rc read_request(struct host_request *r, struct msg *msg, struct gy_bytes raw)
 {
 	struct gy_answer *answer = &r->request.answer;
+	struct gy_decode_terms terms;
 	int64_t age_ns;
 	enum gy_rc rc;
 
@@ -239,18 +249,19 @@ static enum gy_rc read_request(struct host_request *r, struct msg *msg, struct g
 		return rc;
 	/* What waits behind a request that is too old will be older still when its turn comes. */
 	age_ns = gy_engine_now_ns() - r->request.arrived_ns;
-	if (age_ns > (int64_t)config->queue_age_ms * 1000000) {
-		rc = overload(&r->envelope);
-		*answer = (struct gy_answer){
-			.rc = rc,
-			.message = talloc_asprintf(r->request.pool, "%s: waited too long here",
-						   gy_rc_name(rc)),
-		};
-		return rc;
-	}
+	if (age_ns > (int64_t)config->queue_age_ms * 1000000)
+		return refuse_early(r, "waited too long here");
+	if (r->envelope.has_type && r->envelope.type >= GY_INITIAL &&
+	    r->envelope.type <= GY_EVENT &&
+	    gy_engine_turns_away(engine, (enum gy_request_type)r->envelope.type,
+				 r->request.arrived_ns))
+		return refuse_early(r, "too many requests are waiting here");
 	r->request.ingress = ingress_of(msg);
-	return gy_ccr_decode(r->request.pool, raw, &r->envelope,
-			     expected_origin(r->request.ingress), &r->request.ccr, answer);
+	terms = (struct gy_decode_terms){
+		.origin_host = expected_origin(r->request.ingress),
+		.lenient_unknown_mandatory = config->lenient_unknown_mandatory,
+	};
+	return gy_ccr_decode(r->request.pool, raw, &r->envelope, &terms, &r->request.ccr, answer);
 }
 
 /* Every request a peer sends us comes through here, on the one dispatch thread: requests of one

@@ -14,6 +14,7 @@ static const cyaml_schema_field_t peer_fields[] = {
 	CYAML_FIELD_STRING_PTR("identity", CYAML_FLAG_POINTER, struct gy_config_peer, identity, 1,
 			       255),
 	CYAML_FIELD_BOOL("agent", CYAML_FLAG_OPTIONAL, struct gy_config_peer, agent),
+	CYAML_FIELD_BOOL("plain", CYAML_FLAG_OPTIONAL, struct gy_config_peer, plain),
 	CYAML_FIELD_END,
 };
 
@@ -25,8 +26,10 @@ static const cyaml_schema_value_t peer_value = {
 
 static const cyaml_schema_field_t config_fields[] = {
 	CYAML_FIELD_STRING_PTR("database", CYAML_FLAG_POINTER, struct gy_config, database, 1, 4096),
-	CYAML_FIELD_SEQUENCE("listen", CYAML_FLAG_POINTER, struct gy_config, listen, &string_value,
-			     1, 64),
+	CYAML_FIELD_SEQUENCE("listen", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct gy_config,
+			     listen, &string_value, 1, 64),
+	CYAML_FIELD_SEQUENCE("listen_tls", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+			     struct gy_config, listen_tls, &string_value, 1, 64),
 	CYAML_FIELD_SEQUENCE("peers", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct gy_config,
 			     peers, &peer_value, 0, CYAML_UNLIMITED),
 	OPTIONAL_UINT(lanes),
@@ -38,6 +41,8 @@ static const cyaml_schema_field_t config_fields[] = {
 	OPTIONAL_UINT(late_window_s),
 	OPTIONAL_UINT(rar_timeout_ms),
 	CYAML_FIELD_BOOL("alternate_node", CYAML_FLAG_OPTIONAL, struct gy_config, alternate_node),
+	CYAML_FIELD_BOOL("lenient_unknown_mandatory", CYAML_FLAG_OPTIONAL, struct gy_config,
+			 lenient_unknown_mandatory),
 	CYAML_FIELD_STRING_PTR("log_level", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
 			       struct gy_config, log_level, 0, 16),
 	CYAML_FIELD_END,
@@ -114,6 +119,12 @@ bool gy_config_load(const char *path, struct gy_config **config, char *error, si
 	c->sweep_ms = default_to(c->sweep_ms, 1000);
 	c->late_window_s = default_to(c->late_window_s, 86400);
 	c->rar_timeout_ms = default_to(c->rar_timeout_ms, 4000);
+	if (c->listen_count + c->listen_tls_count == 0) {
+		snprintf(error, error_size,
+			 "%s: neither listen nor listen_tls: nobody could connect", path);
+		gy_config_free(c);
+		return false;
+	}
 	if (c->log_level != NULL && gy_config_log_level(c) == GY_LOG_INFO &&
 	    strcmp(c->log_level, "info") != 0) {
 		snprintf(error, error_size,

@@ -13,12 +13,15 @@
 struct gy_config_peer {
 	char *identity; /* a DiameterIdentity, or "*.realm": everybody in it */
 	bool agent;     /* a DRA: Origin-Host of its requests may be another host's */
+	bool plain;     /* may come without TLS where the node has it */
 };
 
 struct gy_config {
 	char *database; /* libpq conninfo */
-	char **listen;  /* "address:port", "[address]:port" */
+	char **listen;  /* "address:port", "[address]:port"; no TLS there */
 	unsigned listen_count;
+	char **listen_tls; /* the same, TLS from the first octet on */
+	unsigned listen_tls_count;
 	struct gy_config_peer *peers;
 	unsigned peers_count;
 	unsigned lanes;
@@ -30,6 +33,7 @@ struct gy_config {
 	unsigned late_window_s;
 	unsigned rar_timeout_ms;
 	bool alternate_node;
+	bool lenient_unknown_mandatory;
 	char *log_level; /* NULL: info */
 };
 

@@ -6,6 +6,7 @@
 #include <xxhash.h>
 
 #include "extensions/app_gyro/decode_internal.h"
+#include "extensions/app_gyro/refund.h"
 #include "extensions/app_gyro/session_key.h"
 
 #define IETF(name) GY_AVP_ID(0, GY_AVP_##name)
@@ -44,7 +45,8 @@ enum { FROM_SUBSCRIPTION_ID, FROM_EXTENSION, FROM_USER_NAME, FROM_SERVICE_INFORM
 struct ccr_decoder {
 	struct gy_decoder base;
 	struct gy_ccr *ccr;
-	struct gy_bytes origin_host; /* what Origin-Host must be; data NULL: anything */
+	const struct gy_decode_terms *terms;
+	struct gy_correlation correlation; /* kept with the record (G-31) */
 	uint32_t seen;
 	unsigned n_services, max_services;
 	struct gy_service *services;
@@ -251,10 +253,20 @@ static struct gy_bytes host_name(struct ccr_decoder *d, const struct gy_avp *avp
 	return value;
 }
 
+/* Kamailio 5.6 tells its Origin twice. The same octets again say nothing new and are passed over;
+ * anything else said twice is one AVP too many (G-12). */
+static bool origin_once(struct ccr_decoder *d, unsigned bit, struct gy_bytes first,
+			const struct gy_avp *avp)
+{
+	if ((d->seen >> bit & 1) && same_bytes(first, avp->data))
+		return false;
+	return gy_decoder_once(&d->base, &d->seen, bit, avp);
+}
+
 /* F10: a peer speaks for itself, unless it is configured as an agent. */
 static void origin_host(struct ccr_decoder *d, const struct gy_avp *avp)
 {
-	struct gy_bytes peer = d->origin_host;
+	struct gy_bytes peer = d->terms->origin_host;
 
 	d->ccr->origin_host = host_name(d, avp);
 	if (peer.data != NULL &&
@@ -279,11 +291,13 @@ static bool take_single(struct ccr_decoder *d, const struct gy_avp *avp,
 		SINGLE(IETF(SESSION_ID), SESSION_ID)
 		ccr->session_id = name(d, avp, GY_SESSION_ID_MAX);
 		return true;
-		SINGLE(IETF(ORIGIN_HOST), ORIGIN_HOST)
-		origin_host(d, avp);
+	case IETF(ORIGIN_HOST):
+		if (origin_once(d, ORIGIN_HOST, ccr->origin_host, avp))
+			origin_host(d, avp);
 		return true;
-		SINGLE(IETF(ORIGIN_REALM), ORIGIN_REALM)
-		ccr->origin_realm = host_name(d, avp);
+	case IETF(ORIGIN_REALM):
+		if (origin_once(d, ORIGIN_REALM, ccr->origin_realm, avp))
+			ccr->origin_realm = host_name(d, avp);
 		return true;
 		SINGLE(IETF(DESTINATION_REALM), DESTINATION_REALM)
 		return true; /* judged with the envelope */
@@ -316,6 +330,8 @@ static bool take_single(struct ccr_decoder *d, const struct gy_avp *avp,
 		return true; /* its length is checked; usage counts when it is reported */
 		SINGLE(IETF(TERMINATION_CAUSE), TERMINATION_CAUSE)
 		ccr->termination_cause = (int)gy_get32(avp->data.data);
+		d->correlation.has_termination_cause = true;
+		d->correlation.termination_cause = gy_get32(avp->data.data);
 		return true;
 		SINGLE(IETF(REQUESTED_ACTION), REQUESTED_ACTION)
 		ccr->action = (enum gy_requested_action)ranged(d, avp, GY_DIRECT_DEBITING,
@@ -329,8 +345,10 @@ static bool take_single(struct ccr_decoder *d, const struct gy_avp *avp,
 		ccr->sub_session = gy_get64(avp->data.data);
 		return true;
 		SINGLE(IETF(ACCT_MULTI_SESSION_ID), MULTI_SESSION)
-		return true; /* echoed with the envelope */
+		d->correlation.multi_session = *avp; /* echoed with the envelope */
+		return true;
 		SINGLE(IETF(CC_CORRELATION_ID), CORRELATION)
+		d->correlation.correlation_id = *avp;
 		return true;
 		SINGLE(IETF(USER_EQUIPMENT_INFO), EQUIPMENT)
 		gy_decoder_skip(base, avp, def);
@@ -343,7 +361,9 @@ static bool take_single(struct ccr_decoder *d, const struct gy_avp *avp,
 		d->command.n_service_ids = 1;
 		return true;
 		SINGLE(TGPP(SERVICE_INFORMATION), SERVICE_INFORMATION)
+		base->lenient = d->terms->lenient_unknown_mandatory;
 		service_information(d, avp);
+		base->lenient = false;
 		return true;
 	default:
 		return false;
@@ -452,6 +472,25 @@ static uint64_t content_hash(struct gy_bytes list)
 	return XXH3_64bits_digest(&state);
 }
 
+/* A refund that names a debit of ours is decided as one more request of its event (G-75, ccr.h). */
+static void bind_refund(struct ccr_decoder *d)
+{
+	struct gy_ccr *ccr = d->ccr;
+	struct gy_avp avp = { .code = GY_AVP_REFUND_INFORMATION, .vendor = GY_VENDOR_3GPP };
+
+	if (ccr->type != GY_EVENT || ccr->action != GY_REFUND_ACCOUNT)
+		return;
+	for (unsigned i = 0; i < ccr->n_services; i++)
+		if (ccr->services[i].refund_avp.data != NULL)
+			avp.whole = ccr->services[i].refund_avp;
+	if (avp.whole.data == NULL)
+		return;
+	if (ccr->n_services > 1)
+		gy_fault(&d->base, GY_INVALID_AVP_VALUE, &avp, "stands beside other services");
+	else if (!gy_refund_read(avp.whole, ccr))
+		gy_fault(&d->base, GY_INVALID_AVP_VALUE, &avp, "is of no answer of ours");
+}
+
 /* Moves what the pass collected into the request. */
 static void finish(struct ccr_decoder *d)
 {
@@ -461,6 +500,8 @@ static void finish(struct ccr_decoder *d)
 					d->n_identities * sizeof(d->identities[0]));
 	ccr->n_identities = d->n_identities;
 	if (ccr->identities == NULL && d->n_identities > 0)
+		gy_fault(&d->base, GY_NO_MEMORY, NULL, "no memory");
+	if (!gy_correlation_text(d->base.pool, &d->correlation, &ccr->correlation))
 		gy_fault(&d->base, GY_NO_MEMORY, NULL, "no memory");
 	ccr->services = d->services;
 	ccr->n_services = d->n_services;
@@ -502,14 +543,15 @@ static bool make_room(struct ccr_decoder *d, struct gy_bytes list,
 }
 
 enum gy_rc gy_ccr_decode(void *pool, struct gy_bytes raw, const struct gy_envelope *envelope,
-			 struct gy_bytes peer, struct gy_ccr *ccr, struct gy_answer *error)
+			 const struct gy_decode_terms *terms, struct gy_ccr *ccr,
+			 struct gy_answer *error)
 {
 	struct gy_bytes list = { raw.data + GY_HEADER_SIZE, raw.len - GY_HEADER_SIZE };
 	struct gy_avp_cursor cursor = gy_avp_cursor(list);
 	struct ccr_decoder d = {
 		.base = { .pool = pool, .error = error },
 		.ccr = ccr,
-		.origin_host = peer,
+		.terms = terms,
 	};
 	const struct gy_avp_def *def;
 	struct gy_avp avp;
@@ -537,5 +579,6 @@ enum gy_rc gy_ccr_decode(void *pool, struct gy_bytes raw, const struct gy_envelo
 		return error->rc;
 	ccr->content_hash = content_hash(list);
 	ccr->session = gy_session_key(ccr->session_id, ccr->has_sub_session, ccr->sub_session);
-	return GY_OK;
+	bind_refund(&d);
+	return error->rc;
 }

@@ -38,18 +38,25 @@ struct gy_node_identity {
 	struct gy_bytes realm;
 };
 
+/* What a request must be, and what is tolerated in it. */
+struct gy_decode_terms {
+	/* What Origin-Host must be (the connected peer, F10); data NULL behind an agent. */
+	struct gy_bytes origin_host;
+	/* Unknown AVPs of 3GPP with the M bit inside Service-Information are passed over (G-09). */
+	bool lenient_unknown_mandatory;
+};
+
 /* Header, routing (G-05, G-06) and the envelope. pool: a talloc context; raw must outlive the
  * envelope. Returns GY_OK, or the fault that stands first in result.def, with *error telling it;
  * the envelope is as full as it could be in either case. raw has at least GY_HEADER_SIZE octets. */
 enum gy_rc gy_envelope_read(void *pool, struct gy_bytes raw, const struct gy_node_identity *node,
 			    struct gy_envelope *envelope, struct gy_answer *error) GY_MUST_CHECK;
 
-/* The request itself; only after gy_envelope_read returned GY_OK. origin_host: what Origin-Host
- * must be (the connected peer, F10), or data NULL behind an agent. All of *ccr but gateway_id is
+/* The request itself; only after gy_envelope_read returned GY_OK. All of *ccr but gateway_id is
  * set. Returns GY_OK, GY_NO_MEMORY, or the fault that stands first in result.def, told by *error.
  */
 enum gy_rc gy_ccr_decode(void *pool, struct gy_bytes raw, const struct gy_envelope *envelope,
-			 struct gy_bytes origin_host, struct gy_ccr *ccr,
+			 const struct gy_decode_terms *terms, struct gy_ccr *ccr,
 			 struct gy_answer *error) GY_MUST_CHECK;
 
 #endif

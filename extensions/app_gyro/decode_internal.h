@@ -20,7 +20,23 @@ struct gy_decoder {
 		carried; /* > 0 inside a group that is only carried along: just G-09 counts there */
 	bool own;        /* own AVPs are used, not only carried along */
 	bool met_own;    /* some were there */
+	bool lenient;    /* unknown AVPs of 3GPP may have the M bit here */
 };
+
+/* What a request says of the larger thing it is part of: not charged by, kept with its record
+ * (G-31). AVPs that are not there have whole.data NULL. */
+struct gy_correlation {
+	bool has_termination_cause;
+	uint32_t termination_cause;
+	struct gy_avp correlation_id; /* CC-Correlation-Id */
+	struct gy_avp multi_session;  /* Acct-Multi-Session-Id */
+};
+
+/* The text for gyro.record.correlation, a line for each: "cause N", "correlation HEX", "multi TEXT"
+ * (or "multi-hex HEX" if it isn't printable), values cut after GY_CORRELATION_MAX octets. Empty
+ * if there is nothing. False: no memory. */
+bool gy_correlation_text(void *pool, const struct gy_correlation *correlation,
+			 struct gy_bytes *text);
 
 /* Notes a fault unless a worse or equal one is noted already (G-13: only the first is told).
  * avp: what Failed-AVP holds, copied if whole.data is set, else zero-filled; NULL: nothing. */

@@ -14,6 +14,7 @@ struct amounts {
 	uint32_t seen; /* one bit per field below */
 	int64_t total, input, output, seconds, service, micros;
 	int currency;
+	struct gy_bytes currency_avp;
 };
 enum { TOTAL, INPUT, OUTPUT, SECONDS, SERVICE, MONEY, TARIFF_CHANGE };
 #define HAS(amounts, bit) (((amounts)->seen >> (bit)) & 1)
@@ -89,7 +90,8 @@ static int currency_number(uint32_t code)
 }
 
 /* CC-Money (RFC 8506 §8.22). */
-static int64_t money(struct gy_decoder *decoder, const struct gy_avp *group, int *currency)
+static int64_t money(struct gy_decoder *decoder, const struct gy_avp *group,
+		     struct amounts *amounts)
 {
 	struct gy_avp_cursor cursor = gy_avp_cursor(group->data);
 	const struct gy_avp_def *def;
@@ -104,8 +106,10 @@ static int64_t money(struct gy_decoder *decoder, const struct gy_avp *group, int
 				micros = unit_value(decoder, &avp);
 			break;
 		case IETF(CURRENCY_CODE):
-			if (gy_decoder_once(decoder, &seen, 1, &avp))
-				*currency = currency_number(gy_get32(avp.data.data));
+			if (!gy_decoder_once(decoder, &seen, 1, &avp))
+				break;
+			amounts->currency = currency_number(gy_get32(avp.data.data));
+			amounts->currency_avp = avp.whole;
 			break;
 		default:
 			gy_decoder_skip(decoder, &avp, def);
@@ -147,7 +151,7 @@ static bool amounts_take(struct gy_decoder *decoder, struct amounts *amounts,
 	}
 	if (!gy_decoder_once(decoder, &amounts->seen, bit, avp))
 		return true;
-	value = bit == MONEY ? money(decoder, avp, &amounts->currency) : amount(decoder, avp);
+	value = bit == MONEY ? money(decoder, avp, amounts) : amount(decoder, avp);
 	*field = value;
 	return true;
 }
@@ -185,6 +189,7 @@ void gy_decode_requested(struct gy_decoder *decoder, const struct gy_avp *group,
 			gy_decoder_skip(decoder, &avp, def);
 	service->requested = true;
 	service->requested_currency = amounts.currency;
+	service->requested_currency_avp = amounts.currency_avp;
 	amounts_store(decoder, &amounts, group, service->requested_present,
 		      service->requested_count);
 }
@@ -247,7 +252,7 @@ static void *room(struct gy_decoder *decoder, size_t size, unsigned n, unsigned 
 	return array;
 }
 
-enum { RATING_GROUP, REQUESTED, TRIGGER };
+enum { RATING_GROUP, REQUESTED, TRIGGER, REFUND };
 
 /* One AVP of an MSCC. */
 static void service_take(struct gy_decoder *decoder, struct gy_service *service, uint32_t *seen,
@@ -276,6 +281,10 @@ static void service_take(struct gy_decoder *decoder, struct gy_service *service,
 		break;
 	case TGPP(REPORTING_REASON):
 		service->reasons |= reason_bit(avp);
+		break;
+	case TGPP(REFUND_INFORMATION):
+		if (gy_decoder_once(decoder, seen, REFUND, avp))
+			service->refund_avp = avp->whole;
 		break;
 	case TGPP(TRIGGER):
 		gy_decoder_once(decoder, seen, TRIGGER, avp);

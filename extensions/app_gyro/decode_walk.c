@@ -117,7 +117,8 @@ bool gy_decoder_next(struct gy_decoder *decoder, struct gy_avp_cursor *cursor, s
 		if (*def != NULL) {
 			if (fits(decoder, avp, *def))
 				return true;
-		} else if (avp->flags & GY_AVP_FLAG_M) {
+		} else if ((avp->flags & GY_AVP_FLAG_M) &&
+			   !(decoder->lenient && avp->vendor == GY_VENDOR_3GPP)) {
 			gy_fault(decoder, GY_AVP_UNSUPPORTED, avp, "is not known");
 		}
 	}

@@ -7,6 +7,7 @@
 
 #include "core/charging/card_order.h"
 #include "dict/gy_avp_table.h"
+#include "extensions/app_gyro/refund.h"
 #include "extensions/app_gyro/wire.h"
 
 #define FIRST_GUESS  512 /* octets; most answers fit */
@@ -238,6 +239,9 @@ static void put_final_unit(struct writer *w, const struct gy_service_answer *ser
 	if (service->final_unit != GY_FINAL_TERMINATE && policy != NULL)
 		for (unsigned i = 0; i < policy->n_filter_ids; i++)
 			avp_text(w, 0, GY_AVP_FILTER_ID, policy->filter_ids[i]);
+	if (service->final_unit != GY_FINAL_TERMINATE && policy != NULL)
+		for (unsigned i = 0; i < policy->n_filter_rules; i++)
+			avp_text(w, 0, GY_AVP_RESTRICTION_FILTER_RULE, policy->filter_rules[i]);
 	if (service->final_unit == GY_FINAL_REDIRECT) {
 		if (service->redirect_address != NULL)
 			put_redirect_server(w, service->redirect_type, service->redirect_address);
@@ -266,6 +270,41 @@ static void put_threshold(struct writer *w, const struct gy_service_answer *serv
 		avp_u32(w, GY_VENDOR_3GPP, codes[service->unit], service->threshold);
 }
 
+/* What the policy says to a session's grants beyond their size: not to events, which are paid and
+ * done, nor where nothing is granted. */
+static void put_policy(struct writer *w, const struct gy_service_answer *service)
+{
+	const struct gy_policy *policy = service->policy;
+	size_t start;
+
+	if (policy == NULL || service->unit == GY_UNIT_NONE || service->validity_s == 0)
+		return;
+	if (service->unit == GY_UNIT_SECONDS && policy->quota_consumption_s != 0) /* G-51 */
+		avp_u32(w, GY_VENDOR_3GPP, GY_AVP_QUOTA_CONSUMPTION_TIME,
+			policy->quota_consumption_s);
+	if (!policy->has_triggers)
+		return;
+	start = group_open(w, GY_VENDOR_3GPP, GY_AVP_TRIGGER); /* empty: all are off (G-52) */
+	for (unsigned i = 0; i < policy->n_triggers; i++)
+		avp_u32(w, GY_VENDOR_3GPP, GY_AVP_TRIGGER_TYPE, policy->triggers[i]);
+	group_close(w, start);
+}
+
+/* By this a refund can name the debit (G-75). */
+static void put_refund(struct writer *w, const struct gy_answer *answer,
+		       const struct gy_service_answer *service)
+{
+	unsigned place = (unsigned)(service - answer->services);
+	uint8_t *p;
+
+	if (!answer->refundable || service->rc != GY_OK || service->unit == GY_UNIT_NONE ||
+	    answer->number > GY_REFUND_NUMBER_MAX || place > GY_REFUND_PLACE_MAX)
+		return;
+	p = avp_open(w, GY_VENDOR_3GPP, GY_AVP_REFUND_INFORMATION, GY_REFUND_SIZE);
+	if (p != NULL)
+		gy_refund_write(answer->session, answer->number, place, p);
+}
+
 static void put_service(struct writer *w, const struct gy_answer *answer,
 			const struct gy_service_answer *service)
 {
@@ -282,6 +321,8 @@ static void put_service(struct writer *w, const struct gy_answer *answer,
 	put_threshold(w, service);
 	if (service->quota_holding_s != 0)
 		avp_u32(w, GY_VENDOR_3GPP, GY_AVP_QUOTA_HOLDING_TIME, service->quota_holding_s);
+	put_policy(w, service);
+	put_refund(w, answer, service);
 	group_close(w, start);
 }
 

@@ -201,7 +201,8 @@ static int declare_dictionary(char *conffile)
 	int rc;
 
 	if (conffile)
-		fd_log_notice("dict_gyro takes no configuration; '%s' is ignored", conffile);
+		fd_log(4 /* a warning */, "dict_gyro takes no configuration; '%s' is ignored",
+		       conffile);
 	rc = fd_dict_search(dict, DICT_COMMAND, CMD_BY_NAME, "Credit-Control-Request", &command, 0);
 	if (!rc && command) {
 		fd_log_error("dict_gyro replaces dict_nasreq, dict_dcca and dict_dcca_3gpp: remove "

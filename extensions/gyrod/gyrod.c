@@ -99,6 +99,7 @@ static void *stopper(void *unused)
 	int which = 0;
 
 	(void)unused;
+	gyrod_name_thread("gyro stop");
 	while (sigwait(&stop_signals, &which) != 0 || which == SIGUSR1 || which == SIGUSR2)
 		;
 	atomic_store(&stop_requested, 1);
@@ -114,12 +115,13 @@ static void *stopper(void *unused)
 
 static bool await_listening(void)
 {
-	unsigned wanted = 0;
+	bool plain = fd_g_config->cnf_port != 0, tls = fd_g_config->cnf_port_tls != 0;
+	unsigned wanted = plain && !fd_g_config->cnf_flags.no_sctp; /* one for all addresses */
 
 	for (struct fd_list *li = fd_g_config->cnf_endpoints.next;
 	     li != &fd_g_config->cnf_endpoints; li = li->next)
 		if (((struct fd_endpoint *)li)->flags & EP_FL_CONF)
-			wanted++;
+			wanted += plain + tls;
 	for (int ms = 0; gyrod_listening() < wanted; ms++) {
 		if (ms >= LISTEN_MS)
 			return false;
@@ -128,20 +130,28 @@ static bool await_listening(void)
 	return true;
 }
 
+static void say_ready_on(const struct fd_endpoint *ep, uint16_t port, const char *how)
+{
+	bool v6 = ep->sa.sa_family == AF_INET6;
+	char host[NI_MAXHOST];
+
+	if (port == 0 || !(ep->flags & EP_FL_CONF) ||
+	    getnameinfo(&ep->sa, v6 ? sizeof(ep->sin6) : sizeof(ep->sin), host, sizeof(host), NULL,
+			0, NI_NUMERICHOST) != 0)
+		return;
+	gyrod_say(v6 ? "gyro: ready on [%s]:%u%s" : "gyro: ready on %s:%u%s", host, (unsigned)port,
+		  how);
+}
+
 static void say_ready(void)
 {
 	for (struct fd_list *li = fd_g_config->cnf_endpoints.next;
 	     li != &fd_g_config->cnf_endpoints; li = li->next) {
 		struct fd_endpoint *ep = (struct fd_endpoint *)li;
-		bool v6 = ep->sa.sa_family == AF_INET6;
-		char host[NI_MAXHOST];
 
-		if (!(ep->flags & EP_FL_CONF) ||
-		    getnameinfo(&ep->sa, v6 ? sizeof(ep->sin6) : sizeof(ep->sin), host,
-				sizeof(host), NULL, 0, NI_NUMERICHOST) != 0)
-			continue;
-		gyrod_say(v6 ? "gyro: ready on [%s]:%u" : "gyro: ready on %s:%u", host,
-			  (unsigned)fd_g_config->cnf_port);
+		say_ready_on(ep, fd_g_config->cnf_port,
+			     fd_g_config->cnf_flags.no_sctp ? "" : ", TCP and SCTP");
+		say_ready_on(ep, fd_g_config->cnf_port_tls, ", TLS");
 	}
 }
 
@@ -164,14 +174,17 @@ static int run(const char *file)
 	if (fd_core_initialize())
 		return 1;
 	if (fd_core_parseconf(file)) {
+		gyrod_log_started(false);
 		gyrod_say("gyro: %s: the configuration can't be used; the lines above say why",
 			  file);
 		return 1; /* at once: libfdcore's own clean-up here waits for what never started */
 	}
 	if (fd_core_start() || !await_listening()) {
+		gyrod_log_started(false);
 		gyrod_say("gyro: the network side can't start; the lines above say why");
 		return 1;
 	}
+	gyrod_log_started(true);
 	if (pthread_create(&thread, NULL, stopper, NULL))
 		return 1;
 	say_ready();

@@ -8,7 +8,8 @@
  * connection is freed under it. fd_cnx_send: one sender per connection at a time, which the
  * original takes for granted. fd_fifo_new: internal queues of 5 to 30 messages make every message a
  * change of threads.
- * doorway.c replaces two more: listen and accept.
+ * doorway.c replaces two more, listen and accept; tls.c those that make and end TLS connections;
+ * log.c fd_log_threadname.
  *
  * gyrod_send_answer is not interposed but offered to app_gyro: it sends an answer without the
  * routing thread, which would throw it away while the peer is in REOPEN, that is for a while
@@ -28,6 +29,7 @@
 #include <freeDiameter/libfdcore.h>
 
 #include "extensions/gyrod/gyrod.h"
+#include "extensions/gyrod/tls.h"
 
 #define QUEUE_LENGTH  1000 /* between freeDiameter's threads */
 #define GLOBAL_STOCK  20   /* the least that 1.2.1 asks for there */
@@ -36,7 +38,6 @@
 #define SENDER_LOCKS  64
 #define FULL_FOR_NS   1000000000 /* how long a peer that was full gets no patience */
 
-struct cnxctx;
 struct fd_peer; /* begins with a struct peer_hdr */
 
 #define VISIBLE __attribute__((visibility("default")))
@@ -86,8 +87,14 @@ static void unlock_mutex(void *lock)
 	pthread_mutex_unlock(lock);
 }
 
+pthread_mutex_t *gyrod_sender_lock(const struct cnxctx *connection)
+{
+	return &senders[(uintptr_t)connection / 64 % SENDER_LOCKS];
+}
+
 void fd_cnx_destroy(struct cnxctx *connection)
 {
+	gyrod_tls_farewell(connection);
 	pthread_rwlock_wrlock(&connections);
 	pthread_cleanup_push(unlock, &connections);
 	real_cnx_destroy(connection);
@@ -96,13 +103,22 @@ void fd_cnx_destroy(struct cnxctx *connection)
 
 int fd_cnx_send(struct cnxctx *connection, unsigned char *bytes, size_t size)
 {
-	pthread_mutex_t *sender = &senders[(uintptr_t)connection / 64 % SENDER_LOCKS];
-	int rc;
+	pthread_mutex_t *sender = gyrod_sender_lock(connection);
+	bool tls = fd_cnx_getTLS(connection) != 0;
+	int rc, state;
 
+	/* libfdcore cancels a peer's sender when the peer says goodbye, and sends the DPA itself. A
+	 * sender cancelled on its way back from the socket leaves its record in the session, which
+	 * would then go out a second time, and end the peer's side of TLS. It takes a second at
+	 * most. */
+	if (tls)
+		pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
 	pthread_mutex_lock(sender);
 	pthread_cleanup_push(unlock_mutex, sender);
 	rc = real_cnx_send(connection, bytes, size);
 	pthread_cleanup_pop(1);
+	if (tls)
+		pthread_setcancelstate(state, NULL);
 	return rc;
 }
 

@@ -207,7 +207,7 @@ class Shop:
         self.rows('''UPDATE gyro.account SET version = version + 1, sessions = sessions || %s::bigint[],
                             answers = answers || %s::bigint[] WHERE account_id = %s''',
                   [[hi, lo, who, 1, 1, now, now + 86400000000, -1, 0, 0, 1, 0]],
-                  [[1 << 32 | sessions + 1, 1 << 32, 1, 2001 | shape, group, 0, granted, 3600 << 32, 0]], account)
+                  [[sessions + 1 | 1 << 32, 1 << 32, 1, 2001 | shape, group, 0, granted, 3600 << 32, 0]], account)
         if not refused:
             self.rows('UPDATE gyro.account SET reservations = reservations || %s::bigint[] WHERE account_id = %s',
                       [[sessions + 1, group, 0, 1, granted, 0, 0, 1, 0, 0, 3600, 0]], account)

@@ -8,6 +8,13 @@ int gyro_sim_request(int argc, char **argv);
 int gyro_sim_case(int argc, char **argv);
 int gyro_sim_churn(int argc, char **argv);
 int gyro_sim_raw(int argc, char **argv);
+int gyro_sim_purchase(int argc, char **argv);
+int gyro_sim_bind(int argc, char **argv);
+int gyro_sim_unbind(int argc, char **argv);
+int gyro_sim_priority(int argc, char **argv);
+int gyro_sim_statistics(int argc, char **argv);
+int gyro_sim_cancel(int argc, char **argv);
+int gyro_sim_refund(int argc, char **argv);
 
 #define GYRO_SIM_OK        0
 #define GYRO_SIM_REFUSED   1

@@ -83,6 +83,7 @@ struct load_codes {
 struct load_stats {
 	struct load_histogram latency; /* of originals, from the intended time of sending */
 	struct load_histogram served;  /* of those with 2001 */
+	uint64_t latest_ns;            /* of those that were never sent again */
 	uint64_t sent, answered;       /* originals */
 	uint64_t by_type[4];           /* originals answered, by CC-Request-Type */
 	uint64_t busy[4];              /* of these, refused for overload (3004, 5012) */

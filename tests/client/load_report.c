@@ -120,6 +120,7 @@ static void report_json(const struct load *load)
 			 codes_json(&stats->command), "service_results",
 			 codes_json(&stats->service), "faults", faults, "cpu", cpu);
 	json_object_set_new(root, "served_latency_us", latency_json(&stats->served));
+	json_object_set_new(root, "latest_us", json_real((double)stats->latest_ns / 1e3));
 	json_object_set_new(root, "busy",
 			    json_pack("{s:I, s:I, s:I}", "initial", (json_int_t)stats->busy[1],
 				      "update", (json_int_t)stats->busy[2], "termination",

@@ -518,6 +518,8 @@ static void measure(struct load *load, const struct load_slot *slot, const struc
 	load_histogram_add(&stats->latency, took);
 	if (answer->result == 2001)
 		load_histogram_add(&stats->served, took);
+	if (slot->attempts == 0 && took > stats->latest_ns)
+		stats->latest_ns = took;
 }
 
 void load_answer(struct load *load, struct load_peer *peer, const uint8_t *bytes, size_t size,

@@ -25,13 +25,20 @@ static const struct {
 	{ "load", gyro_sim_load, "as many requests as the node takes, measured" },
 #endif
 	{ "raw", gyro_sim_raw, "octets of your own making" },
+	{ "purchase", gyro_sim_purchase, "buys a traffic card, or asks what it would cost" },
+	{ "bind", gyro_sim_bind, "binds a card to a subscriber" },
+	{ "unbind", gyro_sim_unbind, "takes a card from a subscriber" },
+	{ "priority", gyro_sim_priority, "says which card is used before which" },
+	{ "statistics", gyro_sim_statistics, "what was used of cards, window by window" },
+	{ "cancel", gyro_sim_cancel, "gives up a purchase that is not confirmed" },
+	{ "refund", gyro_sim_refund, "gives a card that nobody used back" },
 };
 
 static void usage(FILE *out)
 {
 	fputs("usage: gyro-sim COMMAND [options]\n\n", out);
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
-		fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].what);
+		fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].what);
 	fputs("\ngyro-sim COMMAND --help tells more, with examples.\n", out);
 }
 

@@ -34,8 +34,7 @@ static unsigned count_in(msg_or_avp *parent, uint32_t vendor, uint32_t code)
 	return n;
 }
 
-/* CC-Money in micro-units; digits beyond them are cut off. */
-static int64_t money(struct avp *avp)
+int64_t gy_reply_money(struct avp *avp)
 {
 	struct avp *value = gy_avp_find_in(avp, IETF, GY_AVP_UNIT_VALUE);
 	int64_t digits = value ? gy_avp_value_in(value, IETF, GY_AVP_VALUE_DIGITS, 0) : 0;
@@ -73,7 +72,7 @@ static void read_grant(struct avp *avp, struct gy_case_units *units)
 	}
 	if (cc_money) {
 		units->present[GY_CASE_MONEY] = true;
-		units->count[GY_CASE_MONEY] = money(cc_money);
+		units->count[GY_CASE_MONEY] = gy_reply_money(cc_money);
 	}
 }
 

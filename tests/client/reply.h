@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "tests/client/avp.h"
 #include "tests/lib/case.h"
 
 struct gy_reply {
@@ -29,6 +30,10 @@ struct gy_reply *gy_reply_read(const uint8_t *bytes, size_t len, bool command_le
  * why. Both as bytes, as sent and received. */
 bool gy_reply_conforms(const uint8_t *reply, size_t reply_len, const uint8_t *request,
 		       size_t request_len, char *why, size_t why_size);
+
+/* The Unit-Value of a CC-Money or Cost-Information in micro-units; digits beyond them are cut off.
+ */
+int64_t gy_reply_money(struct avp *avp);
 
 /* "DIAMETER_SUCCESS"; "" for a code without a name. */
 const char *gy_reply_code_name(uint32_t code);

@@ -20,7 +20,7 @@
 	}
 
 static const struct gy_node_identity node = { TEXT("ocs1.spec.test"), TEXT("spec.test") };
-static const struct gy_bytes peer = TEXT("pgw1.spec.test");
+static const struct gy_decode_terms terms = { .origin_host = TEXT("pgw1.spec.test") };
 
 static char why[256];
 
@@ -142,7 +142,7 @@ static bool decodes(const struct gy_case_request *asked, const struct gy_case_ex
 	bool good = true;
 
 	if (rc == GY_OK)
-		rc = gy_ccr_decode(pool, raw, &envelope, peer, &ccr, &fault);
+		rc = gy_ccr_decode(pool, raw, &envelope, &terms, &ccr, &fault);
 	code = gy_rc_result_code(rc);
 	if (rc != GY_OK && !allowed(&expect->codes, code))
 		good = differs("the decoder says %u: %s", code, fault.message);
@@ -242,13 +242,13 @@ static void bearer(void)
 	bytes = gy_request_encode(&r, &frame, &raw.len);
 	raw.data = bytes;
 	good = gy_envelope_read(pool, raw, &node, &envelope, &fault) == GY_OK &&
-	       gy_ccr_decode(pool, raw, &envelope, peer, &ccr, &fault) == GY_OK;
+	       gy_ccr_decode(pool, raw, &envelope, &terms, &ccr, &fault) == GY_OK;
 	ok(good && ccr.conditions.apn.len == 8 && ccr.conditions.rat_type.len == 1 &&
 		   ccr.conditions.rat_type.data[0] == 6 && ccr.conditions.serving_mcc_mnc.len == 5,
 	   "Service-Information: APN, RAT type and serving network");
 	gy_request_restamp(bytes, 0xfffefdfc, true);
 	good = gy_envelope_read(pool, raw, &node, &envelope, &fault) == GY_OK &&
-	       gy_ccr_decode(pool, raw, &envelope, peer, &ccr, &fault) == GY_OK;
+	       gy_ccr_decode(pool, raw, &envelope, &terms, &ccr, &fault) == GY_OK;
 	ok(good && envelope.hop_by_hop == 0xfffefdfc && ccr.retransmitted,
 	   "a copy has its own Hop-by-Hop Identifier and the T bit");
 	free(bytes);

@@ -57,6 +57,13 @@ ERRORS = [
     ('an address without redirect', 'validity: 3600', 'validity: 3600, redirect: { type: url, address: "http://a" }', 5, ['redirect']),
     ('a redirect type that there is not', 'validity: 3600',
      'validity: 3600, final_unit: redirect, redirect: { type: fax, address: "1" }', 5, ['fax', 'ipv4, ipv6, url, sip']),
+    ('a restriction without filters', 'validity: 3600', 'validity: 3600, final_unit: restrict', 5, ['restrict needs filter_ids', 'provisioned']),
+    ('a filter rule that is none', 'validity: 3600', 'validity: 3600, final_unit: restrict, filter_rules: ["allow all"]', 5,
+     ['filter_rules: allow all', 'permit out']),
+    ('a consumption time too long', 'validity: 3600', 'validity: 3600, quota_consumption: 1d', 5, ['quota_consumption 1d']),
+    ('a trigger that there is not', 'validity: 3600', 'validity: 3600, triggers: [change_in_rat, weather]', 5, ['triggers weather', 'Trigger-Type']),
+    ('a way to tell free traffic that there is not', 'tariffs:', 'peers:\n  - { peer: a.b, free: maybe }\ntariffs:', 7,
+     ['free maybe', 'service, command, grant']),
     ('the same Rating-Group twice', 'rating_group: 80, name', 'rating_group: 10, name', 5, ['rating_group 10', 'line 4']),
     ('a unit that there is not', 'unit: seconds', 'unit: minutes', 10, ['unit minutes', 'octets, seconds, service']),
     ('a price of money', 'unit: seconds', 'unit: money', 10, ['unit money']),
@@ -186,6 +193,31 @@ def differences(tap, pg, cat):
     tap.equal(cat.changes(('subscriber: 2, account: 2', 'subscriber: 2, account: 1')),
               [('change', 'subscriber 2', {'account': [2, 1]})], 'a subscriber moves to another account')
     tap.equal(pg.query('SELECT account_id, group_id FROM gyro.subscriber WHERE subscriber_id = 2', 'small'), [['1', '1']], 'whole')
+    cat.apply()
+    tap.equal(cat.changes(('default_rating_group: 10 }', 'default_rating_group: 10, apns: [Internet, ims.mnc001.mcc460.gprs] }')),
+              [('change', 'service_context 32251@3gpp.org', {'apns': [None, ['internet', 'ims']]})], 'APNs, as they are compared')
+    tap.equal(cat.changes(('validity: 3600', 'validity: 3600, triggers: [change_in_rat, CHANGEINLOCATION_MCC], quota_consumption: 30')),
+              [('change', 'service_context 32251@3gpp.org', {'apns': [['internet', 'ims'], None]}),
+               ('change', 'rating_group 80', {'quota_consumption': [0, 30], 'triggers': [None, [4, 30]]})], 'triggers by name')
+    tap.equal(cat.changes(('validity: 3600', 'validity: 3600, triggers: [none]')),
+              [('change', 'rating_group 80', {'quota_consumption': [30, 0], 'triggers': [[4, 30], []]})], 'no trigger at all')
+    rules = ['permit out ip from 192.0.2.1 to any', 'deny in ip from any to any']
+    tap.equal(cat.changes(('validity: 3600', f'validity: 3600, final_unit: restrict, filter_rules: ["{rules[0]}", "{rules[1]}"]')),
+              [('change', 'rating_group 80', {'final_unit': ['terminate', 'restrict'], 'filter_rules': [[], rules], 'triggers': [[], None]})],
+              'rules of a restriction')
+    peers = ('tariffs:', 'peers:\n  - { peer: smf.example.net, free: grant, terminate_only: true }\n  - { peer: "*.example.net" }\ntariffs:')
+    tap.equal([c[:2] for c in cat.changes(peers)], [('add', 'peer smf.example.net'), ('add', 'peer *.example.net'), ('change', 'rating_group 80')],
+              'profiles of gateways')
+    tap.equal(pg.query('SELECT peer, tariff_time_change, free_answer, terminate_only FROM gyro.peer_profile ORDER BY peer', 'small'),
+              [['*.example.net', 't', '0', 'f'], ['smf.example.net', 't', '2', 't']], 'with their defaults')
+    tap.equal(cat.changes((peers[0], peers[1].replace('free: grant', 'free: command'))),
+              [('change', 'peer smf.example.net', {'free': ['grant', 'command']})], 'one of them changes')
+    for wrong in ("final_unit = 2, filter_ids = '{}'", "filter_rules = '{allow all}'", 'triggers = ARRAY[4, NULL]'):
+        try:
+            pg.query(f'UPDATE gyro.rating_group SET {wrong} WHERE rating_group = 80', 'small')
+            tap.ok(False, f'the database takes no {wrong}')
+        except RuntimeError as e:
+            tap.ok('violates check constraint' in str(e), f'the database takes no {wrong}', e)
     cat.apply()
 
 

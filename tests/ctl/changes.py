@@ -9,7 +9,7 @@ import sys
 import time
 
 from ctl import FIXTURE, Ctl, refused
-from postgres import Postgres
+from postgres import Postgres, binary
 from tap import Tap
 
 DRIVE, IMSI, MIB, VALIDITY = sys.argv[3], '460001000000001', 1 << 20, 8
@@ -164,24 +164,32 @@ def pushed(shop, ctl):
         pg.query(f"""UPDATE gyro.account a SET sessions[n][12] = {place} FROM (
                          SELECT n FROM gyro.account b, generate_series(1, array_length(b.sessions, 1)) n
                           WHERE b.account_id = 1 AND b.sessions[n][5] = 1) o WHERE a.account_id = 1""")
+    parts = [pg.value(f"SELECT gyro.place_part('{scope}')") for scope in ('', 'a', '46000', '46000-0001', '46000-0001-0007')]
+    tap.equal(parts, ['1', '52514', '49036', '61583', '3307'], 'a scope in the bits that sessions keep of it')
     ctl.out('attribute', 'push', 'crowd', 8)
     tap.equal(causes(), [], 'a pushed value with reauth: nobody is online')
     shop.begin()
-    ctl.out('attribute', 'push', 'cell_crowd', 9, '--scope', '46000-1-7')
+    ctl.out('attribute', 'push', 'cell_crowd', 9, '--scope', '46000-0001-0007')
     tap.equal(causes(), [], 'of a cell: not for a session whose requests name none')
     heard_from('0')
-    ctl.out('attribute', 'push', 'cell_crowd', 8, '--scope', '46000-1-7')
+    ctl.out('attribute', 'push', 'cell_crowd', 8, '--scope', '46000-0001-0007')
     tap.equal(causes(), [['1', '1', 'attribute cell_crowd']], 'but for one of which it is not known')
     pg.query('DELETE FROM gyro.outbox_cause')
-    heard_from("gyro.place_part('46000-1-8')")
-    ctl.out('attribute', 'push', 'cell_crowd', 8, '--scope', '46000-1-7')
+    heard_from("gyro.place_part('46000-0001-0008')")
+    ctl.out('attribute', 'push', 'cell_crowd', 8, '--scope', '46000-0001-0007')
     tap.equal(causes(), [], 'not one that is elsewhere')
-    ctl.out('attribute', 'push', 'cell_crowd', 8, '--scope', '46000-1-8')
+    ctl.out('attribute', 'push', 'cell_crowd', 8, '--scope', '46000-0001-0008')
     ctl.out('attribute', 'push', 'crowd', 9)
     tap.equal(len(causes()), 1, 'of its cell, and of everywhere: once')
     pg.query("UPDATE gyro.outbox_cause SET due_at = clock_timestamp() + interval '1 hour'")
     tap.equal(pg.value('SELECT spread FROM gyro.outbox_spread(10)'), '0', 'not before every node knows the value')
     pg.query('UPDATE gyro.outbox_cause SET due_at = clock_timestamp()')
+    holder = subprocess.Popen([binary('psql'), '-XqAt', pg.conninfo()], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    holder.stdin.write('BEGIN; SELECT account_id FROM gyro.account WHERE account_id = 1 FOR UPDATE;\n')
+    holder.stdin.flush()
+    holder.stdout.readline()
+    tap.equal(pg.query('SELECT spread, due_in_ms FROM gyro.outbox_spread(10)'), [['0', '50']], 'an account that somebody holds is left for later')
+    holder.communicate('ROLLBACK;\n', timeout=20)
     tap.equal(pg.query('SELECT spread, due_in_ms FROM gyro.outbox_spread(10)'), [['1', '-1']], 'then into the outbox')
     tap.equal(pg.query("SELECT kind, reason FROM gyro.outbox WHERE state = 1"), [['1', 'attribute cell_crowd']], 'as a RAR')
     pg.query("UPDATE gyro.subscriber_dynamic_code SET valid_until = clock_timestamp() WHERE code_id = 4")
@@ -199,6 +207,14 @@ def refusals(shop, ctl):
     tap.ok('attribute_type_on_change' in done.stderr, 'on_change of what follows from the clock is refused', done.stderr)
     refused(tap, ctl.run('apply', '-f', '-', stdin='attributes:\n  - { name: hour, source: clock, derivation: hour, on_change: reauth }\n'),
             1, [':2: ', 'on_change reauth', 'clock'], 'by apply, too, with its line')
+    refused(tap, ctl.run('attribute', 'push', 'cell_crowd', 1, '--scope', '46000-1-7'), 1, ["'46000-1-7' is no scope"],
+            'a cell written as none is told is refused')
+    refused(tap, ctl.run('attribute', 'push', 'crowd', 1, '--scope', 'x'), 1, ["'x' is no scope"], 'and a scope of everywhere')
+    pg.query("INSERT INTO gyro.pushed_value (attribute_id, scope, value) VALUES (5, '46000-0000001', '1')")
+    done = pg.psql("INSERT INTO gyro.pushed_value (attribute_id, scope, value, valid_from) VALUES (5, '46000-0000001', '2', now())")
+    tap.ok("another value for '46000-0000001'" in done.stderr, 'two pushed values at a time are refused', done.stderr)
+    done = pg.psql('UPDATE gyro.attribute_type SET value_type = 4 WHERE attribute_id = 5')
+    tap.ok('has values' in done.stderr, 'another type of an attribute with pushed values is refused', done.stderr)
     pg.query("INSERT INTO gyro.dynamic_code (code_id, code, attribute_id) SELECT n, 'C' || n, 2 FROM generate_series(100, 132) n")
     pg.query("INSERT INTO gyro.subscriber_dynamic_code (subscriber_id, code_id) SELECT 2, n FROM generate_series(100, 131) n")
     done = pg.psql('INSERT INTO gyro.subscriber_dynamic_code (subscriber_id, code_id) VALUES (2, 132)')

@@ -85,7 +85,7 @@ ERRORS = [
     ('a calendar that there is not', 'calendar: cn', 'calendar: de', 18, ['calendar is neither']),
     ('a default of the wrong type', 'default: "0.5"', 'default: half', 17, ["'half' is no decimal value"]),
     ('a decimal with seven places', 'default: "0.5"', 'default: "0.1234567"', 17, ['6 decimal places']),
-    ('a peer without saying what', ', tariff_time_change: false', '', 8, ['tariff_time_change']),
+    ('a peer that may or may not', 'tariff_time_change: false', 'tariff_time_change: perhaps', 8, ['perhaps is neither true nor false']),
     ('a subscriber with an unknown zone', 'zone: Asia/Shanghai', 'zone: Asia/Tokyo', 32, ['zone is neither']),
     ('a subscriber with an unknown attribute', '{ level: 3 }', '{ height: 3 }', 32, ['no stored attribute height']),
     ('a subscriber with a value of the wrong type', '{ level: 3 }', '{ level: high }', 32, ["'high' is no integer value"]),
@@ -190,10 +190,10 @@ def operate(tap, ctl, pg):
         tap.ok(done.returncode != 0 and "'x' is no integer value" in done.stderr,
                'the database itself refuses a wrong type: ' + sql.split()[1], done.stderr)
     tap.equal([v['valid_now'] for v in ctl.json('attribute', 'unset', 'level', '--subscriber', 1)].count(True), 0, 'it is taken away')
-    ctl.json('attribute', 'push', 'congestion', 'high', '--scope', '46000-1-7')
-    pushed = ctl.json('attribute', 'push', 'congestion', 'low', '--scope', '46000-1-7')
-    tap.equal([(v['scope'], v['value']) for v in pushed], [('46000-1-7', 'low')], 'a pushed value; the last one holds')
-    tap.equal(ctl.json('attribute', 'push', 'congestion', '--scope', '46000-1-7'), [], 'and none after it ended')
+    ctl.json('attribute', 'push', 'congestion', 'high', '--scope', '46000-0001-0007')
+    pushed = ctl.json('attribute', 'push', 'congestion', 'low', '--scope', '46000-0001-0007')
+    tap.equal([(v['scope'], v['value']) for v in pushed], [('46000-0001-0007', 'low')], 'a pushed value; the last one holds')
+    tap.equal(ctl.json('attribute', 'push', 'congestion', '--scope', '46000-0001-0007'), [], 'and none after it ended')
     tap.equal([c['code'] for c in ctl.json('dynamic-code', 'assign', 'vip', '--subscriber', 1) if c['valid_now']], ['credit', 'vip'],
               'a code is assigned')
     tap.equal([c['code'] for c in ctl.json('dynamic-code', 'unassign', 'vip', '--subscriber', 1) if c['valid_now']], ['credit'], 'and ends')

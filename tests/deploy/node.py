@@ -18,7 +18,8 @@ import time
 
 ROOT, BUILD = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
 sys.path.insert(0, str(ROOT / 'tests/lib'))
-from diameter import P, R, Table
+from certificates import Authority
+from diameter import P, R, Client, Closed, Table
 from tap import Tap
 
 NODE, FIXTURE = ROOT / 'deploy/node', ROOT / 'tests/cases/fixture.yaml'
@@ -123,7 +124,7 @@ class Started:
         """The port, 0 if it ended without being ready."""
         limit = time.monotonic() + START_S
         while time.monotonic() < limit:
-            found = re.search(r'^gyro: ready on 127\.0\.0\.1:(\d+)\n', self.said(), re.M)
+            found = re.search(r'^gyro: ready on (?:127\.0\.0\.1|\[::1\]):(\d+)(?:, TLS)?\n', self.said(), re.M)
             if found:
                 return int(found[1])
             if self.process.poll() is not None:
@@ -266,6 +267,46 @@ def shared_database(tap, place):
     first.stop()
 
 
+def result(port, host, patience=0, **how):
+    """The Result-Code of the CEA; 'closed' where the node closes the connection instead, for that many seconds."""
+    limit = time.monotonic() + patience
+    while True:
+        try:
+            with Client(port, host=host, timeout=20, **how) as client:
+                return client.cea.result
+        except (Closed, OSError):
+            if time.monotonic() >= limit:
+                return 'closed'
+            time.sleep(0.1)
+
+
+def transports(tap, place):
+    authority = Authority(place / 'ca')
+    own, tls = authority.issue('gyro1.spec.test'), authority.issue(PEER).context()
+    os.chmod(own.key, 0o600)
+    words = ['--tls-cert', own.certificate, '--tls-key', own.key, '--tls-ca', own.authority]
+    v6 = socket.has_ipv6 and os.path.exists('/proc/net/if_inet6') and '00000000000000000000000000000001' in \
+        pathlib.Path('/proc/net/if_inet6').read_text()
+    node = Started(place / 'tls', '--peer', PEER, '--listen', '127.0.0.1', *(['--listen', '::1'] if v6 else []), *words)
+    port = node.ready()
+    tap.ok(f'gyro: ready on 127.0.0.1:{port}, TLS\n' in node.said(), '--tls-cert, --tls-key, --tls-ca: ready, with TLS', node.said())
+    tap.equal(result(port, PEER, tls=tls), 2001, 'a peer with its certificate is welcome')
+    tap.equal(result(port, 'pgw2.spec.test', tls=tls), 3010, 'another one with it is not')
+    tap.equal(result(port, PEER), 'closed', 'nor is one without TLS')
+    if v6:
+        tap.ok(f'gyro: ready on [::1]:{port}, TLS\n' in node.said(), '--listen ::1: ready there, too', node.said())
+        tap.equal(result(port, PEER, AGAIN_S, tls=tls, address='::1'), 2001, 'and the peer is welcome')
+    tap.equal(node.stop(), 0, 'it stops')
+    if v6:
+        node = Started(place / 'six', '--peer', PEER, '--listen', '::1')
+        port = node.ready()
+        tap.equal((result(port, PEER, address='::1'), result(port, PEER)), (2001, 'closed'), '--listen ::1 alone: there, and nowhere else')
+        tap.equal(node.stop(), 0, 'it stops')
+    for words, reason in ((words[:4], 'belong together'), ([*words, '--sctp'], 'no TLS over SCTP')):
+        done = subprocess.run([NODE, '--data', place / 'f', '--port', '0', *words], capture_output=True, text=True)
+        tap.ok(done.returncode == 2 and reason in done.stderr, f'a usage error: {reason}', done.stderr)
+
+
 def failures(tap, place):
     def fails(words, reason, **more):
         node = Started(place / 'f', *words, **more)
@@ -283,6 +324,13 @@ def failures(tap, place):
         racer.stop()
     fails(['--listen', '192.0.2.1'], r"can't listen on 192\.0\.2\.1:\d+: Cannot assign requested address")
     fails(['--build-dir', place], r'gyrod is missing: run deploy/build')
+    other = Authority(place / 'others').issue('gyro9.spec.test')
+    fails(['--tls-cert', other.certificate, '--tls-key', other.key, '--tls-ca', other.authority],
+          r"(?s)gyrod didn't start.*certificate owner does not match the hostname 'gyro1\.spec\.test'")
+    try: # where the kernel has SCTP, tests/wire/sctp.py says more
+        socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_SCTP).close()
+    except OSError:
+        fails(['--sctp'], r"--sctp: this kernel has no SCTP .*: Protocol not supported")
     bad = place / 'bad.yaml'
     bad.write_text('# a catalogue with a mistake\nrating_groups:\n  - { rating_group: ten }\n')
     fails([], r'gyroctl apply -f .*bad\.yaml failed:\n.*\b3\b', catalogue=bad)
@@ -324,7 +372,7 @@ def main():
     tap = Tap()
     place = pathlib.Path(tempfile.mkdtemp(prefix='gyro-node.'))
     try:
-        for story in (two_nodes, kills, shared_database, failures, ordinary_user):
+        for story in (two_nodes, kills, shared_database, transports, failures, ordinary_user):
             story(tap, place)
     finally:
         for pid in processes(place):

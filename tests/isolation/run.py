@@ -80,7 +80,7 @@ READ = '''SELECT account_id, group_id, version, profile_version, state, currency
             FROM gyro.account WHERE account_id = ANY (ARRAY[{ids}])'''
 SHARES = {'s': 'sessions', 'r': 'reservations', 'a': 'answers', 'l': 'slices', 'c': 'counters', 'k': 'cards', 'd': 'draws'}
 OWN = {'group_id': 'account_id', 'gateway_id': '1', 'end_to_end': '1', 'content_hash': '7', 'sub_session': "''::text",
-       'check_at': "opened + interval '2 hours'", 'catalogue': '1', 'inputs': "''::text"}
+       'check_at': "opened + interval '2 hours'", 'catalogue': '1', 'inputs': "''::text", 'correlation': "''::text"}
 
 
 def parameter(of, kind, name):

@@ -11,6 +11,7 @@ import itertools
 import pathlib
 import select
 import socket
+import ssl
 import struct
 import time
 
@@ -227,22 +228,36 @@ _sessions = itertools.count(1)
 
 
 class Client:
-    """A gateway's connection. With cer=False only TCP. Answers DWR while it waits for something else."""
+    """A gateway's connection. With cer=False only the transport. Answers DWR while it waits for something else.
+
+    address: IPv4 or IPv6. tls: an ssl.SSLContext; the handshake comes first. protocol: socket.IPPROTO_SCTP instead of
+    TCP; then each send must be one message."""
 
     def __init__(self, port, host="pgw1.spec.test", realm="spec.test", node="gyro1.spec.test", address="127.0.0.1",
-                 cer=True, timeout=10, receive_buffer=None):
+                 cer=True, timeout=10, receive_buffer=None, tls=None, protocol=0):
         self.host, self.realm, self.node, self.timeout = host, realm, node, timeout
         self.numbers = itertools.count(int(time.time() * 1000) & 0xfffff)
         self.buffer, self.early, self.requests = b"", collections.deque(), []
         self.watchdogs = 0
         self.answer_watchdogs = True
         self.cea = None
-        self.socket = socket.socket()
+        self.socket = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM, protocol)
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.settimeout(timeout)
-        self.socket.connect((address, port))
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.local = address
+        try:
+            self.socket.connect((address, port))
+            if not protocol:
+                self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if tls:
+                self.socket = tls.wrap_socket(self.socket, server_hostname=node)
+        except ssl.SSLError as e:
+            self.close()
+            raise Closed(str(e)) from e
+        except BaseException:
+            self.close()
+            raise
         if cer:
             try:
                 self.cea = self.ask(self.cer())
@@ -262,7 +277,7 @@ class Client:
         return [("Origin-Host", self.host), ("Origin-Realm", self.realm)]
 
     def cer(self, applications=(("Auth-Application-Id", 4),), more=()):
-        return self.message("CER", 0, [*self.origin(), ("Host-IP-Address", "127.0.0.1"), ("Vendor-Id", 10415),
+        return self.message("CER", 0, [*self.origin(), ("Host-IP-Address", self.local), ("Vendor-Id", 10415),
                                        ("Product-Name", "test"), *applications, *more], BASE)
 
     def dwr(self, more=()):
@@ -360,11 +375,15 @@ class Client:
                 if len(self.buffer) >= length:
                     raw, self.buffer = self.buffer[:length], self.buffer[length:]
                     return Message(raw)
-            if not select.select([self.socket], [], [], max(0, end - time.monotonic()))[0]:
+            # What TLS has decrypted already is no event of the socket any more.
+            ready = isinstance(self.socket, ssl.SSLSocket) and self.socket.pending()
+            if not ready and not select.select([self.socket], [], [], max(0, end - time.monotonic()))[0]:
                 raise Silent("nothing came in time")
             try:
                 more = self.socket.recv(1 << 16)
-            except ConnectionError as e:
+            except TimeoutError as e:
+                raise Silent("nothing whole came in time") from e
+            except (ConnectionError, ssl.SSLError) as e:
                 raise Closed(str(e)) from e
             if not more:
                 raise Closed("closed by the node")

@@ -76,16 +76,22 @@ class Failed(RuntimeError):
 
 
 class Node:
-    """One gyrod. conninfo: its database. settings: keys of gyro.yaml; peers, agents: who may connect."""
-    PROGRAM, READY = None, r'^gyro: ready on 127\.0\.0\.1:\d+$'
+    """One gyrod. conninfo: its database. settings: keys of gyro.yaml; peers, agents: who may connect; the former may be
+    whole entries of gyro.yaml: {'identity': ..., 'plain': True}.
 
-    def __init__(self, conninfo, name='gyro1', realm=REALM, peers=None, agents=(), settings=None, tw_timer=30, inside='/tmp'):
+    addresses: where it listens; port is TCP's, unless plain is False, and SCTP's with sctp. tls: its certificate, as
+    certificates.Authority makes it; then it listens on tls_port, too."""
+    PROGRAM, READY = None, r'^gyro: ready on \S+\d+'
+
+    def __init__(self, conninfo, name='gyro1', realm=REALM, peers=None, agents=(), settings=None, tw_timer=30, inside='/tmp',
+                 addresses=('127.0.0.1',), tls=None, plain=True, sctp=False):
         self.conninfo, self.identity, self.realm = conninfo, f'{name}.{realm}', realm
         self.peers = [f'*.{realm}'] if peers is None else list(peers)
         self.agents, self.settings, self.tw_timer = list(agents), {**SETTINGS, **(settings or {})}, tw_timer
         self.home = pathlib.Path(tempfile.mkdtemp(prefix='gyro-node-', dir=inside))
         self.log = self.home / 'log'
-        self.port = self.process = None
+        self.addresses, self.tls, self.plain, self.sctp = list(addresses), tls, plain, sctp
+        self.port = self.tls_port = self.process = None
         atexit.register(self.close)
 
     def __enter__(self):
@@ -98,20 +104,34 @@ class Node:
         quote = json.dumps
         # Agents first: the first entry that matches counts.
         peers = ''.join(f'  - identity: {quote(p)}\n    agent: true\n' for p in self.agents)
-        peers += ''.join(f'  - identity: {quote(p)}\n' for p in self.peers)
+        entries = [p if isinstance(p, dict) else {'identity': p} for p in self.peers]
+        peers += ''.join(f'  - {quote(entry)}\n' for entry in entries)
         keys = ''.join(f'{k}: {quote(v)}\n' for k, v in self.settings.items())
         (self.home / 'gyro.yaml').write_text(
-            f'database: {quote(self.conninfo)}\nlisten: [ "127.0.0.1:{self.port}" ]\n'
+            f'database: {quote(self.conninfo)}\n'
+            + (f'listen: {quote(self.endpoints(self.port))}\n' if self.plain else '')
+            + (f'listen_tls: {quote(self.endpoints(self.tls_port))}\n' if self.tls else '')
             + (f'peers:\n{peers}' if peers else '') + keys)
-        words = {'IDENTITY': self.identity, 'REALM': self.realm, 'PORT': str(self.port),
+        words = {'IDENTITY': self.identity, 'REALM': self.realm, 'PORT': str(self.port if self.plain else 0),
                  'YAML': str(self.home / 'gyro.yaml'), 'LIB': str(build_dir() / 'lib')}
         template = (ROOT / 'deploy/conf/gyrod.conf.in').read_text()
+        if self.tls:
+            words |= {'TLSPORT': str(self.tls_port), 'CERT': str(self.tls.certificate), 'KEY': str(self.tls.key),
+                      'CA': str(self.tls.authority)}
+            template = template.replace('\nSecPort = 0;\n', '\n' + (ROOT / 'deploy/conf/tls.conf.in').read_text())
+            if self.tls.revoked:
+                template = re.sub(r'^# TLS_CRL = .*', f'TLS_CRL = "{self.tls.revoked}";', template, flags=re.M)
+        if self.sctp:
+            template = template.replace('\nNo_SCTP;\n', '\n' + (ROOT / 'deploy/conf/sctp.conf.in').read_text())
         template = re.sub(r'^TwTimer = \d+;', f'TwTimer = {self.tw_timer};', template, flags=re.M)
         (self.home / 'gyrod.conf').write_text(re.sub(r'@([A-Z]+)@', lambda m: words[m[1]], template))
 
+    def endpoints(self, port):
+        return [f'[{a}]:{port}' if ':' in a else f'{a}:{port}' for a in self.addresses]
+
     def launch(self):
         """Starts the process without waiting; for starts that are meant to fail."""
-        self.port = self.port or pick_port()
+        self.port, self.tls_port = self.port or pick_port(), self.tls_port or (pick_port() if self.tls else None)
         self.configure()
         self.process = spawn([self.PROGRAM or build_dir() / 'bin/gyrod', '-c', self.home / 'gyrod.conf'], self.log)
         return self
@@ -126,7 +146,7 @@ class Node:
                 return self
             if not fresh or 'Address already in use' not in self.said(begin):
                 break
-            self.port = None
+            self.port = self.tls_port = None
         raise Failed(f'gyrod is not ready (status {self.process.poll()}):\n{self.tail()}')
 
     def wait_ready(self, begin=0):
@@ -199,12 +219,14 @@ class Node:
         """A gateway's connection to it (diameter.Client); host without the realm.
 
         A peer whose last connection the node still tidies up is refused (closed, or 5012): tried again for that
-        many seconds."""
+        many seconds. tls: an ssl.SSLContext, for the TLS port; address: one of the node's, the first one by default."""
         host, realm = host if '.' in host else f'{host}.{self.realm}', how.pop('realm', self.realm)
+        how.setdefault('address', self.addresses[0])
+        port = self.tls_port if how.get('tls') else self.port
         end = time.monotonic() + patience
         while True:
             try:
-                client = Client(self.port, host=host, realm=realm, node=self.identity, **how)
+                client = Client(port, host=host, realm=realm, node=self.identity, **how)
                 if client.cea is None or client.cea.result != 5012 or time.monotonic() > end:
                     return client
                 client.close()

@@ -144,6 +144,25 @@ static void load_rows(struct gy_world *world, const struct gy_world_record *foun
 	history->rows = world->rows;
 }
 
+static void load_debit(const struct gy_world_record *found, const struct gy_ccr *ccr,
+		       struct gy_history *history)
+{
+	unsigned service = 0;
+
+	for (unsigned i = 0; i < found->record.n_charges; i++) {
+		const struct gy_charge *c = &found->charges[i];
+
+		if (!(c->flags & GY_CHARGE_PART) && service++ == ccr->refund.place &&
+		    c->rc == GY_OK) {
+			history->debit_found = true;
+			history->debit_unit = c->granted > 0 ? c->unit : GY_UNIT_NONE;
+			history->debit_units = c->granted;
+		}
+		if (service == ccr->refund.place + 1)
+			history->debit_micros += c->debit;
+	}
+}
+
 static void load_history(struct gy_world *world, const struct gy_ccr *ccr,
 			 struct gy_history *history)
 {
@@ -167,6 +186,9 @@ static void load_history(struct gy_world *world, const struct gy_ccr *ccr,
 			history->ended_us = r->at_us;
 		if (r->type == (int)ccr->type && r->number == ccr->number)
 			load_rows(world, &world->records[i], history);
+		if (ccr->refund.bound && r->type == (int)ccr->type &&
+		    r->number == ccr->refund.number)
+			load_debit(&world->records[i], ccr, history);
 	}
 }
 

@@ -5,15 +5,15 @@ Starts nothing by itself. Every answer that comes through Shop.ask is held again
 import os
 import sys
 
-from family import P, ROOT, TABLE, Message, conform, hop
+from family import INITIAL, P, ROOT, T, TABLE, Silent, conform, hop
 
-sys.path[:0] = [str(ROOT / 'tests/unit/dict'), str(ROOT / 'tests/lib')]
+sys.path[:0] = [str(ROOT / folder) for folder in ('tests/unit/dict', 'tests/audit', 'tests/lib')]
+from audit import audit
 from diameter import EVENT, Capture, identity
 from node import Failed
 
-__all__ = ['CONTEXT', 'Failed', 'MILLION', 'OPERATION', 'Shop', 'SUSPECT', 'beneficiary', 'directed', 'imsi']
-
 MILLION = 1_000_000
+PRICE = 30 * MILLION
 CONTEXT = 'cards@gyro'
 OPERATION = {'PURCHASE': 0, 'BIND': 1, 'UNBIND': 2, 'STATISTICS': 3, 'SET_PRIORITY': 4, 'CANCEL': 5}
 SUSPECT = ('_ws.malformed || diameter.avp.code.unknown || diameter.avp.invalid-len || diameter.avp.invalid-data || '
@@ -140,12 +140,12 @@ class Shop:
     # at the end
 
     def decoded(self, tshark, folder):
-        """(tshark's text, what it finds wrong) of all that was said here."""
+        """(tshark's text of all that was said here, what it finds wrong with answers)."""
         path = folder / 'cards.pcap'
         self.capture.write(path)
         os.chmod(path, 0o644)
         return (tshark.run('-2', '-r', path, '-V', '-O', 'diameter', '-Y', 'diameter').stdout,
-                tshark.run('-2', '-r', path, '-Y', SUSPECT).stdout)
+                tshark.run('-2', '-r', path, '-Y', f'diameter.flags.request == 0 && ({SUSPECT})').stdout)
 
 
 def content(answer):
@@ -165,4 +165,83 @@ def avp(name, value):
     return raw[:int.from_bytes(raw[5:8], 'big')]
 
 
-__all__ += ['Message', 'avp', 'content', 'failed']
+def money(answer):
+    """(micro-units granted, currency), None if nothing is."""
+    value = answer['Granted-Service-Unit/CC-Money/Unit-Value/Value-Digits']
+    exponent = answer['Granted-Service-Unit/CC-Money/Unit-Value/Exponent'] or 0
+    if value is None:
+        return None
+    return value * 10 ** (exponent + 6), answer['Granted-Service-Unit/CC-Money/Currency-Code']
+
+
+def cost(answer):
+    value = answer['Cost-Information/Unit-Value/Value-Digits']
+    return None if value is None else value * 10 ** ((answer['Cost-Information/Unit-Value/Exponent'] or 0) + 6)
+
+
+def wares(shop):
+    """What is on sale: accounts are in currency 156, subscribers 1 and 2 are named by the list."""
+    shop.audience('everyone')
+    shop.audience('two', 2, (1, 2))
+    shop.app('video', (20,), ('video.spec.test', 'cdn.spec.test/video'), ('192.0.2.0/24',))
+    shop.app('live', (101, 102), ('live.video.spec.test', 'cdn.spec.test/video/live', 'both.spec.test'), ('192.0.2.128/25',))
+    shop.app('other', (103,), ('both.spec.test',))
+    shop.app('bare', (), ('bare.spec.test',))
+    shop.product('general')
+    shop.product('cheap', '1.00')
+    shop.product('free', '0')
+    shop.product('rare', '1.00', stock=5)
+    shop.product('late', '1.00', sale_from="now() + interval '1 day'")
+    shop.product('past', '1.00', sale_until="now() - interval '1 day'")
+    shop.product('shut', '1.00', on_sale='false')
+    shop.product('foreign', '1.00', currency=978)
+    shop.product('once', '1.00', per_buyer=1)
+    shop.product('gone', '1.00', stock=0)
+    shop.product('listed', '1.00', audience='two')
+    shop.product('dear', '29.99')
+    shop.product('optional', '0', audience='two', directed=1)
+    shop.product('required', '0', directed=2)
+    shop.product('exclusive', '0', audience=None, directed=2, app_id="(SELECT app_id FROM gyro.app WHERE name = 'live')")
+    shop.product('pool', '0', max_bindings=2, directed=1)
+    shop.product('sponsor', '0', settle=2, usage_price=100_000, usage_block=1 << 20)
+
+
+def order(product, purchase, *more):
+    return [('Product-Id', product), ('Purchase-Id', purchase), *more]
+
+
+def held(shop, product, who=1, **how):
+    """(Purchase-Id, Session-Id) of a purchase that waits for its confirmation."""
+    p, session = shop.purchase_id(), shop.links[0].session()
+    answer = shop.ask('PURCHASE', kind=INITIAL, session=session, who=who, more=order(product, p), **how)
+    if answer.result != 2001:
+        raise AssertionError(f'{product} is not held: {answer!r}')
+    return p, session
+
+
+def again(raw, gateway, flags):
+    """The same request with another Hop-by-Hop id."""
+    return bytes([*raw[:4], 0x80 | flags, *raw[5:12]]) + (next(gateway.numbers) & 0xffffffff).to_bytes(4, 'big') + raw[16:]
+
+
+def bound(answer):
+    return answer.result, answer['User-Class'], [a.value for a in answer.all('Rating-Group')], answer['Use-Priority']
+
+
+def insist(shop, raw):
+    """The answer to what was sent before; a gateway resends what is not answered in time."""
+    for _ in range(5):
+        try:
+            return shop.answer(raw, timeout=5)
+        except Silent:
+            raw = again(raw, shop.links[0], P | T)
+            shop.send(raw)
+    return shop.answer(raw)
+
+
+def looked_at(tap, shop):
+    """What every program ends with: the form of all answers, both auditors, sanitizers."""
+    tap.equal(shop.wrong[:5], [], 'every answer is what an answer must be')
+    found, _ = audit(shop.site.pg.conninfo())
+    tap.equal(found.lines[:5], [], 'the independent auditor finds nothing')
+    shop.site.check(tap)

@@ -163,6 +163,7 @@ def explained(tap, site, s):
         rejected = [x for x in stages if x['stage'] == 'considered']
         tap.ok(len(rejected) == 9 - len(applied) and all(x['verdict'] == "the value doesn't match" for x in rejected),
                f'{name}: every other rule of its codes, and why not', rejected)
+        tap.equal({x['when'] for x in stages if x['attribute'] == 'hour'}, {'from 10 to below 15'}, f'{name}: what a rule asks for')
         running = [Fraction(x['rate_micros'] * MIB, x['rate_block']) for x in stages if x['rate_block']]
         tap.equal((running[0], running[-1], one['as_recorded']), (BASE, rate, True),
                   f'{name}: the running rate from the base to the recorded price')
@@ -257,7 +258,8 @@ def main():
         after = {r['request_number']: r for r in json.loads(site.gyroctl('explain', s.session, '--json'))['requests']}
         tap.equal(after, before, 'without rules, codes, tier, and with another tariff and IMSI: the same story')
         text = site.gyroctl('explain', s.session, 2)
-        tap.ok(all(w in text for w in (imsis[0], 'specific code story', 'credit_level', '0.099999', 'That is the price of the recorded')),
+        tap.ok(all(w in text for w in (imsis[0], 'specific code story', 'credit_level', '0.099999', '= 5', 'That is the price of the recorded',
+                                       'count in the next debit')),
                'explain for people', text)
         found, _ = audit(site.pg.conninfo())
         tap.equal(found.lines, [], 'the independent auditor finds nothing')

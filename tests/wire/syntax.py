@@ -260,9 +260,13 @@ def values(b):
 
 def surplus(b):
     for name, value in [('CC-Request-Number', 7), ('CC-Request-Type', 1), ('Service-Context-Id', '32251@3gpp.org'),
-                        ('Auth-Application-Id', 4), ('Origin-Host', 'pgw1.spec.test'), ('Destination-Realm', 'spec.test'),
-                        ('Session-Id', 'pgw1.spec.test;1;2')]:
+                        ('Auth-Application-Id', 4), ('Destination-Realm', 'spec.test'), ('Session-Id', 'pgw1.spec.test;1;2')]:
         b.ask(f'G-12 two {name}', [*b.good(), (name, value)], 5009, AVP(name, value))
+    # Kamailio tells its Origin twice: the same octets again are no fault, other ones are.
+    for name, value, other in [('Origin-Host', 'pgw1.spec.test', 'PGW1.spec.test'), ('Origin-Realm', 'spec.test', 'spec.Test')]:
+        b.ask(f'G-12 {name} twice, in the same octets', [*b.good(), (name, value)], 2001)
+        b.ask(f'G-12 {name} twice, not in the same octets', [*b.good(), (name, other)], 5009, AVP(name, other))
+        b.ask(f'G-12 {name} three times, the last one differs', [*b.good(), (name, value), (name, other)], 5009, AVP(name, other))
     second = AVP('Rating-Group', 11)
     b.ask('TC-20 two Rating-Group', b.good(services=[service(10, more=[second])]), 5009, second)
     b.ask('TC-20 three Rating-Group: the second is the first that is too many',

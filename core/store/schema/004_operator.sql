@@ -129,11 +129,21 @@ BEGIN
     RETURN found_id;
 END $$;
 
+-- The value that stands behind a word in gyro.record.correlation; NULL: there is none.
+CREATE FUNCTION gyro.correlation_part(correlation text, word text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+    SELECT substring(correlation FROM '(?n)^' || word || ' (.*)$')
+$$;
+
 CREATE VIEW gyro.record_line AS
 SELECT r.at, r.account_id, r.subscriber_id, r.gateway_id, r.session, r.opened, r.request_type, r.request_number, r.result,
        c.position, c.rating_group, c.service_result, c.unit, c.used, coalesce(c.debit, r.debit) AS debit, c.granted,
        c.reserved, c.price_micros, c.block, c.debit_price_micros, c.debit_block, c.rule_id, r.balance,
-       r.reserved AS account_reserved, r.flags, r.end_to_end, c.source, c.source_id, c.operation
+       r.reserved AS account_reserved, r.flags, r.end_to_end,
+       gyro.correlation_part(r.correlation, 'cause')::bigint AS termination_cause,
+       gyro.correlation_part(r.correlation, 'correlation') AS correlation_id,
+       coalesce(gyro.correlation_part(r.correlation, 'multi'),
+                '0x' || gyro.correlation_part(r.correlation, 'multi-hex')) AS multi_session_id,
+       c.source, c.source_id, c.operation
   FROM gyro.record r
   LEFT JOIN LATERAL (
        SELECT n AS position, nullif(r.charges[n][1], -1) AS rating_group,

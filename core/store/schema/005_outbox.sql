@@ -29,6 +29,7 @@ CREATE TABLE gyro.outbox (
     answer_code   bigint,
     outcome       text,
     finished_at   timestamptz,
+    after_end     boolean NOT NULL DEFAULT false,
     PRIMARY KEY (outbox_id, group_id),
     CHECK ((state IN (3, 4)) = (finished_at IS NOT NULL)),
     CHECK (state <> 2 OR (node IS NOT NULL AND sent_at IS NOT NULL))
@@ -63,16 +64,20 @@ COMMENT ON COLUMN gyro.outbox.answer_code IS 'Result-Code of the last RAA or ASA
 COMMENT ON COLUMN gyro.outbox.outcome IS 'what came of it, for people';
 COMMENT ON COLUMN gyro.outbox.finished_at IS 'when it was done or failed';
 
+COMMENT ON COLUMN gyro.outbox.after_end IS 'the session has ended here already, and its gateway is to end it there (G-68)';
+
 COMMENT ON COLUMN gyro.gateway.origin_realm IS 'Origin-Realm (RFC 6733 6.4), of the first request that each start of a node saw: Destination-Realm of requests to it';
 
 CREATE TABLE gyro.outbox_policy (
     only_row   boolean PRIMARY KEY DEFAULT true CHECK (only_row),
     on_barring smallint NOT NULL DEFAULT 2 CHECK (on_barring IN (1, 2)),
+    on_expiry  boolean NOT NULL DEFAULT false,
     keep       interval NOT NULL DEFAULT '1 day' CHECK (keep >= interval '0')
 );
 COMMENT ON TABLE gyro.outbox_policy IS 'one row: settings of the outbox';
 COMMENT ON COLUMN gyro.outbox_policy.only_row IS 'always true: keeps the table at one row';
 COMMENT ON COLUMN gyro.outbox_policy.on_barring IS 'what the open sessions of a barred subscriber or account get: 1 RAR (their next answer is 4010), 2 ASR (they end)';
+COMMENT ON COLUMN gyro.outbox_policy.on_expiry IS 'a session that supervision has ended is ended at its gateway, too, by an ASR (G-68); what it still reports is charged as late usage';
 COMMENT ON COLUMN gyro.outbox_policy.keep IS 'how long finished rows stay to be looked at';
 INSERT INTO gyro.outbox_policy DEFAULT VALUES;
 
@@ -114,7 +119,9 @@ $$;
 -- session; of a Rating-Group, for that.
 CREATE FUNCTION gyro.outbox_moot(o gyro.outbox) RETURNS text LANGUAGE sql STABLE AS $$
     SELECT CASE
-           WHEN s.no IS NULL THEN 'the session has ended'
+           WHEN o.after_end AND NOT EXISTS (SELECT FROM gyro.session_index i WHERE i.session = o.session AND i.opened = o.opened)
+           THEN 'the Session-Id is forgotten, or of a new session'
+           WHEN s.no IS NULL AND NOT o.after_end THEN 'the session has ended'
            WHEN o.kind = 1 AND s.highest > o.number_before AND NOT EXISTS (
                 SELECT FROM generate_series(1, gyro.matrix_rows(a.reservations)) r
                  WHERE a.reservations[r][1] = s.no
@@ -219,6 +226,27 @@ CREATE FUNCTION gyro.outbox_withdraw(for_account bigint, for_subscriber bigint, 
 $$;
 
 -- --- causes: none of these fires on what a node writes for a request --------------------------------
+
+-- Supervision has ended a session (G-68). The sweeper marks the index before the account row: there the
+-- session is still open, or expired; one that a CCR-T or an operator has ended is not.
+CREATE FUNCTION gyro.expiry_aborts() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF (SELECT on_expiry FROM gyro.outbox_policy) THEN
+        INSERT INTO gyro.outbox (group_id, account_id, gateway_id, session, opened, session_id, sub_session, kind, reason,
+                                 number_before, give_up_at, after_end)
+        SELECT a.group_id, a.account_id, a.sessions[n][4], NEW.session, NEW.opened, NEW.session_id, NEW.sub_session, 2,
+               'supervision', a.sessions[n][8], now() + interval '5 minutes', true
+          FROM gyro.account a CROSS JOIN LATERAL generate_series(1, gyro.matrix_rows(a.sessions)) n
+         WHERE a.account_id = NEW.account_id AND a.group_id = NEW.group_id
+           AND gyro.session_uuid(a.sessions[n][1], a.sessions[n][2]) = NEW.session AND a.sessions[n][5] IN (1, 3)
+           AND to_timestamp(a.sessions[n][6] / 1000000.0) = NEW.opened
+            ON CONFLICT DO NOTHING;
+        PERFORM pg_notify('gyro_outbox', '');
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER expiry_aborts AFTER UPDATE OF ended ON gyro.session_index
+    FOR EACH ROW WHEN (NEW.ended AND NOT OLD.ended AND NOT OLD.release_requested) EXECUTE FUNCTION gyro.expiry_aborts();
 
 -- Money came: sessions that waited for it ask again. Those with a full grant need no hint.
 CREATE FUNCTION gyro.payment_reauthorizes() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -136,7 +136,8 @@ BEGIN
         PERFORM gyro.value_number(NEW.value_type, NEW.default_value);
     END IF;
     IF TG_OP = 'UPDATE' AND NEW.value_type <> OLD.value_type
-       AND EXISTS (SELECT FROM gyro.subscriber_attribute WHERE attribute_id = NEW.attribute_id) THEN
+       AND (EXISTS (SELECT FROM gyro.subscriber_attribute WHERE attribute_id = NEW.attribute_id)
+            OR EXISTS (SELECT FROM gyro.pushed_value WHERE attribute_id = NEW.attribute_id)) THEN
         RAISE EXCEPTION 'attribute % has values: its type can''t change', NEW.name
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
@@ -267,6 +268,25 @@ CREATE TRIGGER value_check BEFORE INSERT OR UPDATE ON gyro.subscriber_attribute
 CREATE TRIGGER value_check BEFORE INSERT OR UPDATE ON gyro.pushed_value
     FOR EACH ROW EXECUTE FUNCTION gyro.value_check();
 
+-- A scope that no request can have, because it is written otherwise (core/rating/network.h), is refused, too.
+CREATE FUNCTION gyro.scope_check() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    kind smallint := (SELECT derivation FROM gyro.attribute_type WHERE attribute_id = NEW.attribute_id AND source = 5);
+    pattern text := CASE kind WHEN 60 THEN '^$'
+                            WHEN 61 THEN '^[0-9]{5,6}-([0-9a-f]{4}-[0-9a-f]{4}|[0-9a-f]{7}|[0-9a-f]{9})$'
+                            WHEN 62 THEN '^[0-9]{5,6}-([0-9a-f]{4}|[0-9a-f]{6})$'
+                            WHEN 63 THEN '^[0-9]{5,6}$' ELSE '^[^A-Z]+$' END;
+BEGIN
+    IF kind IS NULL OR NEW.scope !~ pattern THEN
+        RAISE EXCEPTION '''%'' is no scope of attribute %, such as %', NEW.scope, NEW.attribute_id,
+            (ARRAY['an empty one', '46001-1a2b-003c', '46001-1a2b', '46001', 'internet'])[coalesce(kind, 60) - 59]
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER scope_check BEFORE INSERT OR UPDATE ON gyro.pushed_value
+    FOR EACH ROW EXECUTE FUNCTION gyro.scope_check();
+
 CREATE FUNCTION gyro.dynamic_rule_check() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     looks_at integer := coalesce((SELECT attribute_id FROM gyro.dynamic_code WHERE code_id = NEW.code_id),
@@ -298,6 +318,20 @@ BEGIN
 END $$;
 CREATE TRIGGER subscriber_attribute_overlap AFTER INSERT OR UPDATE ON gyro.subscriber_attribute
     FOR EACH ROW EXECUTE FUNCTION gyro.subscriber_attribute_overlap();
+
+CREATE FUNCTION gyro.pushed_overlap() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM FROM gyro.attribute_type WHERE attribute_id = NEW.attribute_id FOR NO KEY UPDATE;
+    IF EXISTS (SELECT FROM gyro.pushed_value o
+                WHERE o.attribute_id = NEW.attribute_id AND o.scope = NEW.scope AND o.valid_from <> NEW.valid_from
+                  AND o.valid_from < NEW.valid_until AND NEW.valid_from < o.valid_until) THEN
+        RAISE EXCEPTION 'attribute % has another value for ''%'' at that time', NEW.attribute_id, NEW.scope
+            USING ERRCODE = 'exclusion_violation';
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER pushed_overlap AFTER INSERT OR UPDATE ON gyro.pushed_value
+    FOR EACH ROW EXECUTE FUNCTION gyro.pushed_overlap();
 
 CREATE FUNCTION gyro.subscriber_code_overlap() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

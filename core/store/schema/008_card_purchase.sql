@@ -406,6 +406,6 @@ BEGIN
         done := done + 1;
     END LOOP;
     DELETE FROM gyro.card_answer WHERE ctid = ANY (ARRAY(
-        SELECT ctid FROM gyro.card_answer WHERE at < now() - interval '1 day' ORDER BY at LIMIT most));
+        SELECT ctid FROM gyro.card_answer WHERE at < now() - interval '1 day' ORDER BY at LIMIT 10 * most));
     RETURN done;
 END $$;

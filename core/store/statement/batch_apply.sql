@@ -1,6 +1,6 @@
 -- One batch: account rows, session index, records. The counts of changed rows are checked inside,
 -- so that a wrong one fails the transaction before its COMMIT, which is already on its way.
--- $1-$26 accounts, $27-$47 records, $48-$59 opened sessions, $60 rows expected in all.
+-- $1-$26 accounts, $27-$47 and $61 records, $48-$59 opened sessions, $60 rows expected in all.
 WITH changed AS (
     UPDATE gyro.account a
        SET version = a.version + 1, balance = i.balance, reserved = i.reserved,
@@ -22,17 +22,18 @@ WITH changed AS (
 ), recorded AS (
     INSERT INTO gyro.record (at, account_id, group_id, subscriber_id, gateway_id, session, opened,
                              request_number, end_to_end, content_hash, debit, balance, reserved,
-                             result, request_type, flags, catalogue, inputs, charges)
+                             result, request_type, flags, catalogue, inputs, correlation, charges)
     SELECT r.at, r.account_id, r.group_id, r.subscriber_id, r.gateway_id, r.session, r.opened,
            r.request_number, r.end_to_end, r.content_hash, r.debit, r.balance, r.reserved,
-           r.result, r.request_type, r.flags, r.catalogue, nullif(r.inputs, ''), ($47::bigint[])[r.c_from:r.c_to]
+           r.result, r.request_type, r.flags, r.catalogue, nullif(r.inputs, ''), nullif(r.correlation, ''),
+           ($47::bigint[])[r.c_from:r.c_to]
       FROM unnest($27::timestamptz[], $28::bigint[], $29::bigint[], $30::bigint[], $31::bigint[],
                   $32::uuid[], $33::timestamptz[], $34::bigint[], $35::bigint[], $36::bigint[],
                   $37::bigint[], $38::bigint[], $39::bigint[], $40::integer[], $41::smallint[],
-                  $42::smallint[], $43::bigint[], $44::text[], $45::bigint[], $46::bigint[])
+                  $42::smallint[], $43::bigint[], $44::text[], $61::text[], $45::bigint[], $46::bigint[])
            AS r (at, account_id, group_id, subscriber_id, gateway_id, session, opened,
                  request_number, end_to_end, content_hash, debit, balance, reserved, result,
-                 request_type, flags, catalogue, inputs, c_from, c_to)
+                 request_type, flags, catalogue, inputs, correlation, c_from, c_to)
     RETURNING 1
 ), opened AS (
     SELECT * FROM unnest($48::uuid[], $49::text[], $50::text[], $51::bigint[], $52::bigint[], $53::bigint[],

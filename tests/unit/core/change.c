@@ -20,7 +20,9 @@ static const struct gy_policy policies[] = {
 	  .validity_s = 3600,
 	  .final_unit = GY_FINAL_TERMINATE },
 };
-static const struct gy_service_context contexts[] = { { "32251@3gpp.org", 10, false } };
+static const struct gy_service_context contexts[] = {
+	{ .suffix = "32251@3gpp.org", .default_rating_group = 10 },
+};
 static struct gy_specific_rule rules[2];
 static struct gy_dynamic_rule dynamic_rules[2];
 static struct gy_dynamic dynamic;

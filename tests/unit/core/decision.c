@@ -28,7 +28,9 @@ static struct gy_policy policies[] = {
 	  .redirect_address = "http://topup.spec.test/" },
 };
 static struct gy_specific_rule rules[4];
-static const struct gy_service_context contexts[] = { { "32251@3gpp.org", 10, false } };
+static const struct gy_service_context contexts[] = {
+	{ .suffix = "32251@3gpp.org", .default_rating_group = 10 },
+};
 static struct gy_catalogue catalogue;
 static struct gy_profile profile;
 static struct gy_world world;
@@ -545,6 +547,165 @@ START_TEST(a_long_answer_is_replayed_whole_under_another_number)
 }
 END_TEST
 
+/* ---- profiles of gateways ---- */
+
+static struct gy_peer_profile profiles[1];
+
+static void gateway_is(enum gy_free_answer free_answer, bool terminate_only)
+{
+	profiles[0] = (struct gy_peer_profile){ .peer = "*.test",
+						.tariff_time_change = true,
+						.free_answer = free_answer,
+						.terminate_only = terminate_only };
+	catalogue.peers = profiles;
+	catalogue.n_peers = 1;
+}
+
+static void owns(int64_t micros)
+{
+	account()->balance = world.accounts[0].paid = micros;
+}
+
+static const struct gy_answer *ask_for(enum gy_request_type type, uint32_t number, uint32_t group,
+				       int64_t used, bool more)
+{
+	request_begin(&r, type, 1, number);
+	request_service(&r, group, 0);
+	if (used >= 0)
+		request_used(&r, GY_UNIT_OCTETS, used);
+	if (more)
+		request_more(&r, GY_UNIT_OCTETS, -1);
+	return sent();
+}
+
+/* G-34: free traffic is granted, also below zero, and costs nothing. */
+START_TEST(free_traffic_by_a_grant)
+{
+	const struct gy_answer *a;
+
+	gateway_is(GY_FREE_BY_GRANT, false);
+	rules[0].kind = GY_RULE_FREE;
+	rules[0].rate = (struct gy_rate){ 0, 1 };
+	owns(_i ? 5 : -1000000);
+	a = say(GY_INITIAL, 1, 0, -1, true);
+	ck_assert(a->rc == GY_OK && a->services[0].rc == GY_OK);
+	ck_assert(a->services[0].unit == GY_UNIT_OCTETS && GRANTED(a) == 10 * MIB);
+	ck_assert(a->services[0].final_unit == GY_FINAL_NONE);
+	a = say(GY_UPDATE, 1, 1, 100 * MIB, true);
+	ck_assert(a->services[0].rc == GY_OK && GRANTED(a) == 10 * MIB);
+	say(GY_TERMINATION, 1, 2, 7, false);
+	ck_assert_int_eq(account()->balance, _i ? 5 : -1000000);
+	ck_assert_int_eq(account()->reserved, 0);
+}
+END_TEST
+
+/* Free no more, nor any money: the next request is refused like others. */
+START_TEST(free_traffic_that_gets_a_price)
+{
+	gateway_is(GY_FREE_BY_GRANT, false);
+	rules[0].kind = GY_RULE_FREE;
+	rules[0].rate = (struct gy_rate){ 0, 1 };
+	owns(0);
+	ck_assert_int_eq(GRANTED(say(GY_INITIAL, 1, 0, -1, true)), 10 * MIB);
+	rules[0] = standard;
+	ck_assert(say(GY_UPDATE, 1, 1, 4 * MIB, true)->services[0].rc == GY_CREDIT_LIMIT_REACHED);
+	ck_assert_int_eq(account()->balance, 0); /* used while it was free (G-98) */
+}
+END_TEST
+
+/* G-34: 4011 for the command ends credit control before it begins. */
+START_TEST(free_traffic_told_for_the_command)
+{
+	const struct gy_answer *a;
+
+	gateway_is(GY_FREE_BY_COMMAND, false);
+	rules[0].kind = GY_RULE_FREE;
+	rules[0].rate = (struct gy_rate){ 0, 1 };
+	a = say(GY_INITIAL, 1, 0, -1, true);
+	ck_assert(a->rc == GY_CREDIT_CONTROL_NOT_APPLICABLE && a->n_services == 0);
+	ck_assert_uint_eq(account()->n_sessions, 0);
+	ck_assert(say(GY_TERMINATION, 1, 1, 5, false)->rc == GY_UNKNOWN_SESSION_ID);
+	/* Beside a service that is refused for another reason the session opens (G-22). */
+	request_begin(&r, GY_INITIAL, 2, 0);
+	request_service(&r, 10, 0);
+	request_more(&r, GY_UNIT_OCTETS, -1);
+	request_service(&r, 40, 0);
+	request_more(&r, GY_UNIT_OCTETS, -1);
+	a = sent();
+	ck_assert(a->rc == GY_OK && a->n_services == 2);
+	ck_assert(a->services[0].rc == GY_CREDIT_CONTROL_NOT_APPLICABLE);
+	ck_assert(a->services[1].rc == GY_RATING_FAILED);
+	ck_assert_uint_eq(account()->n_sessions, 1);
+}
+END_TEST
+
+/* A gateway that knows TERMINATE only: a Rating-Group that redirects ends there. */
+START_TEST(final_units_of_a_gateway_that_only_terminates)
+{
+	const struct gy_answer *a;
+
+	rules[0].rating_group = 60;
+	gateway_is(GY_FREE_BY_SERVICE, true);
+	owns(300000);
+	a = ask_for(GY_INITIAL, 0, 60, -1, true);
+	ck_assert_int_eq(GRANTED(a), 3 * MIB);
+	ck_assert(a->services[0].final_unit == GY_FINAL_TERMINATE);
+	a = ask_for(GY_UPDATE, 1, 60, 3 * MIB, true);
+	ck_assert(a->services[0].rc == GY_CREDIT_LIMIT_REACHED);
+	ck_assert(a->services[0].final_unit == GY_FINAL_NONE && a->services[0].validity_s == 0);
+	gateway_is(GY_FREE_BY_SERVICE, false);
+	a = ask_for(GY_UPDATE, 2, 60, -1, true);
+	ck_assert(a->services[0].rc == GY_OK && a->services[0].final_unit == GY_FINAL_REDIRECT);
+}
+END_TEST
+
+/* G-85: a duplicate that names no Rating-Group gets the policy of the context's one again. */
+START_TEST(a_duplicate_without_rating_group_is_answered_by_its_policy)
+{
+	static const struct gy_service_context portal[] = {
+		{ .suffix = "32251@3gpp.org", .default_rating_group = 60 },
+	};
+	const struct gy_answer *a;
+
+	catalogue.contexts = portal;
+	rules[0].rating_group = 60;
+	owns(300000);
+	request_begin(&r, GY_INITIAL, 1, 0);
+	request_service(&r, 60, 0);
+	r.services[0].has_rating_group = false;
+	request_more(&r, GY_UNIT_OCTETS, -1);
+	for (int copy = 0; copy < 2; copy++) {
+		a = sent();
+		ck_assert_int_eq(a->replayed, copy);
+		ck_assert(a->services[0].final_unit == GY_FINAL_REDIRECT);
+		ck_assert(a->services[0].policy == &policies[1]);
+	}
+}
+END_TEST
+
+/* G-21: an APN that the context doesn't allow. */
+START_TEST(an_apn_that_is_not_allowed)
+{
+	static const char *const listed[] = { "internet" };
+	static const struct gy_service_context some[] = {
+		{ .suffix = "32251@3gpp.org",
+		  .default_rating_group = 10,
+		  .apns = listed,
+		  .n_apns = 1 },
+	};
+	const char *apn = _i ? "internet" : "ims";
+
+	catalogue.contexts = some;
+	request_begin(&r, GY_INITIAL, 1, 0);
+	r.ccr.conditions.apn = (struct gy_bytes){ (const uint8_t *)apn, strlen(apn) };
+	request_service(&r, 10, 0);
+	request_more(&r, GY_UNIT_OCTETS, -1);
+	ck_assert(sent()->rc == (_i ? GY_OK : GY_AUTHORIZATION_REJECTED));
+	ck_assert_uint_eq(account()->n_sessions, _i ? 1 : 0);
+	ck_assert_int_eq(account()->reserved, _i ? 1000000 : 0);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("core-decision");
@@ -579,6 +740,12 @@ int main(void)
 	tcase_add_test(tests, its_own_number_counts_before_the_end_to_end_id);
 	tcase_add_test(tests, the_end_to_end_id_is_known_while_the_answer_is_kept);
 	tcase_add_test(tests, a_long_answer_is_replayed_whole_under_another_number);
+	tcase_add_loop_test(tests, free_traffic_by_a_grant, 0, 2);
+	tcase_add_test(tests, free_traffic_that_gets_a_price);
+	tcase_add_test(tests, free_traffic_told_for_the_command);
+	tcase_add_test(tests, final_units_of_a_gateway_that_only_terminates);
+	tcase_add_test(tests, a_duplicate_without_rating_group_is_answered_by_its_policy);
+	tcase_add_loop_test(tests, an_apn_that_is_not_allowed, 0, 2);
 	suite_add_tcase(suite, tests);
 	return gy_tap_run(suite);
 }

@@ -25,8 +25,9 @@ static const struct gy_policy policies[] = {
 	  .validity_s = 3600,
 	  .final_unit = GY_FINAL_TERMINATE },
 };
-static const struct gy_service_context contexts[] = { { "32251@3gpp.org", 10, false } };
-static const struct gy_peer_profile no_split[] = { { "*.test", false } };
+static const struct gy_service_context contexts[] = { { .suffix = "32251@3gpp.org",
+							.default_rating_group = 10 } };
+static const struct gy_peer_profile no_split[] = { { .peer = "*.test" } };
 
 static struct table table;
 static struct question subscriber;

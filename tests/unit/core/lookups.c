@@ -157,8 +157,8 @@ static const struct {
 START_TEST(service_contexts)
 {
 	static const struct gy_service_context known[] = {
-		{ "32251@3gpp.org", 10, false },
-		{ "32274@3gpp.org", -1, false },
+		{ .suffix = "32251@3gpp.org", .default_rating_group = 10 },
+		{ .suffix = "32274@3gpp.org", .default_rating_group = -1 },
 	};
 	struct gy_catalogue catalogue = { .n_contexts = 2, .contexts = known };
 	struct gy_bytes id = { (const uint8_t *)contexts[_i].id, strlen(contexts[_i].id) };
@@ -170,6 +170,35 @@ START_TEST(service_contexts)
 		ck_assert(found == NULL);
 	catalogue.n_contexts = 0;
 	ck_assert(gy_context_find(&catalogue, id) == NULL);
+}
+END_TEST
+
+static const struct {
+	const char *apn;
+	bool allowed;
+} apns[] = {
+	{ "internet", true },
+	{ "INTERNET", true },
+	{ "internet.mnc001.mcc460.gprs", true },
+	{ "Internet.MNC001.MCC460.GPRS", true },
+	{ "ims", true },
+	{ "", true }, /* none is told: not refused for it */
+	{ "interne", false },
+	{ "internet2", false },
+	{ "intranet", false },
+	{ "internet.example", false },
+	{ "mnc001.mcc460.gprs", false },
+};
+
+START_TEST(allowed_apns)
+{
+	static const char *const listed[] = { "internet", "ims" };
+	const struct gy_service_context some = { .suffix = "x", .apns = listed, .n_apns = 2 };
+	const struct gy_service_context all = { .suffix = "x" };
+	struct gy_bytes apn = { (const uint8_t *)apns[_i].apn, strlen(apns[_i].apn) };
+
+	ck_assert_int_eq(gy_context_allows_apn(&some, apn), apns[_i].allowed);
+	ck_assert(gy_context_allows_apn(&all, apn));
 }
 END_TEST
 
@@ -384,6 +413,7 @@ int main(void)
 	tcase_add_test(tests, units);
 	tcase_add_test(tests, policy_look_up);
 	tcase_add_loop_test(tests, service_contexts, 0, COUNT(contexts));
+	tcase_add_loop_test(tests, allowed_apns, 0, COUNT(apns));
 	tcase_add_loop_test(tests, tariffs, 0, COUNT(resolved));
 	tcase_add_test(tests, no_tariffs_at_all);
 	tcase_add_test(tests, service_keys);

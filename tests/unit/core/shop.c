@@ -80,7 +80,9 @@ static const struct gy_specific_rule rules[] = {
 	  .kind = GY_RULE_FORBIDDEN, .rate = { 0, 1 } },
 };
 
-static const struct gy_service_context contexts[] = { { "32251@3gpp.org", 10, false } };
+static const struct gy_service_context contexts[] = {
+	{ .suffix = "32251@3gpp.org", .default_rating_group = 10 },
+};
 const uint32_t shop_rating_groups[] = { 10, 10, 11, 11, 12, 13, 14, 15, 16, 30, 40, 50 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))

@@ -98,7 +98,7 @@ enum gy_rc check_bytes(const uint8_t *data, size_t size)
 
 	rc = gy_envelope_read(pool, raw, &node.identity, &envelope, &answer);
 	if (rc == GY_OK)
-		rc = gy_ccr_decode(pool, raw, &envelope, (struct gy_bytes){ NULL, 0 }, &ccr,
+		rc = gy_ccr_decode(pool, raw, &envelope, &(struct gy_decode_terms){ 0 }, &ccr,
 				   &answer);
 	gy_assert(rc == answer.rc);
 	gy_assert(rc == GY_OK || answer.message != NULL);

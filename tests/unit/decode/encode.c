@@ -232,6 +232,30 @@ static void test_units(void)
 	ok(unit_is(GY_UNIT_OCTETS, 0, "431={421=U0} 268=u2001 869@10415=u9}"), "zero octets");
 }
 
+static void test_refund_information(void)
+{
+	struct gy_service_answer services[3] = {
+		{ .rc = GY_CREDIT_LIMIT_REACHED, .final_unit = GY_FINAL_NONE },
+		{ .rc = GY_OK, .unit = GY_UNIT_SERVICE, .granted = 1, .final_unit = GY_FINAL_NONE },
+		{ .rc = GY_OK, .unit = GY_UNIT_NONE, .final_unit = GY_FINAL_NONE },
+	};
+
+	reset(GY_EVENT, GY_OK);
+	answer.services = services;
+	answer.n_services = 3;
+	answer.refundable = true;
+	answer.session = (struct gy_session_key){ UINT64_C(0x0102030405060708), 9 };
+	answer.number = 0x7fffff;
+	ok(body_is(HEAD(2001, 4) "278=u1 456={268=u4012} 456={431={417=U1} 268=u2001 "
+				 "2022@10415=x01010000007fffff01020304050607080000000000000009} "
+				 "456={268=u2001}"),
+	   "G-75 what was paid can be named by a refund");
+	answer.number++;
+	ok(body_is(HEAD(2001, 4) "278=u1 456={268=u4012} 456={431={417=U1} 268=u2001} "
+				 "456={268=u2001}"),
+	   "G-75 but for numbers beyond all counting");
+}
+
 static bool final_is(enum gy_final_unit_action action, const struct gy_policy *policy,
 		     const char *fui)
 {
@@ -266,6 +290,76 @@ static void test_final_units(void)
 	ok(final_is(GY_FINAL_RESTRICT_ACCESS, &policy, "430={449=u2 11=\"topup-only\"}"),
 	   "RESTRICT_ACCESS with its filter");
 	ok(final_is(GY_FINAL_REDIRECT, NULL, "430={449=u1}"), "REDIRECT of an unknown policy");
+}
+
+static void test_filter_rules(void)
+{
+	static const char *const filters[] = { "topup-only" };
+	static const char *const rules[] = { "permit out ip from 192.0.2.1 to any",
+					     "deny in ip from any to any" };
+	static const struct gy_policy policy = {
+		.redirect_type = GY_REDIRECT_URL,
+		.redirect_address = "http://topup.spec.test/",
+		.filter_ids = filters,
+		.n_filter_ids = 1,
+		.filter_rules = rules,
+		.n_filter_rules = 2,
+	};
+
+#define RULES                                                                             \
+	"11=\"topup-only\" 438=\"permit out ip from 192.0.2.1 to any\" 438=\"deny in ip " \
+	"from any to any\""
+	ok(final_is(GY_FINAL_RESTRICT_ACCESS, &policy, "430={449=u2 " RULES "}"),
+	   "G-61 RESTRICT_ACCESS with rules beside its filter");
+	ok(final_is(GY_FINAL_REDIRECT, &policy,
+		    "430={449=u1 " RULES " 434={433=u2 435=\"http://topup.spec.test/\"}}"),
+	   "G-61 REDIRECT with rules");
+	ok(final_is(GY_FINAL_TERMINATE, &policy, "430={449=u0}"), "G-60 TERMINATE with none");
+}
+
+static bool policy_is(const struct gy_policy *policy, enum gy_unit unit, uint32_t validity_s,
+		      const char *rest)
+{
+	struct gy_service_answer service = { .rc = GY_OK,
+					     .unit = unit,
+					     .granted = 5,
+					     .validity_s = validity_s,
+					     .quota_holding_s = 600,
+					     .final_unit = GY_FINAL_NONE,
+					     .policy = policy };
+	const char *gsu = unit == GY_UNIT_OCTETS    ? "431={421=U5} "
+			  : unit == GY_UNIT_SECONDS ? "431={420=u5} "
+						    : "";
+	char text[512];
+
+	reset(GY_TERMINATION, GY_OK); /* says nothing about failover: short */
+	answer.services = &service;
+	answer.n_services = 1;
+	snprintf(text, sizeof(text), HEAD(2001, 3) "278=u1 456={%s%s 268=u2001 871@10415=u600 %s}",
+		 gsu, validity_s ? "448=u60" : "", rest);
+	return body_is(text);
+}
+
+static void test_policy(void)
+{
+	static const uint32_t types[] = { 4, 30 };
+	static const struct gy_policy none = { 0 };
+	static const struct gy_policy all = {
+		.quota_consumption_s = 30, .has_triggers = true, .triggers = types, .n_triggers = 2
+	};
+	static const struct gy_policy off = { .has_triggers = true };
+
+#define TRIGGER "1264@10415={870@10415=u4 870@10415=u30}"
+	ok(policy_is(&all, GY_UNIT_SECONDS, 60, "881@10415=u30 " TRIGGER),
+	   "G-51, G-52 Quota-Consumption-Time and Trigger with a grant of time");
+	ok(policy_is(&all, GY_UNIT_OCTETS, 60, TRIGGER),
+	   "G-51 no Quota-Consumption-Time with a grant of octets");
+	ok(policy_is(&all, GY_UNIT_NONE, 60, ""), "G-52 no Trigger without a grant");
+	ok(policy_is(&all, GY_UNIT_SECONDS, 0, ""), "G-52 nor with what an event has paid");
+	ok(policy_is(&off, GY_UNIT_OCTETS, 60, "1264@10415={}"),
+	   "G-52 an empty Trigger switches all off");
+	ok(policy_is(&none, GY_UNIT_SECONDS, 60, ""), "G-52 the gateway decides: no Trigger");
+	ok(policy_is(NULL, GY_UNIT_SECONDS, 60, ""), "G-52 an unknown policy: no Trigger");
 }
 
 static void test_command_level(void)
@@ -416,7 +510,10 @@ int main(void)
 	test_echo();
 	test_services();
 	test_units();
+	test_refund_information();
 	test_final_units();
+	test_filter_rules();
+	test_policy();
 	test_command_level();
 	test_card();
 	test_growth();

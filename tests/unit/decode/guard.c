@@ -76,5 +76,12 @@ int main(void)
 	   "30 groups in each other");
 	ok(guard_judge((struct gy_bytes){ message.data, 19 }) == GUARD_PASS,
 	   "less than a header is left to freeDiameter");
+	message_start(&message, 272, 4, 0xc0);
+	message_add(&message, "263=\"s\" 268=u1");
+	ok(guard_judge((struct gy_bytes){ message.data, message.len - 4 }) == GUARD_REFUSE,
+	   "SCTP: shorter than its header says");
+	message.data[3] = (uint8_t)(message.data[3] - 12);
+	ok(guard_judge((struct gy_bytes){ message.data, message.len }) == GUARD_REFUSE,
+	   "SCTP: longer than its header says");
 	return tap_end();
 }

@@ -24,6 +24,7 @@ static const char *conninfo;
 static struct gy_engine *engine;
 static struct gy_lane lane;
 static PGconn *sql;
+static void *requests; /* the pools of all */
 
 /* What was given back, in order. */
 static struct gy_request *given[MOST];
@@ -62,11 +63,13 @@ static void begin(void)
 		      "%s", error);
 	sql = PQconnectdb(conninfo);
 	ck_assert(PQstatus(sql) == CONNECTION_OK);
+	requests = talloc_new(NULL);
 	n_given = 0;
 }
 
 static void end(void)
 {
+	talloc_free(requests);
 	PQfinish(sql);
 	gy_store_close(lane.store);
 	gy_cache_free(&lane.cache);
@@ -114,7 +117,7 @@ static struct gy_request *request(const char *session_id, enum gy_request_type t
 	static const struct gy_identity imsi = {
 		.kind = GY_IDENTITY_IMSI, .value = { (const uint8_t *)"460001000000001", 15 }
 	};
-	void *pool = talloc_new(NULL);
+	void *pool = talloc_new(requests);
 	struct gy_request *r = talloc_zero(pool, struct gy_request);
 	struct gy_service *service = talloc_zero(pool, struct gy_service);
 	struct gy_used *used = talloc_zero(pool, struct gy_used);

@@ -6,6 +6,7 @@
 
 #include "core/base/limits.h"
 #include "core/rating/fraction.h"
+#include "core/rating/network.h"
 #include "core/rating/price.h"
 #include "core/rating/sort.h"
 #include "tests/lib/tap.h"
@@ -551,6 +552,24 @@ START_TEST(a_window_passes_over_edges_without_a_change)
 }
 END_TEST
 
+/* The same numbers as gyro.place_part's in tests/ctl/changes.py. */
+START_TEST(a_place_in_sixteen_bits_each)
+{
+	static const uint8_t location[] = { 0x00, 0x64, 0xf0, 0x00, 0x00, 0x01, 0x00, 0x07 };
+	const struct gy_network nowhere = { .apn = { NULL, 0 } };
+	const struct gy_network somewhere = { .apn = { (const uint8_t *)"A", 1 },
+					      .serving_mcc_mnc = { (const uint8_t *)"46000", 5 },
+					      .location = { location, sizeof(location) } };
+	uint64_t place = (uint64_t)gy_network_place(&somewhere);
+
+	ck_assert_int_eq(gy_network_place(&nowhere), INT64_C(0x0001000100010001));
+	ck_assert_uint_eq(place & 0xffff, 3307);        /* 46000-0001-0007 */
+	ck_assert_uint_eq(place >> 16 & 0xffff, 61583); /* 46000-0001 */
+	ck_assert_uint_eq(place >> 32 & 0xffff, 49036); /* 46000 */
+	ck_assert_uint_eq(place >> 48, 52514);          /* a */
+}
+END_TEST
+
 START_TEST(words_for_everything)
 {
 	for (int reason = 0; reason <= GY_FAULT_COUNT; reason++)
@@ -588,6 +607,7 @@ int main(void)
 	tcase_add_test(tcase, without_dynamic_rules);
 	tcase_add_test(tcase, a_value_of_another_type_is_missing);
 	tcase_add_test(tcase, a_window_passes_over_edges_without_a_change);
+	tcase_add_test(tcase, a_place_in_sixteen_bits_each);
 	tcase_add_test(tcase, words_for_everything);
 	suite_add_tcase(suite, tcase);
 	return gy_tap_run(suite);
