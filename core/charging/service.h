@@ -42,6 +42,8 @@ struct gy_servicing {
 	struct gy_tariff_result next;
 	struct gy_reservation *row; /* remembers the last grant; NULL: none */
 	int64_t carry;              /* of usage without a row */
+	int64_t recent_units;       /* reported now, of the last grant, and */
+	int64_t recent_s;           /* the time since that; 0: not known */
 	size_t inputs_from;         /* what is noted of this service begins there */
 
 	struct gy_service_answer *answer;

@@ -54,6 +54,9 @@ static const cyaml_schema_field_t group_fields[] = {
 	MAYBE(gy_yaml_group, "provisioned", provisioned),
 	MAYBE(gy_yaml_group, "quota_consumption", quota_consumption),
 	LIST(gy_yaml_group, "triggers", triggers, &text_value),
+	MAYBE(gy_yaml_group, "min_grant", min_grant),
+	MAYBE(gy_yaml_group, "target", target),
+	MAYBE(gy_yaml_group, "validity_jitter", validity_jitter),
 	CYAML_FIELD_END
 };
 ENTRY(group, gy_yaml_group, group_fields);

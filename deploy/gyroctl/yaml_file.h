@@ -27,7 +27,7 @@ struct gy_yaml_group {
 	unsigned filter_ids_count;
 	char **filter_rules;
 	unsigned filter_rules_count;
-	char *provisioned, *quota_consumption;
+	char *provisioned, *quota_consumption, *min_grant, *target, *validity_jitter;
 	char **triggers;
 	unsigned triggers_count;
 };
