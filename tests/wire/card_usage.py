@@ -123,6 +123,33 @@ def directed(tap, site, gateway):
     tap.equal((card(site, code)[:2], user.money()), ((4 * MIB, 0), (95_000_000 - PRICE, 0)), 'each pays its own')
 
 
+def sources_and_validity(tap, site, gateway):
+    """TC-96, TC-73: a user without money, a general card and one for Rating-Group 20; a card that ends soon."""
+    site.pg.query("""
+        INSERT INTO gyro.app (name) VALUES ('tv');
+        INSERT INTO gyro.app_target (app_id, rating_group) SELECT app_id, 20 FROM gyro.app WHERE name = 'tv';
+        INSERT INTO gyro.product (code, price, currency, quota, audience_id, directed, validity_s) VALUES
+            ('general', 0, 156, 1073741824, 1, 0, 0), ('tv', 0, 156, 524288000, NULL, 2, 86400), ('soon', 0, 156, 1073741824, 1, 0, 100)""")
+    user = User(site, 0)
+    a, b = buy(site, user.id, 'general'), buy(site, user.id, 'tv')
+    bind(site, user.id, a)
+    bind(site, user.id, b, apps=['tv'])
+    session = Session(user, gateway).say(INITIAL, service(20, units=10 * MIB), service(10, units=10 * MIB))
+    tap.equal([s['Granted-Service-Unit/CC-Total-Octets'] for s in session.answer.services], [10 * MIB, 10 * MIB], 'TC-96 both Rating-Groups have a grant')
+    tap.equal((card(site, b)[:2], card(site, a)[:2]), ((0, 10 * MIB), (0, 10 * MIB)), 'TC-96 20 from the directed card, 10 from the general one')
+    session.say(UPDATE, service(20, used=510 * MIB))
+    tap.equal((card(site, b)[0], card(site, a)[0]), (500 * MIB, 10 * MIB), 'TC-96 what goes beyond the directed card is the general one\'s')
+    session.say(TERMINATION, service(10, used=0))
+    tap.equal((card(site, b), card(site, a), user.money()), ((500 * MIB, 0, 'EXHAUSTED'), (10 * MIB, 0, 'BOUND'), (0, 0)), 'TC-96 and no money')
+
+    user = User(site, 0)
+    bind(site, user.id, buy(site, user.id, 'soon'))
+    session = user.open(gateway)
+    valid = session.answer.services[0]['Validity-Time']
+    tap.ok(session.granted == 10 * MIB and 90 <= valid <= 100, 'TC-73 a grant is not valid beyond the end of its card', session.answer)
+    session.say(TERMINATION, service(10, used=0))
+
+
 def split(tap, site, gateway):
     user = User(site)
     code = buy(site, user.id, 'small')
@@ -286,6 +313,7 @@ def main():
         gateways = [node.client(f'pgw{i + 1}') for i, node in enumerate(site.nodes)]
         general(tap, site, gateways[0])
         directed(tap, site, gateways[0])
+        sources_and_validity(tap, site, gateways[0])
         split(tap, site, gateways[1])
         switch(tap, site, gateways[0], gateways[1])
         lost_raa(tap, site, gateways[0])
