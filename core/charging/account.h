@@ -56,6 +56,7 @@ struct gy_reservation {
 	int64_t carry; /* 1/rate.block of a micro-unit */
 	int64_t rule_id;
 	uint32_t validity_s;  /* of the last grant */
+	uint32_t granted_s;   /* when that was, seconds since 1970; 0: not known */
 	gy_time_us switch_us; /* its Tariff-Time-Change; 0: none */
 };
 

@@ -60,11 +60,23 @@ static uint32_t policy_validity(const struct gy_servicing *s)
 	return validity_s;
 }
 
+/* Shorter by up to so many percent, differently for each request: sessions that were opened
+ * together don't all come back together. */
+static uint32_t with_jitter(const struct gy_servicing *s, uint32_t validity_s)
+{
+	uint64_t most = (uint64_t)validity_s * s->policy->validity_jitter / 100, dice;
+
+	if (most == 0)
+		return validity_s;
+	dice = (s->c->ccr->session.lo ^ s->c->ccr->number) * UINT64_C(0x9e3779b97f4a7c15);
+	return validity_s - (uint32_t)((dice >> 32) % (most + 1));
+}
+
 /* Never beyond the price's and the account's own end, never 0 (G-66). */
 static uint32_t validity(const struct gy_servicing *s, gy_time_us end_us)
 {
 	gy_time_us end = least(end_us, s->c->account->valid_until_us), now = s->c->now;
-	uint32_t policy_s = policy_validity(s);
+	uint32_t policy_s = with_jitter(s, policy_validity(s));
 	int64_t left = end > now ? (end - now) / GY_SECOND_US : 0;
 
 	if (left >= (int64_t)policy_s)
@@ -121,6 +133,45 @@ static void begin_phases(struct gy_servicing *s, struct sizing *z)
 			gy_carry_rescale(s->row->carry, s->row->rate.block, then->rate.block);
 }
 
+/* Adaptive grants: as much as is used in the target time at the rate of the last report. */
+static int64_t at_recent_rate(const struct gy_servicing *s)
+{
+	__int128 units;
+
+	if (s->policy->target_s == 0 || s->recent_s <= 0 || s->recent_units == 0)
+		return s->policy->default_grant;
+	units = (__int128)s->recent_units * s->policy->target_s / s->recent_s;
+	if (units < s->policy->min_grant)
+		return s->policy->min_grant;
+	return units < s->policy->max_grant ? (int64_t)units : s->policy->max_grant;
+}
+
+/* Where sources run low, an adaptive grant takes half of an equal share of them for each open
+ * session, so that the others get something, too, and the end comes in small steps. */
+static int64_t share_of_sources(const struct gy_servicing *s, const struct sizing *z)
+{
+	struct gy_card_source cards[GY_CARDS_PER_GRANT];
+	const struct gy_account *a = s->c->account;
+	int64_t sources, open = 0;
+	unsigned n;
+	bool more;
+
+	if (s->policy->target_s == 0)
+		return GY_AMOUNT_MAX;
+	sources = s->cards_only
+			  ? 0
+			  : gy_price_affordable(s->tariff.rate, holdable(a), z->phase[0].carry);
+	n = gy_card_sources(s->c, s->service, s->rating_group, s->tariff.unit, s->c->now, cards,
+			    &more);
+	for (unsigned i = 0; i < n; i++)
+		sources = cards[i].left > GY_AMOUNT_MAX - sources ? GY_AMOUNT_MAX
+								  : sources + cards[i].left;
+	for (unsigned i = 0; i < a->n_sessions; i++)
+		open += a->sessions[i].state == GY_SESSION_OPEN;
+	sources /= 2 * (open > 0 ? open : 1);
+	return sources > s->policy->min_grant ? sources : s->policy->min_grant;
+}
+
 /* What is asked for, within what policy and rules allow (G-39). */
 static int64_t wanted_units(const struct gy_servicing *s, const struct sizing *z)
 {
@@ -128,8 +179,8 @@ static int64_t wanted_units(const struct gy_servicing *s, const struct sizing *z
 	int64_t wanted = s->service->requested_count[tariff->unit];
 
 	if (!s->service->requested_present[tariff->unit] || wanted == 0)
-		wanted = s->policy->default_grant;
-	wanted = least(wanted, s->policy->max_grant);
+		wanted = at_recent_rate(s);
+	wanted = least(least(wanted, s->policy->max_grant), share_of_sources(s, z));
 	for (unsigned i = 0; i < z->n_phases; i++) {
 		const struct gy_tariff_result *t = z->phase[i].tariff;
 
@@ -331,6 +382,7 @@ void gy_grant(struct gy_servicing *s)
 		return;
 	}
 	answer->validity_s = row->validity_s = validity(s, z.end_us);
+	row->granted_s = (uint32_t)(s->c->now / GY_SECOND_US);
 	if (z.units == 0)
 		return;
 	hold(s, &z);

@@ -238,6 +238,9 @@ static void charge_by_row(struct gy_servicing *s)
 	int64_t over = used.units[0] - s->row->granted;
 
 	s->charges[0].unit = s->row->unit;
+	s->recent_units = sum(used.units[0], used.units[1]);
+	if (s->row->granted_s != 0)
+		s->recent_s = s->c->now / GY_SECOND_US - s->row->granted_s;
 	/* What is held of cards goes back first: usage then takes it. */
 	gy_cards_release(s->c->account, s->c->homes, s->row);
 	s->row->granted = 0;

@@ -29,9 +29,12 @@ enum gy_redirect_type {
 /* How grants of one Rating-Group are sized and shaped. */
 struct gy_policy {
 	uint32_t rating_group;
-	int64_t default_grant; /* units, when the request names no amount */
-	int64_t max_grant;     /* units; no grant is larger */
-	int64_t threshold;     /* remaining units at which the gateway reports; 0 = none */
+	int64_t default_grant;    /* units, when the request names no amount */
+	int64_t max_grant;        /* units; no grant is larger */
+	int64_t min_grant;        /* units; no adaptive grant is made smaller */
+	uint32_t target_s;        /* seconds an adaptive grant should last; 0: fixed size */
+	unsigned validity_jitter; /* percent by which Validity-Time may be shorter */
+	int64_t threshold;        /* remaining units at which the gateway reports; 0 = none */
 	uint32_t validity_s;
 	uint32_t quota_holding_s; /* 0 = none */
 	enum gy_final_unit_action final_unit;

@@ -205,6 +205,9 @@ static enum gy_rc read_policies(struct gy_catalogue *c, const PGresult *result)
 					 &policies[i].filter_rules, &policies[i].n_filter_rules);
 		policies[i].quota_consumption_s =
 			(uint32_t)gy_get_int4(PQgetvalue(result, row, 11));
+		policies[i].min_grant = gy_get_int8(PQgetvalue(result, row, 13));
+		policies[i].target_s = (uint32_t)gy_get_int4(PQgetvalue(result, row, 14));
+		policies[i].validity_jitter = (unsigned)gy_get_int2(PQgetvalue(result, row, 15));
 		if (rc == GY_OK)
 			rc = read_triggers(policies, gy_result_bytes(result, row, 12),
 					   &policies[i]);

@@ -69,6 +69,7 @@ static void read_reservations(const struct gy_matrix *m, struct gy_reservation *
 			.carry = gy_matrix_at(m, i, 8),
 			.rule_id = gy_matrix_at(m, i, 9),
 			.validity_s = (uint32_t)gy_matrix_at(m, i, 10),
+			.granted_s = (uint32_t)((uint64_t)gy_matrix_at(m, i, 10) >> 32),
 			.switch_us = gy_matrix_at(m, i, 11),
 		};
 }
@@ -293,7 +294,7 @@ void gy_reservations_put(struct gy_params *params, unsigned number, const struct
 		gy_array_int8(params, number, r->rate.block);
 		gy_array_int8(params, number, r->carry);
 		gy_array_int8(params, number, r->rule_id);
-		gy_array_int8(params, number, r->validity_s);
+		gy_array_int8(params, number, pack_times(r->granted_s, r->validity_s));
 		gy_array_int8(params, number, r->switch_us);
 	}
 }

@@ -47,6 +47,7 @@ static void read_contexts(struct gy_model *m, const struct gy_yaml_file *f)
 		row->cells[1] = gy_model_number(m, "default_rating_group", c->default_rating_group,
 						0, UINT32_MAX, NULL);
 		row->cells[2] = c->apns_count ? read_apns(m, c) : NULL;
+		row->cells[3] = gy_model_bool(m, "cards", c->cards, "f");
 	}
 }
 
@@ -84,6 +85,12 @@ static void read_group(struct gy_model *m, const struct gy_yaml_group *g)
 	c[13] = gy_model_duration(m, "quota_consumption", g->quota_consumption, 0, UINT16_MAX, "0");
 	c[14] = gy_model_enums(m, "triggers", g->triggers, g->triggers_count, GY_VENDOR_3GPP,
 			       GY_AVP_TRIGGER_TYPE);
+	c[15] = gy_model_size(m, "min_grant", g->min_grant, 1, GY_AMOUNT_MAX, "1");
+	c[16] = gy_model_duration(m, "target", g->target, 0, 86400, "0");
+	c[17] = gy_model_number(m, "validity_jitter", g->validity_jitter, 0, 50, "0");
+	if (c[3] && c[15] && gy_model_value(c[3]) < gy_model_value(c[15]))
+		gy_model_wrong(m, "min_grant", "min_grant %s is more than max_grant %s",
+			       g->min_grant, g->max_grant);
 	if (c[2] && c[3] && gy_model_value(c[3]) < gy_model_value(c[2]))
 		gy_model_wrong(m, "max_grant", "max_grant %s is less than default_grant %s",
 			       g->max_grant, g->default_grant);

@@ -9,6 +9,7 @@ static const struct gy_column contexts[] = {
 	{ .key = "suffix" },
 	{ .key = "default_rating_group", .kind = GY_NUMBER },
 	{ .key = "apns", .kind = GY_LIST },
+	{ .key = "cards", .kind = GY_BOOL },
 	GY_COLUMNS_END,
 };
 
@@ -28,6 +29,9 @@ static const struct gy_column groups[] = {
 	{ .key = "provisioned", .kind = GY_BOOL },
 	{ .key = "quota_consumption", .kind = GY_DURATION },
 	{ .key = "triggers", .kind = GY_LIST },
+	{ .key = "min_grant", .kind = GY_SIZE },
+	{ .key = "target", .kind = GY_DURATION },
+	{ .key = "validity_jitter", .kind = GY_NUMBER },
 	GY_COLUMNS_END,
 };
 
@@ -240,25 +244,27 @@ static const struct gy_column products[] = {
 
 const struct gy_section gy_sections[GY_SECTIONS] = {
 	[GY_CONTEXTS] = {
-		"service_contexts", "service_context", contexts, "k..",
-		.read = "SELECT suffix, default_rating_group, to_json(apns) AS apns FROM gyro.service_context WHERE NOT cards",
-		.put = "INSERT INTO gyro.service_context (suffix, default_rating_group, apns) VALUES ($1, $2,"
-		       " CASE WHEN $3::json IS NOT NULL THEN " TEXTS("$3") " END)"
+		"service_contexts", "service_context", contexts, "k...",
+		.read = "SELECT suffix, default_rating_group, to_json(apns) AS apns, cards FROM gyro.service_context",
+		.put = "INSERT INTO gyro.service_context (suffix, default_rating_group, apns, cards) VALUES ($1, $2,"
+		       " CASE WHEN $3::json IS NOT NULL THEN " TEXTS("$3") " END, $4)"
 		       " ON CONFLICT (suffix) DO UPDATE SET default_rating_group = excluded.default_rating_group,"
-		       " apns = excluded.apns",
+		       " apns = excluded.apns, cards = excluded.cards",
 		.remove = "DELETE FROM gyro.service_context WHERE suffix = $1",
+		.kept = "cards@gyro",
 	},
 	[GY_GROUPS] = {
-		"rating_groups", "rating_group", groups, "k..............",
+		"rating_groups", "rating_group", groups, "k.................",
 		.read = "SELECT rating_group, name, default_grant, max_grant, threshold, validity_s AS validity,"
 			" quota_holding_s AS quota_holding, final_unit, redirect_type, redirect_address,"
 			" to_json(filter_ids) AS filter_ids, to_json(filter_rules) AS filter_rules, provisioned,"
-			" quota_consumption_s AS quota_consumption, to_json(triggers) AS triggers FROM gyro.rating_group",
+			" quota_consumption_s AS quota_consumption, to_json(triggers) AS triggers,"
+			" min_grant, target_s AS target, validity_jitter FROM gyro.rating_group",
 		.put = "INSERT INTO gyro.rating_group (rating_group, name, default_grant, max_grant, threshold,"
 		       " validity_s, quota_holding_s, final_unit, redirect_type, redirect_address, filter_ids,"
-		       " filter_rules, provisioned, quota_consumption_s, triggers)"
+		       " filter_rules, provisioned, quota_consumption_s, triggers, min_grant, target_s, validity_jitter)"
 		       " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, " TEXTS("$11") ", " TEXTS("$12") ", $13, $14,"
-		       "  CASE WHEN $15::json IS NOT NULL THEN " TEXTS("$15") "::integer[] END)"
+		       "  CASE WHEN $15::json IS NOT NULL THEN " TEXTS("$15") "::integer[] END, $16, $17, $18)"
 		       " ON CONFLICT (rating_group) DO UPDATE SET name = excluded.name,"
 		       " default_grant = excluded.default_grant, max_grant = excluded.max_grant,"
 		       " threshold = excluded.threshold, validity_s = excluded.validity_s,"
@@ -266,7 +272,8 @@ const struct gy_section gy_sections[GY_SECTIONS] = {
 		       " redirect_type = excluded.redirect_type, redirect_address = excluded.redirect_address,"
 		       " filter_ids = excluded.filter_ids, filter_rules = excluded.filter_rules,"
 		       " provisioned = excluded.provisioned, quota_consumption_s = excluded.quota_consumption_s,"
-		       " triggers = excluded.triggers",
+		       " triggers = excluded.triggers, min_grant = excluded.min_grant,"
+		       " target_s = excluded.target_s, validity_jitter = excluded.validity_jitter",
 		.remove = "DELETE FROM gyro.rating_group WHERE rating_group = $1",
 	},
 	[GY_TARIFFS] = {

@@ -134,6 +134,9 @@ static const struct gy_column group_columns[] = {
 	{ .key = "redirect_address", .title = "redirect" },
 	{ .key = "redirect_type", .kind = GY_WORD, .words = gy_words_redirect, .detail = true },
 	{ .key = "filter_ids", .title = "filters", .kind = GY_LIST },
+	{ .key = "min_grant", .kind = GY_SIZE, .detail = true },
+	{ .key = "target_s", .title = "target", .kind = GY_DURATION, .detail = true },
+	{ .key = "validity_jitter", .title = "jitter %", .kind = GY_NUMBER, .detail = true },
 	GY_COLUMNS_END,
 };
 
@@ -143,7 +146,8 @@ static enum gy_exit groups(struct gy_ctl *ctl, const struct gy_args *args)
 		ctl,
 		"SELECT rating_group, name, default_grant, max_grant, threshold, validity_s, "
 		"quota_holding_s,"
-		" final_unit, redirect_address, redirect_type, to_json(filter_ids) AS filter_ids"
+		" final_unit, redirect_address, redirect_type, to_json(filter_ids) AS filter_ids,"
+		" min_grant, target_s, validity_jitter"
 		" FROM gyro.rating_group ORDER BY rating_group");
 
 	(void)args;
@@ -156,14 +160,15 @@ static enum gy_exit groups(struct gy_ctl *ctl, const struct gy_args *args)
 static const struct gy_column context_columns[] = {
 	{ .key = "suffix", .title = "Service-Context-Id (or .suffix)" },
 	{ .key = "default_rating_group", .kind = GY_NUMBER },
+	{ .key = "cards", .title = "card operations", .kind = GY_BOOL },
 	GY_COLUMNS_END,
 };
 
 static enum gy_exit contexts(struct gy_ctl *ctl, const struct gy_args *args)
 {
 	struct gy_rows *rows = gy_db_query(
-		ctl,
-		"SELECT suffix, default_rating_group FROM gyro.service_context ORDER BY suffix");
+		ctl, "SELECT suffix, default_rating_group, cards FROM gyro.service_context"
+		     " ORDER BY suffix");
 
 	(void)args;
 	if (!rows)

@@ -9,7 +9,7 @@
 #include "deploy/gyroctl/lines.h"
 
 struct gy_yaml_context {
-	char *suffix, *default_rating_group;
+	char *suffix, *default_rating_group, *cards;
 	char **apns;
 	unsigned apns_count;
 };
@@ -27,7 +27,7 @@ struct gy_yaml_group {
 	unsigned filter_ids_count;
 	char **filter_rules;
 	unsigned filter_rules_count;
-	char *provisioned, *quota_consumption;
+	char *provisioned, *quota_consumption, *min_grant, *target, *validity_jitter;
 	char **triggers;
 	unsigned triggers_count;
 };

@@ -123,6 +123,33 @@ def directed(tap, site, gateway):
     tap.equal((card(site, code)[:2], user.money()), ((4 * MIB, 0), (95_000_000 - PRICE, 0)), 'each pays its own')
 
 
+def sources_and_validity(tap, site, gateway):
+    """TC-96, TC-73: a user without money, a general card and one for Rating-Group 20; a card that ends soon."""
+    site.pg.query("""
+        INSERT INTO gyro.app (name) VALUES ('tv');
+        INSERT INTO gyro.app_target (app_id, rating_group) SELECT app_id, 20 FROM gyro.app WHERE name = 'tv';
+        INSERT INTO gyro.product (code, price, currency, quota, audience_id, directed, validity_s) VALUES
+            ('general', 0, 156, 1073741824, 1, 0, 0), ('tv', 0, 156, 524288000, NULL, 2, 86400), ('soon', 0, 156, 1073741824, 1, 0, 100)""")
+    user = User(site, 0)
+    a, b = buy(site, user.id, 'general'), buy(site, user.id, 'tv')
+    bind(site, user.id, a)
+    bind(site, user.id, b, apps=['tv'])
+    session = Session(user, gateway).say(INITIAL, service(20, units=10 * MIB), service(10, units=10 * MIB))
+    tap.equal([s['Granted-Service-Unit/CC-Total-Octets'] for s in session.answer.services], [10 * MIB, 10 * MIB], 'TC-96 both Rating-Groups have a grant')
+    tap.equal((card(site, b)[:2], card(site, a)[:2]), ((0, 10 * MIB), (0, 10 * MIB)), 'TC-96 20 from the directed card, 10 from the general one')
+    session.say(UPDATE, service(20, used=510 * MIB))
+    tap.equal((card(site, b)[0], card(site, a)[0]), (500 * MIB, 10 * MIB), 'TC-96 what goes beyond the directed card is the general one\'s')
+    session.say(TERMINATION, service(10, used=0))
+    tap.equal((card(site, b), card(site, a), user.money()), ((500 * MIB, 0, 'EXHAUSTED'), (10 * MIB, 0, 'BOUND'), (0, 0)), 'TC-96 and no money')
+
+    user = User(site, 0)
+    bind(site, user.id, buy(site, user.id, 'soon'))
+    session = user.open(gateway)
+    valid = session.answer.services[0]['Validity-Time']
+    tap.ok(session.granted == 10 * MIB and 90 <= valid <= 100, 'TC-73 a grant is not valid beyond the end of its card', session.answer)
+    session.say(TERMINATION, service(10, used=0))
+
+
 def split(tap, site, gateway):
     user = User(site)
     code = buy(site, user.id, 'small')
@@ -134,6 +161,35 @@ def split(tap, site, gateway):
     session.say(UPDATE, service(10, used=5 * MIB, units=2 * MIB))
     tap.equal((card(site, code), user.money()), ((3 * MIB, 0, 'EXHAUSTED'), (99_000_000 - 2 * PRICE, 2 * PRICE)), 'drained in their order')
     session.say(TERMINATION, service(10, used=0))
+
+
+def traces(tap, site, quiet):
+    """A node with traces on tells which rule made the price and which source gave how much; others don't."""
+    user = User(site)
+    code = buy(site, user.id, 'small')
+    bind(site, user.id, code)
+    node = site.add('gyro9')
+    node.settings['trace'] = True
+    node.start()
+    gateway = node.client('pgw9')
+    session = user.open(gateway)
+    mscc = session.answer.services[0]
+    bucket, tariff = mscc['Bucket-Trace/Trace-Text'], mscc['Tariff-Trace/Trace-Text']
+    tap.ok(bucket and bucket.startswith(f'granted: card {code} {3 * MIB}; money (rule ') and bucket.endswith(f' {7 * MIB}'),
+           'Bucket-Trace: which source gives how much', bucket)
+    tap.ok(tariff and tariff.startswith('base by rule ') and tariff.endswith(f': {PRICE} micro-units per {MIB}'),
+           'Tariff-Trace: which rule makes the price', tariff)
+    session.say(UPDATE, service(10, used=4 * MIB, units=MIB))
+    bucket = session.answer.services[0]['Bucket-Trace/Trace-Text']
+    tap.ok(bucket and bucket.startswith(f'used: card {code} {3 * MIB}; money (rule ') and f' {MIB}. granted: money (rule ' in bucket,
+           'and which it took', bucket)
+    session.gateway = quiet
+    session.say(TERMINATION, service(10, used=0))
+    other = user.open(quiet)
+    tap.ok(b'used:' not in other.answer.raw and other.answer.services[0]['Bucket-Trace/Trace-Text'] is None, 'off by default')
+    other.say(TERMINATION, service(10, used=0))
+    gateway.close()
+    node.stop()
 
 
 def switch(tap, site, gateway, other):
@@ -286,7 +342,9 @@ def main():
         gateways = [node.client(f'pgw{i + 1}') for i, node in enumerate(site.nodes)]
         general(tap, site, gateways[0])
         directed(tap, site, gateways[0])
+        sources_and_validity(tap, site, gateways[0])
         split(tap, site, gateways[1])
+        traces(tap, site, gateways[1])
         switch(tap, site, gateways[0], gateways[1])
         lost_raa(tap, site, gateways[0])
         two_sessions(tap, site, gateways)

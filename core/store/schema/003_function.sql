@@ -132,8 +132,9 @@ SELECT a.account_id, r[n][1]::integer AS session_no,
        gyro.session_uuid(a.sessions[r[n][1]][1], a.sessions[r[n][1]][2]) AS session,
        r[n][2] AS rating_group, r[n][3] AS service_key, r[n][4]::smallint AS unit, r[n][5] AS granted,
        r[n][6] AS reserved, r[n][7] AS price_micros, r[n][8] AS block, r[n][9] AS carry,
-       r[n][10] AS rule_id, r[n][11] AS validity_s, n AS reservation_no,
-       CASE WHEN r[n][12] <> 0 THEN to_timestamp(r[n][12] / 1000000.0) END AS tariff_change
+       r[n][10] AS rule_id, r[n][11] & 4294967295 AS validity_s, n AS reservation_no,
+       CASE WHEN r[n][12] <> 0 THEN to_timestamp(r[n][12] / 1000000.0) END AS tariff_change,
+       CASE WHEN r[n][11] >> 32 <> 0 THEN to_timestamp(r[n][11] >> 32 & 4294967295) END AS granted_at
   FROM gyro.account a
  CROSS JOIN LATERAL (SELECT a.reservations AS r) m
  CROSS JOIN LATERAL generate_series(1, gyro.matrix_rows(r)) n;

@@ -1,7 +1,8 @@
 -- How grants are sized and shaped; in the order of look-up. $1 version.
 SELECT rating_group, default_grant, max_grant, threshold, validity_s, quota_holding_s, final_unit,
        coalesce(redirect_type, 0)::smallint, redirect_address, array_to_string(filter_ids, E'\n'),
-       array_to_string(filter_rules, E'\n'), coalesce(quota_consumption_s, 0), array_to_string(triggers, E'\n')
+       array_to_string(filter_rules, E'\n'), coalesce(quota_consumption_s, 0), array_to_string(triggers, E'\n'),
+       coalesce(min_grant, 1), coalesce(target_s, 0), coalesce(validity_jitter, 0)::smallint
   FROM jsonb_populate_recordset(NULL::gyro.rating_group,
                                 (SELECT content FROM gyro.catalogue_archive WHERE version = $1::bigint) -> 'rating_group')
  ORDER BY rating_group
