@@ -46,13 +46,11 @@ static void put_line(struct gy_inputs *inputs, const struct line *line)
 	inputs->text[inputs->len++] = '\n';
 }
 
-static void note_free(struct gy_inputs *inputs, unsigned service, const struct gy_free_used *used)
+static void put_numbers(struct gy_inputs *inputs, const int64_t numbers[6])
 {
-	const int64_t numbers[] = { service,        used->rule_id,    0,
-				    GY_INPUTS_FREE, GY_VALUE_INTEGER, used->units };
 	struct line line = { .len = 0 };
 
-	for (unsigned i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+	for (unsigned i = 0; i < 6; i++)
 		put_number(&line, numbers[i]);
 	put_line(inputs, &line);
 }
@@ -77,5 +75,13 @@ void gy_inputs_note(struct gy_inputs *inputs, unsigned service, const struct gy_
 	}
 	for (unsigned i = 0; i < counters->n_free; i++)
 		if (counters->free[i].units > 0)
-			note_free(inputs, service, &counters->free[i]);
+			put_numbers(inputs, (const int64_t[]){ service, counters->free[i].rule_id,
+							       0, GY_INPUTS_FREE, GY_VALUE_INTEGER,
+							       counters->free[i].units });
+}
+
+void gy_inputs_next(struct gy_inputs *inputs, unsigned service, const struct gy_tariff_result *next)
+{
+	put_numbers(inputs, (const int64_t[]){ service, next->rate.price_micros, next->rate.block,
+					       GY_INPUTS_NEXT, GY_VALUE_INTEGER, next->rule_id });
 }

@@ -113,18 +113,22 @@ static void note_inputs(const struct gy_servicing *s)
 {
 	const struct gy_dynamic *dynamic = s->c->catalogue->dynamic;
 	struct gy_inputs *inputs = s->c->inputs;
+	unsigned service = (unsigned)(s->service - s->c->ccr->services);
 	struct gy_acquired acquired;
 	struct asked a;
 
 	if (inputs == NULL || inputs->room == 0)
 		return;
 	inputs->len = s->inputs_from;
-	if (s->tariff_rc != GY_OK || dynamic == NULL || !s->tariff.dynamic)
+	if (s->tariff_rc != GY_OK || dynamic == NULL)
+		return;
+	if (s->has_next && s->next.kind == GY_RULE_PRICED)
+		gy_inputs_next(inputs, service, &s->next);
+	if (!s->tariff.dynamic)
 		return;
 	ask(s, s->tariff.unit, &a);
 	if (gy_tariff_acquire(dynamic, &a.input, &acquired) == GY_OK)
-		gy_inputs_note(inputs, (unsigned)(s->service - s->c->ccr->services), &acquired,
-			       &a.counters);
+		gy_inputs_note(inputs, service, &acquired, &a.counters);
 }
 
 static void resolve(struct gy_servicing *s)
@@ -303,4 +307,20 @@ void gy_service_charge(const struct gy_charging *c, const struct gy_service *ser
 	charge_and_grant(&s);
 	fill_charge(&s);
 	*n_charges = s.n_charges;
+}
+
+void gy_service_explain(const struct gy_charging *c, const struct gy_service *service,
+			struct gy_trace *trace)
+{
+	struct gy_service_answer answer;
+	struct gy_charge charge;
+	struct gy_tariff_result result;
+	struct gy_servicing s;
+	struct asked a;
+
+	gy_servicing_begin(&s, c, service, &answer, &charge, 1);
+	if (s.tariff_rc != GY_OK || s.cards_only)
+		return;
+	ask(&s, s.tariff.unit, &a);
+	(void)!gy_tariff_rate(c->catalogue, &a.input, &result, trace);
 }

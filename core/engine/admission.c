@@ -8,6 +8,8 @@
 #define WINDOW_NS (100 * MS)
 #define TAKES_MIN 4
 #define GROWTH    8
+/* Heavy overload: so much of what is served is refused. */
+#define HEAVY 16
 /* The end of overload: so long without a refusal. */
 #define CALM_NS (300 * MS)
 /* Old durations of batches fade by an eighth with each new one; a single stall counts as so many
@@ -41,19 +43,30 @@ static uint64_t unfinished(const struct gy_pace *pace, int64_t now_ns)
 	return pace->taken * (uint64_t)left_ns / (uint64_t)pace->batch_ns;
 }
 
+/* A lane that was left alone meanwhile has not noticed that it is over: whoever comes then must not
+ * be refused for it, for that would be the next refusal. */
+static bool lasts(const struct gy_pace *pace, int64_t now_ns)
+{
+	return pace->overloaded && now_ns - pace->refused_ns <= CALM_NS;
+}
+
 /* As full as the queue may get for this type. In overload: once all that is there, and what is
- * under way, is one batch for updates; then the next batch is full, and more would only wait
- * longer. Two thirds of that for initials. Not for terminations: there is one to a session, and it
- * makes room. */
+ * under way, is half a batch for updates, a third for initials. Batches of that size cost little
+ * more a request than full ones, and whoever is let in waits for one of them and is done with the
+ * next; what refusing the others takes from the machine slows both down. Four times as much while
+ * hardly anybody is refused: so full batches are tried before it is called overload again. Not for
+ * terminations: there is one to a session, and it makes room. */
 static bool is_full(const struct gy_admission_limits *limits, const struct gy_pace *pace,
 		    enum gy_request_type type, unsigned waiting, int64_t now_ns)
 {
-	uint64_t share = quarters(type);
+	uint64_t share = quarters(type), queue;
 
 	if ((uint64_t)waiting * 4 >= limits->queue_max * share)
 		return true;
-	return pace->overloaded && type != GY_TERMINATION &&
-	       (waiting + unfinished(pace, now_ns)) * 3 >= limits->batch_max * share;
+	if (!lasts(pace, now_ns) || type == GY_TERMINATION)
+		return false;
+	queue = waiting + unfinished(pace, now_ns);
+	return queue * 6 >= limits->batch_max * share * (pace->heavily ? 1 : 4);
 }
 
 /* Until the batch under way ends. One that takes longer than usual may well take as long again. */
@@ -103,8 +116,7 @@ void gy_pace_taken(const struct gy_admission_limits *limits, struct gy_pace *pac
 {
 	pace->taken = taken;
 	pace->began_ns = now_ns;
-	if (pace->overloaded && now_ns - pace->refused_ns > CALM_NS)
-		pace->overloaded = false;
+	pace->overloaded = lasts(pace, now_ns);
 	if (pace->takes == 0) {
 		pace->window_ns = now_ns;
 		pace->first = pace->least = left;
@@ -116,12 +128,19 @@ void gy_pace_taken(const struct gy_admission_limits *limits, struct gy_pace *pac
 		pace->least = left;
 	if (now_ns - pace->window_ns < WINDOW_NS || pace->takes < TAKES_MIN)
 		return;
+	pace->heavily = pace->refused * HEAVY >= pace->served;
 	if (!pace->overloaded && pace->least >= limits->batch_max &&
-	    (grew(pace, left) || pace->refused_ns >= pace->window_ns)) {
-		pace->overloaded = true;
+	    (grew(pace, left) || pace->refused > 0)) {
+		pace->overloaded = pace->heavily = true;
 		pace->refused_ns = now_ns;
 	}
-	pace->takes = 0;
+	pace->takes = pace->refused = 0;
+}
+
+void gy_pace_refused(struct gy_pace *pace, int64_t now_ns)
+{
+	pace->refused++;
+	pace->refused_ns = now_ns;
 }
 
 void gy_pace_ended(struct gy_pace *pace, bool ran, int64_t now_ns)

@@ -3,7 +3,7 @@
  * A lane's queue has a limit. Terminations may fill all of it, updates three quarters, initials and
  * events half: when the queue is that long, what frees and what accounts goes before what is new.
  * The limit is generous while a burst or a stall of the database is being worked off, and just
- * enough to keep the batches full while more comes than goes: then a longer queue would serve
+ * enough to keep the lane at work while more comes than goes: then a longer queue would serve
  * nobody sooner, and everybody later. Terminations keep the generous one. */
 #ifndef GY_ENGINE_ADMISSION_H
 #define GY_ENGINE_ADMISSION_H
@@ -26,13 +26,15 @@ struct gy_pace {
 	int64_t began_ns;   /* of the batch under way; 0: there is none */
 	unsigned taken;     /* requests in it */
 	bool overloaded;    /* more comes than goes, and has for a while */
-	int64_t refused_ns; /* when somebody was last turned away: set by the caller */
+	bool heavily;       /* and much more than a little */
+	int64_t refused_ns; /* when somebody was last turned away */
 
 	/* The window in which it is found out whether the queue only grows. */
 	int64_t window_ns;
 	unsigned takes;
 	unsigned first, least; /* requests left behind by the first take, and the fewest */
 	unsigned served;       /* requests taken */
+	unsigned refused;      /* turned away */
 };
 
 enum gy_admission {
@@ -54,6 +56,8 @@ int64_t gy_expected_wait_ns(const struct gy_admission_limits *limits, const stru
 /* A batch of so many requests was taken, and so many were left behind; it is under way now. */
 void gy_pace_taken(const struct gy_admission_limits *limits, struct gy_pace *pace, unsigned taken,
 		   unsigned left, int64_t now_ns);
+/* Somebody was turned away. */
+void gy_pace_refused(struct gy_pace *pace, int64_t now_ns);
 /* It has ended; ran: there was something in it that was not too old. */
 void gy_pace_ended(struct gy_pace *pace, bool ran, int64_t now_ns);
 

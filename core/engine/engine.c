@@ -187,38 +187,53 @@ void gy_request_enqueue(struct gy_engine *engine, struct gy_request *request)
 	pthread_mutex_unlock(&lane->lock);
 }
 
-/* With the lane's lock held. NULL: it may join the queue. */
-static const char *turned_away(struct gy_engine *engine, struct gy_lane *lane,
-			       enum gy_request_type type, int64_t arrived_ns)
+/* With the lane's lock held. */
+static enum gy_admission admission(struct gy_engine *engine, const struct gy_lane *lane,
+				   enum gy_request_type type, int64_t arrived_ns, int64_t now_ns)
 {
 	const struct gy_admission_limits limits = gy_engine_limits(engine);
-	int64_t now_ns = gy_engine_now_ns();
-	enum gy_admission admission =
-		gy_admit(&limits, &lane->pace, type, lane->waiting.n, now_ns - arrived_ns, now_ns);
 
-	if (admission == GY_ADMIT)
+	return gy_admit(&limits, &lane->pace, type, lane->waiting.n, now_ns - arrived_ns, now_ns);
+}
+
+/* With the lane's lock held. NULL: it may join the queue. */
+static const char *turned_away(struct gy_engine *engine, struct gy_lane *lane,
+			       const struct gy_request *request)
+{
+	int64_t now_ns = gy_engine_now_ns();
+	enum gy_admission admitted =
+		admission(engine, lane, request->ccr.type, request->arrived_ns, now_ns);
+
+	if (admitted == GY_ADMIT)
 		return NULL;
-	lane->pace.refused_ns = now_ns;
-	return admission == GY_ADMIT_NOT_FULL ? "too many requests are waiting here"
-					      : "it would wait too long here";
+	gy_pace_refused(&lane->pace, now_ns);
+	return admitted == GY_ADMIT_NOT_FULL ? "too many requests are waiting here"
+					     : "it would wait too long here";
 }
 
 bool gy_engine_turns_away(struct gy_engine *engine, enum gy_request_type type, int64_t arrived_ns)
 {
+	int64_t now_ns;
+	struct gy_lane *lane;
+	bool away = true;
+
 	for (unsigned i = 0; i < engine->n_lanes; i++)
 		if (!atomic_load_explicit(&engine->lanes[i].overloaded, memory_order_relaxed))
 			return false;
-	for (unsigned i = 0; i < engine->n_lanes; i++) {
-		struct gy_lane *lane = &engine->lanes[i];
-		bool away;
-
+	now_ns = gy_engine_now_ns();
+	for (unsigned i = 0; away && i < engine->n_lanes; i++) {
+		lane = &engine->lanes[i];
 		pthread_mutex_lock(&lane->lock);
-		away = turned_away(engine, lane, type, arrived_ns) != NULL;
+		away = admission(engine, lane, type, arrived_ns, now_ns) != GY_ADMIT;
 		pthread_mutex_unlock(&lane->lock);
-		if (!away)
-			return false;
 	}
-	atomic_fetch_add(&engine->excess, 1);
+	if (!away)
+		return false;
+	/* Whose it would have been is not known yet: each lane's in turn. */
+	lane = &engine->lanes[atomic_fetch_add(&engine->excess, 1) % engine->n_lanes];
+	pthread_mutex_lock(&lane->lock);
+	gy_pace_refused(&lane->pace, now_ns);
+	pthread_mutex_unlock(&lane->lock);
 	atomic_fetch_add(&engine->refused_early, 1);
 	atomic_fetch_add(&engine->answered, 1);
 	return true;
@@ -239,8 +254,7 @@ void gy_engine_submit(struct gy_engine *engine, struct gy_request *request)
 	else if (atomic_load(&lane->down))
 		why = "no database";
 	else
-		excess = (why = turned_away(engine, lane, request->ccr.type,
-					    request->arrived_ns)) != NULL;
+		excess = (why = turned_away(engine, lane, request)) != NULL;
 	if (why == NULL)
 		enqueue(lane, request);
 	pthread_mutex_unlock(&lane->lock);

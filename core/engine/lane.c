@@ -15,6 +15,8 @@
 #define CONNECT_PAUSE_NS (200 * MS)
 /* Before a held row is asked for again. */
 #define RETRY_PAUSE_NS (2 * MS)
+/* Before it is waited for again, in vain so far: that holds up all others of the lane. */
+#define WAITED_PAUSE_NS (100 * MS)
 /* So often a row is passed over before the lane waits for it. */
 #define PASSED_OVER_MAX 2
 
@@ -149,7 +151,6 @@ static void after_failure(struct gy_lane *lane, enum gy_rc rc, unsigned n)
 		lane->singly = n; /* whoever is the cause meets its fate alone */
 		break;
 	default:
-		lane->retry_at_ns = gy_engine_now_ns() + RETRY_PAUSE_NS;
 		break;
 	}
 }
@@ -163,7 +164,7 @@ static void batch_ended(struct gy_lane *lane, bool ran)
 
 static void run_batch(struct gy_lane *lane, struct gy_queue *batch, bool wait)
 {
-	unsigned n = batch->n;
+	unsigned n = batch->n, left = lane->retry.n;
 	enum gy_rc rc;
 
 	atomic_fetch_add(&lane->engine->batches, 1);
@@ -172,7 +173,11 @@ static void run_batch(struct gy_lane *lane, struct gy_queue *batch, bool wait)
 	rc = gy_batch_run(lane, batch, wait);
 	if (rc != GY_OK)
 		after_failure(lane, rc, n);
-	else if (lane->retry.n > 0)
+	/* Who waits to be tried again already is tried at the time that was said: a busy lane would
+	 * put it off for ever. */
+	if (wait && rc != GY_OK)
+		lane->retry_at_ns = gy_engine_now_ns() + WAITED_PAUSE_NS;
+	else if (left == 0)
 		lane->retry_at_ns = gy_engine_now_ns() + RETRY_PAUSE_NS;
 }
 

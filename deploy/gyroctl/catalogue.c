@@ -47,6 +47,7 @@ static void read_contexts(struct gy_model *m, const struct gy_yaml_file *f)
 		row->cells[1] = gy_model_number(m, "default_rating_group", c->default_rating_group,
 						0, UINT32_MAX, NULL);
 		row->cells[2] = c->apns_count ? read_apns(m, c) : NULL;
+		row->cells[3] = gy_model_bool(m, "cards", c->cards, "f");
 	}
 }
 

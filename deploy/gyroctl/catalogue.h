@@ -52,6 +52,7 @@ struct gy_section {
 	const char *put;     /* adds or changes the row $1... */
 	const char *change;  /* changes it without a new row, where put would make one; or NULL */
 	const char *remove;  /* removes the row with the key $1...; NULL: never */
+	const char *kept;    /* the row of this key, which --prune leaves alone; or NULL */
 	const char *missing; /* why put changed nothing, or NULL */
 	bool early;          /* what goes makes room first */
 	int valid_until;     /* its column, where rows follow each other in time (the last part of

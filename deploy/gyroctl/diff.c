@@ -192,7 +192,8 @@ static bool compare_section(struct gy_ctl *ctl, struct gy_diff *diff,
 			return false;
 	}
 	for (int row = 0; prune && section->remove && row < present.n; row++)
-		if (!present.wanted[row])
+		if (!present.wanted[row] &&
+		    !(section->kept && strcmp(present.cells[row * width], section->kept) == 0))
 			add_change(diff, (struct gy_change){ id, GY_REMOVE, 0,
 							     &present.cells[row * width], NULL });
 	return true;

@@ -175,7 +175,7 @@ static unsigned codes_of(const struct telling *t, int64_t service,
 	unsigned n = 0;
 
 	while (next_input(&at, &in) && n < GY_DYNAMIC_CODES_MAX)
-		if (in.service == service && in.code_id != 0 && in.origin != GY_INPUTS_FREE)
+		if (in.service == service && in.code_id != 0 && in.origin < GY_INPUTS_FREE)
 			codes[n++] = (struct gy_code_assignment){ (int32_t)in.code_id, INT64_MIN,
 								  INT64_MAX };
 	return n;
@@ -216,7 +216,7 @@ static enum gy_rc acquire_again(const struct telling *t, int64_t service,
 		for (unsigned i = 0; in.service == service && i < acquired->n; i++) {
 			struct gy_acquired_code *a = &acquired->codes[i];
 
-			if (in.origin == GY_INPUTS_FREE ||
+			if (in.origin >= GY_INPUTS_FREE ||
 			    (a->code ? a->code->code_id : 0) != in.code_id ||
 			    (a->attribute ? a->attribute->attribute_id : 0) != in.attribute_id)
 				continue;
@@ -233,7 +233,7 @@ static bool has_inputs(const struct telling *t, int64_t service)
 	struct input in;
 
 	while (next_input(&at, &in))
-		if (in.service == service)
+		if (in.service == service && in.origin < GY_INPUTS_FREE)
 			return true;
 	return false;
 }
@@ -253,6 +253,7 @@ static void told_rate(struct telling *t, int charge, const struct gy_tariff_resu
 {
 	int64_t price = number(t->charges, charge, "price_micros");
 	int64_t block = number(t->charges, charge, "block");
+	int64_t granted = number(t->charges, charge, "granted");
 	void *pool = t->ctl->pool;
 	bool same;
 
@@ -264,7 +265,7 @@ static void told_rate(struct telling *t, int charge, const struct gy_tariff_resu
 	gy_story_say(&t->story, "price",
 		     json_string(gy_story_rate(pool, result->rate, result->unit)),
 		     "The price is %s.", gy_story_rate(pool, result->rate, result->unit));
-	if (number(t->charges, charge, "granted") == 0)
+	if (granted == 0)
 		return; /* the row keeps the price of the usage: nothing to compare with */
 	same = (__int128)price * result->rate.block == (__int128)result->rate.price_micros * block;
 	gy_story_say(&t->story, "as_recorded", json_boolean(same),
@@ -272,6 +273,12 @@ static void told_rate(struct telling *t, int charge, const struct gy_tariff_resu
 			  : "THIS IS NOT THE RECORDED PRICE, which is %s.",
 		     gy_story_rate(pool, (struct gy_rate){ price, block }, result->unit));
 	t->differs |= !same;
+	if (result->free_units == 0)
+		return;
+	granted = granted < result->free_units ? granted : result->free_units;
+	gy_story_say(&t->story, "granted_free", json_integer(granted),
+		     "Of the grant %lld units are free, by rule %lld.", (long long)granted,
+		     (long long)result->free_rule_id);
 }
 
 static void told_free(struct telling *t, const struct gy_counters *counters)
@@ -353,6 +360,31 @@ static struct gy_rows part_of(const struct gy_rows *rows, int first, int n)
 	return part;
 }
 
+/* The price from an instant on that the grant may reach: as it was noted, or, without dynamic
+ * rules, that of the specific rule. */
+static bool price_after(const struct telling *t, int charge, int64_t service, gy_time_us then,
+			struct gy_rate *rate, int64_t *rule_id)
+{
+	const struct gy_specific_rule *rule = specific_of(t, number(t->charges, charge, "rule_id"));
+	const char *at = t->inputs;
+	struct gy_tariff_result result;
+	struct input in;
+
+	while (next_input(&at, &in)) {
+		if (in.service != service || in.origin != GY_INPUTS_NEXT)
+			continue;
+		*rate = (struct gy_rate){ in.code_id, in.attribute_id };
+		*rule_id = input_value(&in).number;
+		return true;
+	}
+	if (!rule || gy_tariff_resolve(t->catalogue, rule->tariff_id, rule->rating_group,
+				       rule->unit, then, &result) != GY_OK)
+		return false;
+	*rate = result.rate;
+	*rule_id = result.rule_id;
+	return true;
+}
+
 /* A debit is rounded down to the micro-unit, what is held up; nothing of either is lost. */
 static void told_rounding(struct telling *t, int charge)
 {
@@ -363,10 +395,23 @@ static void told_rounding(struct telling *t, int charge)
 			&t->story, NULL, NULL,
 			"Of a micro-unit %lld/%lld are not paid yet and count in the next debit.",
 			(long long)carry, (long long)number(t->charges, charge, "block"));
-	if (gy_rows_get(t->charges, charge, "tariff_change"))
-		gy_story_say(&t->story, NULL, NULL,
-			     "The price changes at %s: what is held covers the dearer side.",
-			     gy_rows_get(t->charges, charge, "tariff_change"));
+}
+
+static void told_change(struct telling *t, int charge, int64_t service)
+{
+	const char *when = gy_rows_get(t->charges, charge, "tariff_change"), *text;
+	enum gy_unit unit = (enum gy_unit)number(t->charges, charge, "unit");
+	gy_time_us then = 0;
+	struct gy_rate rate;
+	int64_t rule_id;
+
+	if (!when || !gy_instant_parse(when, &then) ||
+	    !price_after(t, charge, service, then, &rate, &rule_id))
+		return;
+	text = gy_story_rate(t->ctl->pool, rate, unit);
+	gy_story_say(&t->story, "price_after_change", json_string(text),
+		     "From %s on the price is %s (specific rule %lld); what is held covers both.",
+		     when, text, (long long)rule_id);
 }
 
 static void tell_service(struct telling *t, int first, int n, int64_t service)
@@ -386,6 +431,8 @@ static void tell_service(struct telling *t, int first, int n, int64_t service)
 		told_price(t, first, service);
 	gy_story_rows(&t->story, "grant", grant_columns, &grant);
 	told_rounding(t, first);
+	if (t->catalogue)
+		told_change(t, first, service);
 	t->story = whole;
 }
 

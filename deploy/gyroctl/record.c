@@ -37,6 +37,9 @@ static const struct gy_column columns[] = {
 	{ .key = "debit_price", .kind = GY_MONEY, .detail = true },
 	{ .key = "debit_per", .kind = GY_NUMBER, .detail = true },
 	{ .key = "rule_id", .kind = GY_NUMBER, .detail = true },
+	{ .key = "source", .detail = true },
+	{ .key = "card", .detail = true },
+	{ .key = "operation", .detail = true },
 	{ .key = "end_to_end", .kind = GY_NUMBER, .detail = true },
 	{ .key = "termination_cause", .kind = GY_NUMBER, .detail = true },
 	{ .key = "correlation_id", .detail = true },
@@ -56,15 +59,20 @@ static const char sql[] =
 	" n.rating_group, nullif(n.service_result, 0) AS service_result, n.unit, n.used, n.debit, "
 	"n.granted,"
 	" n.reserved, n.balance,"
-	" concat_ws(', ', CASE WHEN n.flags & 1 <> 0 THEN 'over-use' END,"
+	" concat_ws(', ', CASE WHEN n.operation IS NOT NULL THEN n.operation || ' of ' || k.code"
+	"  WHEN n.source = 'card' THEN k.code WHEN n.source = 'free' THEN 'free units' END,"
+	"  CASE WHEN n.flags & 1 <> 0 THEN 'over-use' END,"
 	"  CASE WHEN n.flags & 2 <> 0 THEN 'no tariff' END, CASE WHEN n.flags & 4 <> 0 THEN 'late' "
 	"END, 'cause ' || n.termination_cause) AS flags,"
 	" i.session_id, n.session, g.origin_host AS gateway, n.opened, n.price_micros AS price, "
 	"n.block AS per,"
 	" n.debit_price_micros AS debit_price, n.debit_block AS debit_per, n.rule_id, n.end_to_end,"
-	" n.termination_cause, n.correlation_id, n.multi_session_id"
+	" n.termination_cause, n.correlation_id, n.multi_session_id,"
+	" n.source, k.code AS card, n.operation"
 	" FROM newest n LEFT JOIN gyro.session_index i USING (session)"
 	" LEFT JOIN gyro.gateway g ON g.gateway_id = n.gateway_id"
+	" LEFT JOIN gyro.card k ON k.card_id = n.source_id AND (n.source = 'card' OR n.operation "
+	"IS NOT NULL)"
 	" ORDER BY n.at, n.session, n.request_type, n.request_number, n.position";
 
 static struct gy_rows *records(struct gy_ctl *ctl, const struct gy_record_filter *filter)

@@ -9,6 +9,7 @@ static const struct gy_column contexts[] = {
 	{ .key = "suffix" },
 	{ .key = "default_rating_group", .kind = GY_NUMBER },
 	{ .key = "apns", .kind = GY_LIST },
+	{ .key = "cards", .kind = GY_BOOL },
 	GY_COLUMNS_END,
 };
 
@@ -243,13 +244,14 @@ static const struct gy_column products[] = {
 
 const struct gy_section gy_sections[GY_SECTIONS] = {
 	[GY_CONTEXTS] = {
-		"service_contexts", "service_context", contexts, "k..",
-		.read = "SELECT suffix, default_rating_group, to_json(apns) AS apns FROM gyro.service_context WHERE NOT cards",
-		.put = "INSERT INTO gyro.service_context (suffix, default_rating_group, apns) VALUES ($1, $2,"
-		       " CASE WHEN $3::json IS NOT NULL THEN " TEXTS("$3") " END)"
+		"service_contexts", "service_context", contexts, "k...",
+		.read = "SELECT suffix, default_rating_group, to_json(apns) AS apns, cards FROM gyro.service_context",
+		.put = "INSERT INTO gyro.service_context (suffix, default_rating_group, apns, cards) VALUES ($1, $2,"
+		       " CASE WHEN $3::json IS NOT NULL THEN " TEXTS("$3") " END, $4)"
 		       " ON CONFLICT (suffix) DO UPDATE SET default_rating_group = excluded.default_rating_group,"
-		       " apns = excluded.apns",
+		       " apns = excluded.apns, cards = excluded.cards",
 		.remove = "DELETE FROM gyro.service_context WHERE suffix = $1",
+		.kept = "cards@gyro",
 	},
 	[GY_GROUPS] = {
 		"rating_groups", "rating_group", groups, "k.................",

@@ -160,14 +160,15 @@ static enum gy_exit groups(struct gy_ctl *ctl, const struct gy_args *args)
 static const struct gy_column context_columns[] = {
 	{ .key = "suffix", .title = "Service-Context-Id (or .suffix)" },
 	{ .key = "default_rating_group", .kind = GY_NUMBER },
+	{ .key = "cards", .title = "card operations", .kind = GY_BOOL },
 	GY_COLUMNS_END,
 };
 
 static enum gy_exit contexts(struct gy_ctl *ctl, const struct gy_args *args)
 {
 	struct gy_rows *rows = gy_db_query(
-		ctl,
-		"SELECT suffix, default_rating_group FROM gyro.service_context ORDER BY suffix");
+		ctl, "SELECT suffix, default_rating_group, cards FROM gyro.service_context"
+		     " ORDER BY suffix");
 
 	(void)args;
 	if (!rows)

@@ -30,7 +30,8 @@ static const cyaml_schema_value_t text_value = { CYAML_VALUE_STRING(CYAML_FLAG_P
 static const cyaml_schema_field_t context_fields[] = {
 	TEXT(gy_yaml_context, "suffix", suffix),
 	MAYBE(gy_yaml_context, "default_rating_group", default_rating_group),
-	LIST(gy_yaml_context, "apns", apns, &text_value), CYAML_FIELD_END
+	LIST(gy_yaml_context, "apns", apns, &text_value), MAYBE(gy_yaml_context, "cards", cards),
+	CYAML_FIELD_END
 };
 ENTRY(context, gy_yaml_context, context_fields);
 

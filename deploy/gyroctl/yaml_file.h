@@ -9,7 +9,7 @@
 #include "deploy/gyroctl/lines.h"
 
 struct gy_yaml_context {
-	char *suffix, *default_rating_group;
+	char *suffix, *default_rating_group, *cards;
 	char **apns;
 	unsigned apns_count;
 };

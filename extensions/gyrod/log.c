@@ -12,6 +12,7 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <time.h>
@@ -171,10 +172,12 @@ void gyrod_name_thread(const char *name)
 /* libfdcore's name of the calling thread in Linux's 15 octets. The listing of them is theirs. */
 static void shorten(const char *name, char *out, size_t size)
 {
+	const char *port = strrchr(name, ':');
 	int number;
 
-	if (strncmp(name, "{----} ", 7) == 0) /* "{----} TCP srv [127.0.0.1]:3868 (5)" */
-		snprintf(out, size, "door %.9s", name + 7);
+	if (strncmp(name, "{----} ", 7) == 0 && port != NULL) /* "{----} TCP srv [::1]:3868 (5)" */
+		snprintf(out, size, "door %.*s %d", (int)strcspn(name + 7, " "), name + 7,
+			 atoi(port + 1));
 	else if (sscanf(name, "Receiver (%d)", &number) == 1) /* the socket */
 		snprintf(out, size, "receive %d", number);
 	else if (sscanf(name, "Worker#%d", &number) == 1)

@@ -28,10 +28,10 @@ class Shop:
         self.sold = tables.sold
         self.checked = collections.Counter()
         self.used = collections.Counter()           # card: units, by the ledger
-        self.by_group = collections.Counter()       # (card, Rating-Group)
+        self.by_group = collections.defaultdict(collections.Counter)    # card: {Rating-Group: units}
         self.by_user = collections.Counter()        # (card, subscriber)
         self.paid = collections.defaultdict(list)   # (account, card): [(time, debit)] of purchases
-        self.settled = collections.Counter()        # (account, card, Rating-Group): micro-units
+        self.settled = collections.defaultdict(collections.Counter)     # (account, card): {Rating-Group: micro-units}
         self.overruns = set()
         self.read_ledger()
         self.holds = collections.defaultdict(list)  # account: [(price, from, until or None)]
@@ -51,7 +51,7 @@ class Shop:
                     elif p.source == CARD:
                         self.checked['draws in records'] += 1
                         self.used[p.rule] += p.used
-                        self.by_group[p.rule, c.group] += p.used
+                        self.by_group[p.rule][c.group] += p.used
                         self.by_user[p.rule, r.subscriber] += p.used
 
     def entry(self, r, c, p):
@@ -60,7 +60,7 @@ class Shop:
         if c.unit == MONEY_UNIT:
             self.paid[r.account, p.rule].append((r.at, p.debit))
         else:
-            self.settled[r.account, p.rule, c.group] += p.debit
+            self.settled[r.account, p.rule][c.group] += p.debit
 
     # --- what purchases hold, for the ledger's play
 
@@ -99,14 +99,20 @@ class Shop:
         rows = self.read_rows()
         for card in rows.keys() | self.used.keys():
             self.card(card, rows.get(card))
+        self.caps(rows)
         self.grants(rows)
         for q in self.sold.purchases.values():
             self.purchase(q, rows.get(q.card))
         self.strangers(rows)
+        windows, bindings = collections.defaultdict(list), collections.defaultdict(list)
+        for w in self.sold.windows.values():
+            windows[w.card].append(w)
+        for b in self.sold.bindings.values():
+            bindings[b.card].append(b)
         for card in self.sold.cards.values():
-            self.windows(card, [w for w in self.sold.windows.values() if w.card == card.card])
-            self.bindings(card)
-        for account, card, group in self.settled:
+            self.windows(card, windows[card.card])
+            self.bindings(card, bindings[card.card])
+        for account, card in self.settled:
             if card not in self.sold.cards:
                 self.say('I1', account, f'a settlement of card {card}, which is not there')
 
@@ -153,23 +159,22 @@ class Shop:
             if row.used != sum(d.used for d in mine):
                 self.say('I2', account.account, f'{where}: used {row.used}, its draws {sum(d.used for d in mine)}')
             for d in mine:
-                if not 0 <= d.closed <= d.used or d.used != self.by_group[number, d.group]:
+                if not 0 <= d.closed <= d.used or d.used != self.by_group[number][d.group]:
                     self.say('I2', account.account, f'{where}, Rating-Group {d.group}: drawn {d.used}, closed {d.closed}, by the '
-                                                    f'ledger {self.by_group[number, d.group]}')
-            self.caps(account, number)
+                                                    f'ledger {self.by_group[number][d.group]}')
 
-    def caps(self, account, number):
-        card = self.sold.cards.get(number)
+    def caps(self, rows):
+        """What users drew of cards with a cap stands in their own rows, while the card is in use."""
         drawn = collections.Counter()
-        for other in self.t.accounts.values():
-            for d in other.draws:
-                if d.card == number and d.subscriber:
-                    drawn[d.subscriber] += d.used
-        for subscriber, units in drawn.items():
-            ledger = self.by_user[number, subscriber]
-            if units != ledger or (card is not None and card.cap is not None and units > card.cap):
-                self.say('I2', account.account, f'card {number}: subscriber {subscriber} drew {units}, by the ledger {ledger}, cap '
-                                                f'{card and card.cap}')
+        for account in self.t.accounts.values():
+            for d in account.draws:
+                if d.subscriber:
+                    drawn[d.card, d.subscriber] += d.used
+        for (number, subscriber), units in drawn.items():
+            card, ledger = self.sold.cards.get(number), self.by_user[number, subscriber]
+            if number in rows and rows[number][2] and (units != ledger or (card and card.cap is not None and units > card.cap)):
+                self.say('I2', rows[number][0].account, f'card {number}: subscriber {subscriber} drew {units}, by the ledger {ledger}, '
+                                                        f'cap {card and card.cap}')
 
     def strangers(self, rows):
         """Draws and payments of what there is not."""
@@ -185,8 +190,9 @@ class Shop:
         for number, card in self.sold.cards.items():
             if number not in bought:
                 self.say('I2', card.account, f'card {card.code} was issued, and its purchase says otherwise')
-        for number, (account, row, live) in rows.items():
-            if live and number not in {q.card for q in self.sold.purchases.values()}:
+        known = {card for _, card in cards}
+        for number, (account, _, live) in rows.items():
+            if live and number not in known:
                 self.say('I3', account.account, f'a row of card {number}, which no purchase is about')
 
     # --- I3: what grants hold
@@ -250,14 +256,13 @@ class Shop:
         if windows and card.settled_until != before:
             self.say('I1', card.account, f'{where}: settled until {card.settled_until}, the last window ends at {before}')
         if card.retired:
-            closed = {group: units for (number, group), units in self.by_group.items() if number == card.card}
+            closed = self.by_group[card.card]
         else:
             closed = {d.group: d.closed for d in self.t.accounts[card.account].draws if d.card == card.card and d.subscriber == 0}
         for group in used.keys() | closed.keys():
             if used[group] != closed.get(group, 0):
                 self.say('I1', card.account, f'{where}, Rating-Group {group}: closed {closed.get(group, 0)}, in windows {used[group]}')
-        paid = {group: debit for (account, number, group), debit in self.settled.items()
-                if number == card.card and account == card.account}
+        paid = self.settled.get((card.account, card.card), {})
         for group in amounts.keys() | paid.keys():
             if amounts[group] != paid.get(group, 0):
                 self.say('I1', card.account, f'{where}, Rating-Group {group}: {amounts[group]} in windows, {paid.get(group, 0)} debited')
@@ -266,8 +271,7 @@ class Shop:
             self.say('I1', card.account, f'{where}: {sum(used.values())} units at {card.price} per {card.block} are '
                                          f'{divmod(due, card.block)}, in windows {sum(amounts.values())}, carried {card.carry}')
 
-    def bindings(self, card):
-        mine = [b for b in self.sold.bindings.values() if b.card == card.card]
+    def bindings(self, card, mine):
         self.checked['bindings'] += len(mine)
         if sum(b.open for b in mine) > card.max_bindings:
             self.say('I2', card.account, f'card {card.code}: bound {sum(b.open for b in mine)} times, {card.max_bindings} allowed')

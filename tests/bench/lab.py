@@ -169,6 +169,37 @@ class Lab:
              '--sessions', sessions, '--subscriber-step', self.spread(accounts, sessions)])
         self.sql('SELECT gyro.record_partition()')
 
+    def seed_cards(self, count):
+        """So many traffic cards for every subscriber, all bound in general and far from used up; each with its purchase and
+        the record of it, so that the audit has nothing to find."""
+        self.sql(f"""
+            SET session_replication_role = replica;
+            INSERT INTO gyro.audience (name, kind) VALUES ('everyone', 1);
+            INSERT INTO gyro.product (product_id, code, currency, quota, audience_id) SELECT 1, 'bench', 156, 1::bigint << 50, 1;
+            CREATE TEMP TABLE sold AS
+                SELECT row_number() OVER () AS card, s.subscriber_id, s.account_id, s.group_id, n, clock_timestamp() AS at
+                  FROM gyro.subscriber s CROSS JOIN generate_series(1, {count}) n;
+            INSERT INTO gyro.purchase (purchase_id, product_id, buyer, beneficiary, account_id, group_id, card_id, price, state, session,
+                                       hold_until)
+                SELECT 'bench' || card, 1, subscriber_id, subscriber_id, account_id, group_id, card, 0, 5,
+                       ('00000000-0000-4000-8000-' || lpad(to_hex(card), 12, '0'))::uuid, at FROM sold;
+            INSERT INTO gyro.card (card_id, code, product_id, purchase_id, owner, beneficiary, account_id, group_id, validity_s,
+                                   validity_from, directed, audience_id, max_bindings, settle, usage_price, usage_block,
+                                   priority_policy, priority)
+                SELECT card, 'c' || card, 1, 'bench' || card, subscriber_id, subscriber_id, account_id, group_id, 0, 1, 0, 1, 1, 1, 0, 1, 1, 0
+                  FROM sold;
+            INSERT INTO gyro.card_binding (card_id, subscriber_id, user_class, directed, priority)
+                SELECT card, subscriber_id, 0, false, n FROM sold;
+            UPDATE gyro.account a SET cards = c.cards FROM (
+                SELECT account_id, array_agg(ARRAY[card, 2, 1, 1::bigint << 50, 0, 0, 0, 9223372036854775807, 0, 0, 0, 1]) AS cards
+                  FROM sold GROUP BY 1) c WHERE c.account_id = a.account_id;
+            INSERT INTO gyro.record (at, account_id, group_id, subscriber_id, gateway_id, session, opened, request_number, end_to_end,
+                                     content_hash, debit, balance, reserved, result, request_type, flags, catalogue, charges)
+                SELECT at, a.account_id, a.group_id, subscriber_id, 0, ('00000000-0000-4000-8000-' || lpad(to_hex(card), 12, '0'))::uuid,
+                       at, 0, 0, 0, 0, a.balance, a.reserved, 2001, 4, 0, 0, gyro.card_charge(card, 0, 4::smallint, 0, 0, 1, 1)
+                  FROM sold JOIN gyro.account a USING (account_id);
+            SELECT setval('gyro.card_number', max(card)) FROM sold""")
+
     # --- dynamic tariffs: the catalogue with them and without, in turn ---
 
     def seed_dynamic(self):

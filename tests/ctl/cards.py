@@ -363,6 +363,15 @@ def statistics(tap, pg, shop):
               'and its windows')
 
 
+def records(tap, shop):
+    told = [(r['card'], r['operation'], r['source'], r['rating_group'], r['used'], r['debit'], r['flags']) for r in shop.ctl.json('records', '--account', 3)]
+    pool = card_of(shop, 'pool')
+    tap.equal(told, [(pool, 'purchase', 'money', 0, '0.00', '0.00', f'purchase of {pool}'), (pool, 'settlement', 'money', 20, 0, '0.20', f'settlement of {pool}'),
+                     (pool, 'settlement', 'money', 10, 0, '0.01', f'settlement of {pool}')], 'records: what was bought, what was settled')
+    told = [(r['card'], r['operation'], r['source'], r['used'], r['flags']) for r in shop.ctl.json('records', '--subscriber', 2)]
+    tap.equal(told, [(pool, None, 'card', 524288, pool), (pool, None, 'card', 1, pool)], 'and what came from which card')
+
+
 def states(tap, shop):
     ctl = shop.ctl
     card = card_of(shop, 'order-1')
@@ -409,6 +418,7 @@ def main():
         purchases(tap, pg, shop)
         bindings(tap, shop)
         statistics(tap, pg, shop)
+        records(tap, shop)
         states(tap, shop)
         demo(tap, pg)
     tap.done()

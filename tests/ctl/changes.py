@@ -84,7 +84,7 @@ class Shop:
         self.node.ask('T', self.session, 0)
 
 
-def waits(shop):
+def waits(shop, ctl):
     tap, pg = shop.tap, shop.pg
     shop.begin()
     tap.equal(shop.rows(), [('1', 'past', 'ever')], 'nothing open: a value holds at once')
@@ -96,6 +96,8 @@ def waits(shop):
     tap.ok(0 < left <= VALIDITY, 'which is within its Validity-Time', left)
     shop.node.ask('U', shop.session, MIB)
     tap.equal(shop.price(), (50000, edge), 'a report before that is granted at the old price, and told when it changes')
+    told = ctl.json('explain', f'pgw1.gyro.test;9;{shop.session}', shop.session + 1)['requests'][0]['services'][0]
+    tap.equal((told['price'], told['price_after_change']), ('0.05 per 1MiB', '0.02 per 1MiB'), 'explain tells both')
     tap.equal(pg.value('SELECT max(held) FROM gyro.slice WHERE account_id = 1'), '500000', 'held at the dearer of both')
     time.sleep(left + 0.1)
     shop.node.ask('U', shop.session, MIB)
@@ -231,7 +233,7 @@ def main():
         node = Node(pg.conninfo())
         try:
             shop = Shop(tap, pg, node)
-            waits(shop)
+            waits(shop, ctl)
             by_sql(shop)
             applied(shop, ctl)
             pushed(shop, ctl)

@@ -108,6 +108,7 @@ def free_units(tap, pg, ctl):
     told = [r['services'][0] for r in ctl.json('explain', C)['requests']]
     tap.equal([t['free_units_given'] for t in told[:3]], [[], [{'rule_id': 930, 'units': 3 * MIB}], [{'rule_id': 930, 'units': 5 * MIB}]],
               'explain: what a FREE rule had given before each request')
+    tap.equal([t.get('granted_free') for t in told[:3]], [5 * MIB, 2 * MIB, None], 'how much of a grant was free')
     tap.equal([[s['verdict'] for s in t['stages'] if s['rule_id'] == 930] for t in told[:3]],
               [['applied'], ['applied'], ['used up today']], 'and what that made of it')
     tap.equal([(s['debit_source'], s['used']) for s in told[2]['sources']], [('free', 2 * MIB), ('money', 2 * MIB)], 'as it was paid')

@@ -152,7 +152,9 @@ def catalogue(tap, ctl):
                groups[60]['redirect_address'], groups[60]['redirect_type']),
               (10485760, 3600, 'terminate', ['topup-only'], 'http://topup.spec.test/', 'url'), 'rating-group list')
     tap.ok('10MiB' in ctl.out('rating-group', 'list') and '1h' in ctl.out('rating-group', 'list'), 'its table')
-    tap.equal(ctl.json('context', 'list')[0], {'suffix': '32251@3gpp.org', 'default_rating_group': 10}, 'context list')
+    contexts = ctl.json('context', 'list')
+    tap.equal([contexts[0], contexts[-1]], [{'suffix': '32251@3gpp.org', 'default_rating_group': 10, 'cards': False},
+                                            {'suffix': 'cards@gyro', 'default_rating_group': None, 'cards': True}], 'context list')
 
 
 def main():

@@ -205,3 +205,83 @@ CREATE FUNCTION node.session(named text) RETURNS uuid LANGUAGE sql AS $$ SELECT 
 CREATE FUNCTION node.opened(named text) RETURNS timestamptz LANGUAGE sql AS $$
     SELECT opened FROM gyro.session_index WHERE session_id = named
 $$;
+
+-- --- cards: the product's own gyro.card_request, in few words
+
+-- One product of which there is one, one that is paid by usage; card numbers from 1.
+CREATE FUNCTION node.shop() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM node.reset();
+    TRUNCATE gyro.purchase, gyro.product, gyro.audience, gyro.card_answer, gyro.card, gyro.usage_window RESTART IDENTITY CASCADE;
+    PERFORM setval('gyro.card_number', 1, false);
+    INSERT INTO gyro.audience (name, kind) VALUES ('everyone', 1);
+    INSERT INTO gyro.product (code, price, currency, quota, audience_id, stock) VALUES ('last', 300, 156, 1000, 1, 1),
+           ('base', 300, 156, 1000, 1, NULL);
+    INSERT INTO gyro.product (code, currency, quota, audience_id, max_bindings, settle, usage_price, usage_block)
+    VALUES ('pool', 156, 1000, 1, 9, 2, 7, 3);
+END $$;
+
+CREATE FUNCTION node.operation(name text, kind integer, number bigint, operation integer, who bigint, product text, purchase text,
+                               card text, whom bigint, units bigint, action integer DEFAULT 0) RETURNS text LANGUAGE sql AS $$
+    SELECT concat_ws(', ', r.result::text, r.message, 'card ' || r.card, 'holds ' || r.granted, 'paid ' || r.cost,
+                     'binding ' || r.binding, 'priority ' || r.priority,
+                     (SELECT string_agg(format('window %s of Rating-Group %s: %s units, %s to pay', s[n][7], s[n][2], s[n][3], s[n][6]), ', ')
+                        FROM (SELECT r.statistics AS s) m, generate_series(1, gyro.matrix_rows(s)) n))
+      FROM gyro.card_request(md5(name)::uuid, kind::smallint, number, action::smallint, operation::smallint, who, product, purchase, card,
+                             CASE WHEN whom = 0 THEN 0 ELSE 1 END::smallint, CASE WHEN whom = 0 THEN '' ELSE 'imsi' || whom - 10 END,
+                             -1, units, '{}', '{}', '{}', 1, 1, 7, false) r
+$$;
+
+-- name: of the session. steps: CCR-I, CCR-T; buy: a CCR-E.
+CREATE FUNCTION node.begins(name text, who bigint, product text, purchase text) RETURNS text LANGUAGE sql AS $$
+    SELECT node.operation(name, 1, 0, 0, who, product, purchase, '', 0, -1)
+$$;
+CREATE FUNCTION node.ends(name text, units bigint) RETURNS text LANGUAGE sql AS $$
+    SELECT node.operation(name, 3, 1, 0, 0, '', '', '', 0, units)
+$$;
+CREATE FUNCTION node.buys(name text, who bigint, product text, purchase text) RETURNS text LANGUAGE sql AS $$
+    SELECT node.operation(name, 4, 0, 0, who, product, purchase, '', 0, -1)
+$$;
+CREATE FUNCTION node.refunds(name text, who bigint, purchase text) RETURNS text LANGUAGE sql AS $$
+    SELECT node.operation(name, 4, 0, 0, who, '', purchase, '', 0, -1, 1)
+$$;
+CREATE FUNCTION node.binds(name text, who bigint, card text, whom bigint) RETURNS text LANGUAGE sql AS $$
+    SELECT node.operation(name, 4, 0, 1, who, '', '', card, whom, -1)
+$$;
+CREATE FUNCTION node.statistics(name text, who bigint, card text) RETURNS text LANGUAGE sql AS $$
+    SELECT node.operation(name, 4, 0, 3, who, '', '', card, 0, -1)
+$$;
+
+-- Usage of a subscriber out of a card, as a node writes it: both rows locked in order, then changed, then the record.
+CREATE FUNCTION node.draws(who bigint, card_code text, units bigint) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    k gyro.card;
+    n integer;
+    d bigint[];
+    i integer;
+BEGIN
+    SELECT * INTO k FROM gyro.card WHERE code = card_code;
+    PERFORM FROM gyro.account WHERE account_id IN (k.account_id, who - 10) ORDER BY account_id FOR NO KEY UPDATE;
+    SELECT gyro.card_row_no(cards, k.card_id), draws INTO n, d FROM gyro.account WHERE account_id = k.account_id;
+    SELECT min(j) INTO i FROM generate_series(1, gyro.matrix_rows(d)) j WHERE d[j][1] = k.card_id AND d[j][3] = 10;
+    IF i IS NULL THEN
+        d := d || ARRAY[[k.card_id, 0, 10, units, 0]];
+    ELSE
+        d[i][4] := d[i][4] + units;
+    END IF;
+    UPDATE gyro.account SET version = version + 1, cards[n][5] = cards[n][5] + units, draws = d WHERE account_id = k.account_id;
+    INSERT INTO gyro.record (at, account_id, group_id, subscriber_id, gateway_id, session, opened, request_number, end_to_end,
+                             content_hash, debit, balance, reserved, result, request_type, flags, catalogue, charges)
+    SELECT t, account_id, group_id, who, 1, gen_random_uuid(), t, 0, 1, 7, 0, balance, reserved, 2001, 4, 0, 1,
+           ARRAY[[10, 0, (2001::bigint << 16) | (1::bigint << 32), units, 0, 0, 0, 0, 1, 0, 0, 0, 64, 0, 1, 2, k.card_id, 0]]
+      FROM gyro.account, clock_timestamp() t WHERE account_id = who - 10;
+    RETURN format('%s drawn', units);
+END $$;
+
+CREATE VIEW node.till AS
+SELECT a.account_id AS account, a.balance, a.reserved,
+       (SELECT coalesce(string_agg(format('%s %s', q.purchase_id, q.state), ', ' ORDER BY q.purchase_id), '')
+          FROM gyro.purchase_state q WHERE q.account_id = a.account_id) AS purchases,
+       (SELECT coalesce(string_agg(format('%s %s used %s', k.code, k.state, k.used), ', ' ORDER BY k.code), '')
+          FROM gyro.card_state k WHERE k.account_id = a.account_id) AS cards
+  FROM gyro.account a ORDER BY 1;

@@ -184,7 +184,8 @@ def windows(answer):
         amount = s['CC-Money/Unit-Value/Value-Digits'] * 10 ** ((s['CC-Money/Unit-Value/Exponent'] or 0) + 6)
         if s['Start-Time'] > s['Stop-Time']:
             return f'window from {s["Start-Time"]} to {s["Stop-Time"]}'
-        found.append((s['Card-Id'], s['Rating-Group'], s['CC-Total-Octets'], amount, s['Window-Id']))
+        used = s['CC-Total-Octets'] if s['CC-Time'] is None else f'{s["CC-Time"]} s'
+        found.append((s['Card-Id'], s['Rating-Group'], used, amount, s['Window-Id']))
     return found
 
 
@@ -214,6 +215,13 @@ def statistics(tap, shop):
     tap.equal([line[:4] for line in third], [(card, 10, mib, 100_000)], 'Z-11 usage after the close is in the next window; without Card-Id all cards')
     tap.ok(third and third[0][4] != got[0][4], 'Z-11 which has a number of its own', third)
     tap.equal(begin - site.money(owner)[0], sum(amounts) + 100_000, 'Z-11 and is debited, too')
+    talk = shop.card('talk', owner)
+    shop.ask('BIND', who=owner, more=[('Card-Id', talk)])
+    session, spoken = gateway.session(), [('CC-Time', 45)]
+    gateway.charge(session, INITIAL, 0, [service(80)], who=imsi(owner))
+    gateway.charge(session, TERMINATION, 1, [service(80, rsu=None, used=spoken)], who=imsi(owner))
+    got = windows(shop.ask('STATISTICS', who=owner, more=[('Card-Id', talk)]))
+    tap.equal([line[:4] for line in got], [(talk, 80, '45 s', 450_000)], 'Z-11 a card of seconds counts seconds')
     tap.equal(shop.ask('STATISTICS', who=1017, more=[('Card-Id', card)]).result, 4010, 'somebody else\'s card: 4010')
     answer = shop.ask('STATISTICS', who=1018)
     tap.equal((answer.result, windows(answer)), (2001, []), 'somebody without cards: nothing')

@@ -203,6 +203,7 @@ def wares(shop):
     shop.product('required', '0', directed=2)
     shop.product('exclusive', '0', audience=None, directed=2, app_id="(SELECT app_id FROM gyro.app WHERE name = 'live')")
     shop.product('pool', '0', max_bindings=2, directed=1)
+    shop.product('talk', '0', unit=2, quota=3600, settle=2, usage_price=10_000)
     shop.product('sponsor', '0', settle=2, usage_price=100_000, usage_block=1 << 20)
 
 

@@ -3,6 +3,7 @@
 
 cards.py [--seed N]
 """
+import tempfile
 
 from family import INITIAL, TERMINATION, UPDATE, Site, Tap, arguments, service, until
 from card_shop import MILLION, PRICE, Shop, avp, beneficiary, cost, failed, held, looked_at, money, order, wares
@@ -100,6 +101,12 @@ def refusals_of_form(tap, shop):
     tap.equal(answer.result, 2001, 'a Service-Context-Id that ends in a dot and the name is the cards\', too')
     answer = gateway.charge(gateway.session(), 4, 0, (), context='xcards@gyro', more=[('Requested-Action', 0), ('Card-Operation', 3)])
     tap.equal(answer.result, 5031, 'any other is not charged')
+    with tempfile.NamedTemporaryFile('w', suffix='.yaml') as file:
+        file.write('service_contexts: [{ suffix: shop.spec.test, cards: true }, { suffix: 32251@3gpp.org, default_rating_group: 10 }]\n')
+        file.flush()
+        site.gyroctl('apply', '--prune', '-f', file.name)
+    tap.ok(until(lambda: ask('STATISTICS', context='shop.spec.test').result == 2001, 5, 0.2), 'unless the catalogue says that it is for cards')
+    tap.equal(ask('STATISTICS').result, 2001, 'and the first name is still good')
     shop.capture = kept
 
 
@@ -251,6 +258,18 @@ def expiry(tap, shop):
     tap.equal((answer.result, cost(answer), site.money(1000)[0]), (2001, MILLION, before[0] - MILLION), 'the late CCR-T of the confirmed one: paid once')
 
 
+def many(tap, shop):
+    """An account that holds many cards is served like any other: what an operation costs may grow with them, but not with their square."""
+    site, held_already = shop.site, 400
+    site.pg.query(f"""DO $$ BEGIN FOR i IN 1..{held_already} LOOP PERFORM gyro.card_request(gen_random_uuid(), 4::smallint, 0, 0::smallint,
+                      0::smallint, 1018, 'free', 'many-' || i, '', 0::smallint, '', -1, -1, '{{}}', '{{}}', '{{}}', 0, 0, i, false);
+                      END LOOP; END $$""")
+    answer = shop.buy('cheap', 1018)
+    card = [('Card-Id', answer['Card-Id'])]
+    answers = [answer, shop.ask('BIND', who=1018, more=card), shop.ask('UNBIND', who=1018, more=card), shop.ask('STATISTICS', who=1018)]
+    tap.equal([a.result for a in answers], [2001] * 4, f'a buyer of {held_already} cards buys, binds, unbinds and asks')
+
+
 def main():
     args, tap = arguments(__doc__), Tap()
     print(f'# seed {args.seed}', flush=True)
@@ -265,6 +284,7 @@ def main():
         ends(tap, shop)
         somebody_else(tap, shop)
         expiry(tap, shop)
+        many(tap, shop)
         looked_at(tap, shop)
     print(f'# seed {args.seed}')
     tap.done()

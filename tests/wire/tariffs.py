@@ -274,6 +274,8 @@ def tariff_change(tap, site, imsi, other, third):
     vague.done('indeterminate usage')
     g.done('Tariff-Time-Change')
     plain.done('without Tariff-Time-Change')
+    told = json.loads(site.gyroctl('explain', g.session, 0, '--json'))['requests'][0]['services'][0]
+    tap.equal((told['price'], told['price_after_change']), ('0.10 per 1MiB', '0.20 per 1MiB'), 'explain tells the price before and after')
     told = json.loads(site.gyroctl('explain', g.session, 1, '--json'))['requests'][0]['services'][0]
     tap.equal([(s['debit_source_id'], s['used'], s['debit']) for s in told['sources']],
               [(8070, 2 * MIB, '0.20'), (8071, 3 * MIB, '0.60')], 'explain tells both sides')

@@ -30,11 +30,15 @@ def reauthorisation(tap, site, gateway, who, name):
     gateway.charge(session_id, INITIAL, 0, [service(10)], who=who)
     uuid = site.pg.value(f"SELECT session FROM gyro.session_index WHERE session_id = '{session_id}'")
     site.pg.query(f"SELECT gyro.reauthorize_session('{uuid}', NULL, 'operator')")
-    rar = gateway.receive(5)
+    try:
+        rar = gateway.receive(15)
+    except Closed as e:
+        tap.ok(False, f'{name}: a RAR comes', f'{e}\n{site.pg.query("SELECT * FROM gyro.server_request")}\n{site.node.tail()}')
+        return
     tap.equal((rar.code, rar.is_request, rar['Session-Id']), (258, True, session_id), f'{name}: a RAR comes')
     gateway.reply(rar, 2002)
     state = until(lambda: site.pg.query('SELECT state_name, answer_code FROM gyro.server_request '
-                                        f"WHERE session_id = '{session_id}' AND state_name = 'done'"), 5)
+                                        f"WHERE session_id = '{session_id}' AND state_name = 'done'"), 15)
     tap.equal(state, [['done', '2002']], f'{name}: its RAA arrives')
     answer = gateway.charge(session_id, TERMINATION, 1, [service(10, rsu=None, used=0, reason=FINAL)], who=who)
     tap.equal(answer.result, 2001, f'{name}: the session goes on')

@@ -142,13 +142,18 @@ SELECT r.at, r.account_id, r.subscriber_id, r.gateway_id, r.session, r.opened, r
        gyro.correlation_part(r.correlation, 'cause')::bigint AS termination_cause,
        gyro.correlation_part(r.correlation, 'correlation') AS correlation_id,
        coalesce(gyro.correlation_part(r.correlation, 'multi'),
-                '0x' || gyro.correlation_part(r.correlation, 'multi-hex')) AS multi_session_id
+                '0x' || gyro.correlation_part(r.correlation, 'multi-hex')) AS multi_session_id,
+       c.source, c.source_id, c.operation
   FROM gyro.record r
   LEFT JOIN LATERAL (
        SELECT n AS position, nullif(r.charges[n][1], -1) AS rating_group,
               (r.charges[n][3] >> 16 & 65535)::integer AS service_result, (r.charges[n][3] >> 32 & 15)::smallint AS unit,
               r.charges[n][4] AS used, r.charges[n][5] AS debit, r.charges[n][6] AS granted, r.charges[n][7] AS reserved,
               r.charges[n][8] AS price_micros, r.charges[n][9] AS block, r.charges[n][11] AS rule_id,
-              r.charges[n][14] AS debit_price_micros, r.charges[n][15] AS debit_block
+              r.charges[n][14] AS debit_price_micros, r.charges[n][15] AS debit_block,
+              CASE r.charges[n][16] WHEN 1 THEN 'free' WHEN 2 THEN 'card' WHEN 3 THEN 'money' END AS source,
+              r.charges[n][17] AS source_id,
+              CASE WHEN r.charges[n][13] & 128 = 0 THEN NULL WHEN r.charges[n][3] >> 32 & 15 <> 4 THEN 'settlement'
+                   WHEN r.charges[n][5] < 0 THEN 'refund' ELSE 'purchase' END AS operation
          FROM generate_series(1, gyro.matrix_rows(r.charges)) n) c ON true;
-COMMENT ON VIEW gyro.record_line IS 'records as an export: one row per service, and one for a request without services';
+COMMENT ON VIEW gyro.record_line IS 'records as an export: one row per service and source of its units, and one for a request without services';

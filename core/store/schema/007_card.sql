@@ -315,12 +315,13 @@ CREATE TRIGGER binding_changed AFTER INSERT OR UPDATE OR DELETE ON gyro.card_bin
 
 -- --- views -----------------------------------------------------------------------------------------------------
 
+-- || and OFFSET: the array is unpacked once, not for each subscript.
 CREATE VIEW gyro.card_row AS
 SELECT a.account_id, c[n][1] AS card_id, c[n][2]::smallint AS state, c[n][3]::smallint AS unit, c[n][4] AS quota,
        c[n][5] AS used, c[n][6] AS reserved, c[n][7] AS valid_from_us, c[n][8] AS valid_until_us, c[n][9] AS lasts_us,
        c[n][10] AS held, c[n][11] AS usage_price, c[n][12] AS usage_block, true AS live
   FROM gyro.account a
- CROSS JOIN LATERAL (SELECT a.cards AS c) m
+ CROSS JOIN LATERAL (SELECT a.cards || '{}' AS c OFFSET 0) m
  CROSS JOIN LATERAL generate_series(1, gyro.matrix_rows(c)) n
 UNION ALL
 SELECT account_id, card_id, retired[2]::smallint, retired[3]::smallint, retired[4], retired[5], retired[6], retired[7],
@@ -347,7 +348,7 @@ CREATE VIEW gyro.card_draw AS
 SELECT a.account_id, d[n][1] AS card_id, d[n][2] AS subscriber_id, nullif(d[n][3], -1) AS rating_group, d[n][4] AS used,
        d[n][5] AS closed
   FROM gyro.account a
- CROSS JOIN LATERAL (SELECT a.draws AS d) m
+ CROSS JOIN LATERAL (SELECT a.draws || '{}' AS d OFFSET 0) m
  CROSS JOIN LATERAL generate_series(1, gyro.matrix_rows(d)) n;
 COMMENT ON VIEW gyro.card_draw IS 'subscriber 0: what a card gave to a Rating-Group, and how much of it windows have closed; else what a subscriber drew under a cap';
 

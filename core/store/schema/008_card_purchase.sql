@@ -54,9 +54,16 @@ RETURNS gyro.card_reply LANGUAGE sql IMMUTABLE AS $$
 $$;
 
 -- The row of a card in gyro.account.cards; NULL: it isn't there.
-CREATE FUNCTION gyro.card_row_no(cards bigint[], card bigint) RETURNS integer LANGUAGE sql IMMUTABLE AS $$
-    SELECT n FROM generate_series(1, gyro.matrix_rows(cards)) n WHERE cards[n][1] = card
-$$;
+CREATE FUNCTION gyro.card_row_no(cards bigint[], card bigint) RETURNS integer LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    -- plpgsql unpacks the array once, SQL for each subscript.
+    FOR n IN 1 .. gyro.matrix_rows(cards) LOOP
+        IF cards[n][1] = card THEN
+            RETURN n;
+        END IF;
+    END LOOP;
+    RETURN NULL;
+END $$;
 
 CREATE FUNCTION gyro.matrix_without(matrix bigint[], n integer) RETURNS bigint[] LANGUAGE sql IMMUTABLE AS $$
     SELECT matrix[1:n - 1][1:array_upper(matrix, 2)] || matrix[n + 1:array_upper(matrix, 1)][1:array_upper(matrix, 2)]

@@ -95,8 +95,9 @@ BEGIN
                                                               q.state, k.code)
       FROM gyro.card k
       FULL JOIN (SELECT * FROM gyro.purchase WHERE state IN (4, 5, 9)) q ON q.card_id = k.card_id AND q.purchase_id = k.purchase_id
+      LEFT JOIN held h ON h.card_id = k.card_id AND h.account_id = k.account_id AND h.live = (k.retired IS NULL)
      WHERE k.card_id IS NULL OR q.purchase_id IS NULL OR q.state = 9 AND k.retired[2] IS DISTINCT FROM 4
-        OR NOT EXISTS (SELECT FROM held h WHERE h.card_id = k.card_id AND h.account_id = k.account_id AND h.live = (k.retired IS NULL))
+        OR h.card_id IS NULL
     UNION ALL
     -- I1: a purchase is paid once, and given back once if it was refunded
     SELECT 'I1', coalesce(q.account_id, e.account_id), format('purchase %s: state %s, price %s; %s entries of %s', q.purchase_id, q.state,

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <talloc.h>
+#include <time.h>
 
 #include "core/engine/internal.h"
 #include "extensions/app_gyro/session_key.h"
@@ -69,11 +70,11 @@ static void begin(void)
 
 static void end(void)
 {
-	talloc_free(requests);
 	PQfinish(sql);
 	gy_store_close(lane.store);
 	gy_cache_free(&lane.cache);
 	gy_engine_stop(engine);
+	talloc_free(requests);
 }
 
 static int64_t number_of(const char *query)
@@ -343,6 +344,69 @@ START_TEST(a_batch_reads_so_many_histories_and_puts_the_rest_off)
 }
 END_TEST
 
+/* --- what is tried again ---- */
+
+static _Atomic bool flooding, held_answered;
+static _Atomic uint32_t flood_number;
+
+/* A lane that always has work: each answer is followed by the next request. */
+static struct gy_request *next_of_flood(void)
+{
+	struct gy_request *r = request("g;1", GY_UPDATE, atomic_fetch_add(&flood_number, 1));
+
+	r->host = &flooding;
+	return r;
+}
+
+static void answered_in_flood(void *data, struct gy_request *r, enum gy_outcome outcome)
+{
+	(void)data;
+	(void)outcome;
+	if (r->host != &flooding)
+		atomic_store(&held_answered, true);
+	else if (atomic_load(&flooding))
+		gy_engine_submit(engine, next_of_flood());
+}
+
+static bool answered_within(unsigned ms)
+{
+	const struct timespec pause = { .tv_nsec = 1000000 };
+	int64_t until_ns = gy_engine_now_ns() + ms * INT64_C(1000000);
+
+	while (!atomic_load(&held_answered) && gy_engine_now_ns() < until_ns)
+		nanosleep(&pause, NULL);
+	return atomic_load(&held_answered);
+}
+
+/* A row that somebody holds for a while, in a lane that never has a quiet moment. */
+START_TEST(what_is_tried_again_is_not_forgotten_in_a_busy_lane)
+{
+	static const struct gy_identity other = {
+		.kind = GY_IDENTITY_IMSI, .value = { (const uint8_t *)"460001000000002", 15 }
+	};
+	struct gy_request *held = request("g;2", GY_INITIAL, 0), *first[4];
+
+	batch(request("g;1", GY_INITIAL, 0), NULL);
+	engine->config.answered = answered_in_flood;
+	PQclear(PQexec(sql, "BEGIN; SELECT FROM gyro.account WHERE account_id = 2 FOR UPDATE"));
+	atomic_store(&flooding, true);
+	atomic_store(&flood_number, 1);
+	for (unsigned i = 0; i < 4; i++)
+		first[i] = next_of_flood(); /* from now on the lane alone makes them */
+	for (unsigned i = 0; i < 4; i++)
+		gy_engine_submit(engine, first[i]);
+	held->ccr.identities = &other;
+	gy_engine_submit(engine, held);
+	ck_assert(!answered_within(200));
+	PQclear(PQexec(sql, "ROLLBACK"));
+	ck_assert_uint_gt(atomic_load(&flood_number), 12); /* the others go on meanwhile */
+	ck_assert(answered_within(700));
+	ck_assert_int_eq(held->answer.rc, GY_OK);
+	atomic_store(&flooding, false);
+	gy_engine_drain(engine, 5000);
+}
+END_TEST
+
 int main(int argc, char **argv)
 {
 	Suite *suite = suite_create("engine-batch");
@@ -359,6 +423,7 @@ int main(int argc, char **argv)
 	tcase_add_test(tests, late_usage_and_its_copy_are_debited_once);
 	tcase_add_test(tests, late_usage_of_another_session_is_decided_at_once);
 	tcase_add_test(tests, a_batch_reads_so_many_histories_and_puts_the_rest_off);
+	tcase_add_test(tests, what_is_tried_again_is_not_forgotten_in_a_busy_lane);
 	suite_add_tcase(suite, tests);
 	return gy_tap_run(suite);
 }
