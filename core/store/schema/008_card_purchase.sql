@@ -118,6 +118,8 @@ BEGIN
         RETURN gyro.card_refuse(4010, 'buyer has bought as many as one may');
     ELSIF p.stock = 0 THEN
         RETURN gyro.card_refuse(4010, 'product is sold out');
+    ELSIF gyro.matrix_rows(a.cards) >= 1000 THEN -- each request of the account reads its row
+        RETURN gyro.card_refuse(4010, 'account has as many cards as one may');
     ELSIF p.directed = 0 AND NOT gyro.audience_names(p.audience_id, beneficiary) THEN
         RETURN gyro.card_refuse(4010, 'product is not for this beneficiary');
     ELSIF a.balance + a.credit_limit - a.reserved < p.price THEN
@@ -291,6 +293,9 @@ BEGIN
         RETURN gyro.card_refuse(4010, 'this purchase is over: ' || coalesce(nullif(q.why, ''), 'not confirmed in time'));
     END IF;
     IF q.purchase_id IS NULL OR q.state = 6 THEN
+        IF NOT dry THEN -- what is spent makes room
+            PERFORM gyro.card_retire(s.account_id) FROM gyro.subscriber s WHERE s.subscriber_id = o.requester;
+        END IF;
         r := gyro.purchase_check(p, o.requester, o.beneficiary);
         IF dry AND o.action = 3 THEN
             r := gyro.card_refuse(2001, NULL);
@@ -313,7 +318,6 @@ BEGIN
                  WHERE x.state = 6;
             RETURN r;
         END IF;
-        PERFORM gyro.card_retire(s.account_id) FROM gyro.subscriber s WHERE s.subscriber_id = o.requester;
         PERFORM gyro.purchase_hold(o, p);
     ELSE
         UPDATE gyro.purchase SET session = o.session WHERE purchase_id = o.purchase;
