@@ -13,6 +13,7 @@ import time
 import uuid
 
 import family
+from diameter import NTP
 from family import INITIAL, ROOT, TERMINATION, UPDATE, Silent, Site, Tap, arguments, until
 
 sys.path.insert(0, str(ROOT / 'tests/audit'))
@@ -222,6 +223,43 @@ def request(gateway, seconds):
         return None
 
 
+def crossing(tap, site, gateway):
+    """The RAR of a bind meets a CCR-U that is on its way: both may ask, the card is granted once."""
+    user = User(site)
+    code = buy(site, user.id, 'large')
+    session = user.open(gateway)
+    time.sleep(0.4)
+    bind(site, user.id, code)
+    session.say(UPDATE, service(10, used=MIB, units=10 * MIB))
+    rar = request(gateway, 1)
+    if rar:
+        gateway.reply(rar, 2002)
+    tap.equal((session.granted, card(site, code)[1]), (10 * MIB, 10 * MIB), 'a CCR-U that crosses the RAR is granted from the card')
+    session.say(UPDATE, service(10, used=0, units=10 * MIB, reason=7))
+    tap.equal((session.granted, card(site, code)[1], user.money()[1]), (10 * MIB, 10 * MIB, 0), 'what the RAR asks for is no second grant')
+    session.say(TERMINATION, service(10, used=0))
+
+
+def idle_time(tap, site, gateway):
+    """A card with hours that end within the grant's validity: Tariff-Time-Change, and usage on both sides of it."""
+    user = User(site)
+    ends = (int(time.time()) // 60 + 3) * 60  # the database's zone is UTC, and so is the subscriber's
+    minute = ends // 60 % 1440
+    site.pg.query(f"""INSERT INTO gyro.product (code, price, currency, quota, audience_id, window_from, window_until)
+                      VALUES ('night', 1000000, 156, 104857600, 1, {(minute - 120) % 1440}, {minute})""")
+    code = buy(site, user.id, 'night')
+    bind(site, user.id, code)
+    session = user.open(gateway)
+    change = session.answer.services[0]['Granted-Service-Unit/Tariff-Time-Change']
+    tap.equal((session.granted, change - NTP if change else None), (10 * MIB, ends), 'an idle-time card: Tariff-Time-Change where its hours end')
+    tap.equal((card(site, code)[1], user.money()[1]), (10 * MIB, 10 * PRICE), 'both sides of it are held, the card and money')
+    parts = [('Used-Service-Unit', [('Tariff-Change-Usage', side), ('CC-Total-Octets', octets)])
+             for side, octets in ((0, 4 * MIB), (1, 3 * MIB))]
+    session.say(UPDATE, service(10, units=MIB, more=parts))
+    tap.equal((card(site, code)[0], user.money()[0]), (4 * MIB, 99_000_000 - 3 * PRICE), 'usage before it drains the card, after it money')
+    session.say(TERMINATION, service(10, used=0))
+
+
 def lost_raa(tap, site, gateway):
     """Nobody answers the RAR: the switch comes with the next report, at Validity-Time at the latest."""
     user = User(site)
@@ -346,6 +384,8 @@ def main():
         split(tap, site, gateways[1])
         traces(tap, site, gateways[1])
         switch(tap, site, gateways[0], gateways[1])
+        crossing(tap, site, gateways[1])
+        idle_time(tap, site, gateways[0])
         lost_raa(tap, site, gateways[0])
         two_sessions(tap, site, gateways)
         race(tap, site, gateways, 640 if options.long else 64)
