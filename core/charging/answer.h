@@ -24,6 +24,10 @@ struct gy_service_answer {
 	uint32_t threshold;       /* Volume-, Time- or Unit-Quota-Threshold by unit; 0 = absent */
 	uint32_t quota_holding_s; /* Quota-Holding-Time; 0 = absent */
 
+	/* For people, if traces are on; NULL: none. Under the request's pool. */
+	const char *tariff_trace; /* which rule did what to the price */
+	const char *bucket_trace; /* which source gave how many units */
+
 	/* Final-Unit-Indication; policy gives redirect server and filters, NULL if unknown. */
 	enum gy_final_unit_action final_unit;
 	const struct gy_policy *policy;

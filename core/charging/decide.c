@@ -240,6 +240,18 @@ static struct gy_charging charging(const struct gy_ccr *ccr, const struct gy_vie
 	};
 }
 
+void gy_service_trace(const struct gy_ccr *ccr, const struct gy_view *view,
+		      const struct gy_catalogue *catalogue, gy_time_us now, unsigned service,
+		      struct gy_trace *trace)
+{
+	struct gy_plan nothing = { .room = 0 };
+	struct gy_charging c =
+		charging(ccr, (struct gy_view *)(uintptr_t)view, catalogue, now, &nothing);
+
+	c.session = gy_session_find(c.account, ccr->session);
+	gy_service_explain(&c, &ccr->services[service], trace);
+}
+
 /* --- CCR-I --------------------------------------------------------------------------------------
  */
 

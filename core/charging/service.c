@@ -308,3 +308,19 @@ void gy_service_charge(const struct gy_charging *c, const struct gy_service *ser
 	fill_charge(&s);
 	*n_charges = s.n_charges;
 }
+
+void gy_service_explain(const struct gy_charging *c, const struct gy_service *service,
+			struct gy_trace *trace)
+{
+	struct gy_service_answer answer;
+	struct gy_charge charge;
+	struct gy_tariff_result result;
+	struct gy_servicing s;
+	struct asked a;
+
+	gy_servicing_begin(&s, c, service, &answer, &charge, 1);
+	if (s.tariff_rc != GY_OK || s.cards_only)
+		return;
+	ask(&s, s.tariff.unit, &a);
+	(void)!gy_tariff_rate(c->catalogue, &a.input, &result, trace);
+}

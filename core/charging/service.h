@@ -67,6 +67,15 @@ void gy_service_charge(const struct gy_charging *charging, const struct gy_servi
 		       struct gy_service_answer *answer, struct gy_charge *charges, unsigned parts,
 		       unsigned *n_charges);
 
+/* Puts what leads to the price of a service now on the trace. */
+void gy_service_explain(const struct gy_charging *charging, const struct gy_service *service,
+			struct gy_trace *trace);
+
+/* What led to the price of one service of the request, as it is after the decision. */
+void gy_service_trace(const struct gy_ccr *ccr, const struct gy_view *view,
+		      const struct gy_catalogue *catalogue, gy_time_us now, unsigned service,
+		      struct gy_trace *trace);
+
 /* usage.c: drains what was used from the grant's sources and pays for it. */
 void gy_usage_charge(struct gy_servicing *s);
 

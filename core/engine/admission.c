@@ -8,6 +8,8 @@
 #define WINDOW_NS (100 * MS)
 #define TAKES_MIN 4
 #define GROWTH    8
+/* One window in so many is not heavy. */
+#define PROBE 100
 /* Heavy overload: so much of what is served is refused. */
 #define HEAVY 16
 /* The end of overload: so long without a refusal. */
@@ -128,7 +130,10 @@ void gy_pace_taken(const struct gy_admission_limits *limits, struct gy_pace *pac
 		pace->least = left;
 	if (now_ns - pace->window_ns < WINDOW_NS || pace->takes < TAKES_MIN)
 		return;
-	pace->heavily = pace->refused * HEAVY >= pace->served;
+	/* Clients that come again as soon as they are refused look like ever so many. Now and then
+	 * a little more are let in: if that was all of them, it is over. */
+	pace->windows++;
+	pace->heavily = pace->refused * HEAVY >= pace->served && pace->windows % PROBE != 0;
 	if (!pace->overloaded && pace->least >= limits->batch_max &&
 	    (grew(pace, left) || pace->refused > 0)) {
 		pace->overloaded = pace->heavily = true;

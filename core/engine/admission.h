@@ -35,6 +35,7 @@ struct gy_pace {
 	unsigned first, least; /* requests left behind by the first take, and the fewest */
 	unsigned served;       /* requests taken */
 	unsigned refused;      /* turned away */
+	unsigned windows;      /* so far */
 };
 
 enum gy_admission {

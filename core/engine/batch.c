@@ -187,6 +187,9 @@ static enum gy_rc decide_one(struct batch *b, struct work *w)
 		w->locked->changed = true;
 		gy_homes_changed(b->locked, b->n_locked, &view.homes);
 	}
+	if (config->trace)
+		gy_answer_trace(w->request->pool, &w->request->ccr, &view, b->catalogue, b->now,
+				&w->plan);
 	w->request->answer = w->plan.answer;
 	w->fate = DECIDED;
 	return GY_OK;

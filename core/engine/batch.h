@@ -49,6 +49,10 @@ struct batch {
 /* Answers a request without the database. */
 void gy_work_refuse(struct work *work, enum gy_rc rc, const char *message);
 
+/* trace.c: adds traces to the answer of a decision. */
+void gy_answer_trace(void *pool, const struct gy_ccr *ccr, const struct gy_view *view,
+		     const struct gy_catalogue *catalogue, gy_time_us now, struct gy_plan *plan);
+
 /* resolve.c: which subscriber each request is of, from the cache or the store. */
 enum gy_rc gy_batch_find_profiles(struct batch *batch) GY_MUST_CHECK;
 /* Reads those profiles again that are older than their locked account row. */

@@ -78,6 +78,7 @@ struct gy_engine_config {
 	unsigned batch_max;      /* requests in one transaction; 0 = 128 */
 	unsigned queue_max;      /* waiting requests per lane (admission.h); 0 = 4096 */
 	unsigned deadline_ms;    /* from arrival; no answer leaves after it; 0 = 4000 */
+	bool trace;              /* Tariff-Trace and Bucket-Trace in answers */
 	unsigned queue_age_ms;   /* older than this when taken up: refused; 0 = 1000 */
 	bool alternate_node;     /* refuse with 3004 (another node may help) rather than 5012 */
 	unsigned sweep_ms;       /* period of the sweeper; 0 = 1000 */

@@ -372,6 +372,7 @@ static int start_engine(void)
 		.queue_max = config->queue_max,
 		.deadline_ms = config->deadline_ms,
 		.queue_age_ms = config->queue_age_ms,
+		.trace = config->trace,
 		.alternate_node = config->alternate_node,
 		.sweep_ms = config->sweep_ms,
 		.late_window_s = config->late_window_s,

@@ -37,6 +37,7 @@ static const cyaml_schema_field_t config_fields[] = {
 	OPTIONAL_UINT(queue_max),
 	OPTIONAL_UINT(deadline_ms),
 	OPTIONAL_UINT(queue_age_ms),
+	CYAML_FIELD_BOOL("trace", CYAML_FLAG_OPTIONAL, struct gy_config, trace),
 	OPTIONAL_UINT(sweep_ms),
 	OPTIONAL_UINT(late_window_s),
 	OPTIONAL_UINT(rar_timeout_ms),

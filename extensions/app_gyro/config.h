@@ -29,6 +29,7 @@ struct gy_config {
 	unsigned queue_max;
 	unsigned deadline_ms;
 	unsigned queue_age_ms;
+	bool trace;
 	unsigned sweep_ms;
 	unsigned late_window_s;
 	unsigned rar_timeout_ms;

@@ -305,6 +305,19 @@ static void put_refund(struct writer *w, const struct gy_answer *answer,
 		gy_refund_write(answer->session, answer->number, place, p);
 }
 
+/* For people only: 14 and 15 of spec/cards.md. */
+static void put_trace(struct writer *w, uint32_t code, const char *text)
+{
+	size_t start;
+
+	if (text == NULL)
+		return;
+	start = group_open(w, GY_VENDOR_GYRO, code);
+	avp_bytes(w, GY_VENDOR_GYRO, GY_AVP_TRACE_TEXT,
+		  (struct gy_bytes){ (const uint8_t *)text, strlen(text) });
+	group_close(w, start);
+}
+
 static void put_service(struct writer *w, const struct gy_answer *answer,
 			const struct gy_service_answer *service)
 {
@@ -323,6 +336,8 @@ static void put_service(struct writer *w, const struct gy_answer *answer,
 		avp_u32(w, GY_VENDOR_3GPP, GY_AVP_QUOTA_HOLDING_TIME, service->quota_holding_s);
 	put_policy(w, service);
 	put_refund(w, answer, service);
+	put_trace(w, GY_AVP_TARIFF_TRACE, service->tariff_trace);
+	put_trace(w, GY_AVP_BUCKET_TRACE, service->bucket_trace);
 	group_close(w, start);
 }
 

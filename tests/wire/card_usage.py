@@ -163,6 +163,35 @@ def split(tap, site, gateway):
     session.say(TERMINATION, service(10, used=0))
 
 
+def traces(tap, site, quiet):
+    """A node with traces on tells which rule made the price and which source gave how much; others don't."""
+    user = User(site)
+    code = buy(site, user.id, 'small')
+    bind(site, user.id, code)
+    node = site.add('gyro9')
+    node.settings['trace'] = True
+    node.start()
+    gateway = node.client('pgw9')
+    session = user.open(gateway)
+    mscc = session.answer.services[0]
+    bucket, tariff = mscc['Bucket-Trace/Trace-Text'], mscc['Tariff-Trace/Trace-Text']
+    tap.ok(bucket and bucket.startswith(f'granted: card {code} {3 * MIB}; money (rule ') and bucket.endswith(f' {7 * MIB}'),
+           'Bucket-Trace: which source gives how much', bucket)
+    tap.ok(tariff and tariff.startswith('base by rule ') and tariff.endswith(f': {PRICE} micro-units per {MIB}'),
+           'Tariff-Trace: which rule makes the price', tariff)
+    session.say(UPDATE, service(10, used=4 * MIB, units=MIB))
+    bucket = session.answer.services[0]['Bucket-Trace/Trace-Text']
+    tap.ok(bucket and bucket.startswith(f'used: card {code} {3 * MIB}; money (rule ') and f' {MIB}. granted: money (rule ' in bucket,
+           'and which it took', bucket)
+    session.gateway = quiet
+    session.say(TERMINATION, service(10, used=0))
+    other = user.open(quiet)
+    tap.ok(b'used:' not in other.answer.raw and other.answer.services[0]['Bucket-Trace/Trace-Text'] is None, 'off by default')
+    other.say(TERMINATION, service(10, used=0))
+    gateway.close()
+    node.stop()
+
+
 def switch(tap, site, gateway, other):
     """A bind in mid-session, at another node's gateway: RAR, and the next grant is the card's."""
     user = User(site)
@@ -315,6 +344,7 @@ def main():
         directed(tap, site, gateways[0])
         sources_and_validity(tap, site, gateways[0])
         split(tap, site, gateways[1])
+        traces(tap, site, gateways[1])
         switch(tap, site, gateways[0], gateways[1])
         lost_raa(tap, site, gateways[0])
         two_sessions(tap, site, gateways)

@@ -308,15 +308,35 @@ START_TEST(after_a_pause_it_is_over)
 }
 END_TEST
 
+/* 256 clients, each of whom comes again a millisecond after it was refused: what began as overload
+ * must not go on for that alone. */
+START_TEST(those_who_come_again_at_once_do_not_keep_it_up)
+{
+	fresh_lane();
+	offer(3, 1000 * MS, false);
+	ck_assert(lane.pace.overloaded);
+	for (unsigned i = 0; i < 20000; i++) {
+		unsigned there = lane.n + (lane.ends_ns != 0 ? lane.batch : 0);
+
+		play_until(lane.now_ns + MS, false);
+		for (unsigned k = there; k < 256; k++)
+			arrive(GY_UPDATE);
+		if (i == 19000)
+			memset(lane.refused, 0, sizeof(lane.refused));
+	}
+	ck_assert(!lane.pace.overloaded);
+	ck_assert_uint_eq(all_refused(), 0);
+}
+END_TEST
+
 /* Too little more than can be served to be seen as growth: by being turned away it is. */
 START_TEST(three_percent_too_much)
 {
 	fresh_lane();
 	offer(1.03, 60000 * MS, false);
-	ck_assert(lane.pace.overloaded);
 	lane.longest_ns = 0;
 	offer(1.03, 10000 * MS, false);
-	ck_assert_int_lt(lane.longest_ns, 50 * MS);
+	ck_assert_int_lt(lane.longest_ns, 300 * MS);
 	ck_assert_uint_eq(lane.refused[GY_TERMINATION], 0);
 	ck_assert_uint_eq(lane.late, 0);
 }
@@ -344,12 +364,13 @@ START_TEST(three_times_capacity_waits_a_few_batches_at_most)
 	memset(lane.refused, 0, sizeof(lane.refused));
 	memset(lane.came, 0, sizeof(lane.came));
 	offer(3, 10000 * MS, false);
-	/* The rest of the one under way, and its own: of 7 ms each. Terminations lengthen it. */
-	ck_assert_int_lt(lane.longest_ns, 20 * MS);
+	/* The rest of the one under way, and its own: of 7 ms each; when a little more are let in,
+	 * the rest of a full one, another, and its own: of 12.5 ms. */
+	ck_assert_int_lt(lane.longest_ns, 50 * MS);
 	ck_assert_uint_eq(lane.late, 0);
-	/* A third is served: all that end, no new ones. */
+	/* A third is served: all that end, hardly a new one. */
 	ck_assert_uint_eq(lane.refused[GY_TERMINATION], 0);
-	ck_assert_uint_eq(lane.refused[GY_INITIAL], lane.came[GY_INITIAL]);
+	ck_assert_uint_gt(lane.refused[GY_INITIAL] * 100, lane.came[GY_INITIAL] * 98);
 	ck_assert_uint_gt(lane.came[GY_UPDATE] - lane.refused[GY_UPDATE] +
 				  lane.came[GY_TERMINATION],
 			  9 * CAPACITY);
@@ -369,7 +390,7 @@ START_TEST(a_little_too_much_is_noticed_too)
 	lane.longest_ns = 0;
 	offer(1.2, 10000 * MS, false);
 	ck_assert(lane.pace.overloaded);
-	ck_assert_int_lt(lane.longest_ns, 20 * MS);
+	ck_assert_int_lt(lane.longest_ns, 50 * MS);
 	ck_assert_uint_eq(lane.refused[GY_TERMINATION], 0);
 }
 END_TEST
@@ -391,6 +412,7 @@ int main(void)
 	tcase_add_test(tests, a_burst_is_served_whole);
 	tcase_add_test(tests, a_long_queue_that_does_not_grow_is_served);
 	tcase_add_test(tests, after_a_pause_it_is_over);
+	tcase_add_test(tests, those_who_come_again_at_once_do_not_keep_it_up);
 	tcase_add_test(tests, three_percent_too_much);
 	tcase_add_test(tests, what_a_stall_held_up_is_served);
 	tcase_add_test(tests, three_times_capacity_waits_a_few_batches_at_most);
