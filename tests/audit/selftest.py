@@ -24,7 +24,7 @@ from tap import Tap # noqa: E402
 SOME = "(SELECT (array_agg((tableoid, ctid)::text ORDER BY at))[2] FROM gyro.record WHERE debit > 0 AND request_type = 2 " \
        "AND flags & 255 = 0)"
 ONE = f"(tableoid, ctid)::text = {SOME}"
-BUSY = "account_id = (SELECT min(account_id) FROM gyro.account WHERE reserved > 0)"
+BUSY = "account_id = (SELECT min(account_id) FROM gyro.account WHERE reservations[1][6] > 0)"
 # A charge with a grant and a debit in that record, and one number of it.
 AT = "(SELECT min(n) FROM generate_series(1, array_length(charges, 1)) n WHERE charges[n][6] > 0 AND charges[n][5] > 0)"
 
@@ -56,7 +56,7 @@ SPOILT = (
     ('I1', 'the price at which usage was paid', number(14, '+ 1')),
     ('I3', 'money held by nobody', f"UPDATE gyro.account SET reserved = reserved + 1 WHERE {BUSY}"),
     ('I3', 'a hold in the row too small, and its sum', f"UPDATE gyro.account SET reserved = reserved - reservations[1][6], "
-     f"reservations[1][6] = 0, reservations[1][5] = 0 WHERE {BUSY} AND reservations[1][6] > 0"),
+     f"reservations[1][6] = 0, reservations[1][5] = 0 WHERE {BUSY}"),
     ('I3', 'what a record says is held', f"UPDATE gyro.record SET reserved = reserved + 1 WHERE {ONE}"),
     ('I3', 'an open session lost from its row', f"UPDATE gyro.account SET sessions = '{{}}', reservations = '{{}}', "
      f"answers = '{{}}', reserved = 0 WHERE {BUSY}"),
