@@ -30,9 +30,10 @@ AT = "(SELECT min(n) FROM generate_series(1, array_length(charges, 1)) n WHERE c
 
 
 def number(column, change):
-    """Changes one number of a service of one record."""
+    """Changes one number of a service of one record, of a session that has ended: what clients hold is compared for these."""
     return (f"UPDATE gyro.record SET charges[{AT}][{column}] = charges[{AT}][{column}] {change} WHERE (tableoid, ctid)::text = "
-            f"(SELECT min((tableoid, ctid)::text) FROM gyro.record WHERE request_type = 2 AND flags & 255 = 0 AND {AT} IS NOT NULL)")
+            f"(SELECT min((r.tableoid, r.ctid)::text) FROM gyro.record r WHERE request_type = 2 AND flags & 255 = 0 AND {AT} IS NOT NULL "
+            "AND EXISTS (SELECT FROM gyro.record t WHERE t.session = r.session AND t.opened = r.opened AND t.request_type = 3))")
 
 
 # What is done to the tables; the invariant that breaks; what it is called.
