@@ -60,7 +60,7 @@ enum gy_charge_flag {
 /* Parts in which the usage of one service can be drained: cards, free units and money, before and
  * after a change of tariff, and beyond the grant. */
 #define GY_PARTS_MAX       6 /* without cards */
-#define GY_PARTS_MAX_CARDS (3 * GY_CARDS_PER_GRANT + GY_PARTS_MAX)
+#define GY_PARTS_MAX_CARDS (4 * GY_CARDS_PER_GRANT + GY_PARTS_MAX)
 
 /* One service of a record: what was used, debited, granted and held. Usage from more than one
  * source, or at more than one price, has further rows with GY_CHARGE_PART, in which only the used

@@ -41,14 +41,14 @@ static const struct gy_zone_change utc_begins = { 0, 0 };
 static const struct gy_zone utc = { 1, "UTC", 1, &utc_begins };
 static const struct gy_card_target video = { 99, -1 };
 
-static struct gy_bound_card bound[3][8];
+static struct gy_bound_card bound[3][32];
 static struct gy_bound_cards bindings[3];
 static struct gy_profile profile[3];
 static struct gy_world world;
 static struct request r;
 
 /* Fresh accounts; cards are put in with card() and bind(). */
-static struct gy_card stock[3][8];
+static struct gy_card stock[3][32];
 static unsigned n_stock[3];
 
 static struct gy_card *card(int home, int64_t id, int64_t quota)
@@ -493,6 +493,38 @@ START_TEST(cards_only)
 }
 END_TEST
 
+/* The most parts that usage can have: six cards, free ones beyond them, and money, before the
+ * change and after it. No report may ask for more than the plan has room for. */
+START_TEST(as_many_parts_as_there_can_be)
+{
+	begin();
+	for (int64_t id = 1; id <= 26; id++) {
+		struct gy_bound_card *b;
+
+		card(0, id, MIB);
+		b = bind(0, 0, id);
+		b->priority = (uint32_t)(100 - id);
+		b->window_from =
+			id <= 12 ? 0 : 8 * 60; /* half of them before 08:00, half after it */
+		b->window_until = id <= 12 ? 8 * 60 : 24 * 60;
+	}
+	open_shop(100000000);
+	world.now = NOW - 30 * GY_SECOND_US;
+	ck_assert_int_eq(say(0, GY_INITIAL, 0, 10, -1, 10 * MIB), GY_CARDS_PER_GRANT * MIB);
+	request_begin(&r, GY_UPDATE, 1, 1);
+	request_service(&r, 10, 0);
+	request_used(&r, GY_UNIT_OCTETS, 20 * MIB);
+	r.used[0][0].tariff_change = GY_TCU_BEFORE;
+	request_used(&r, GY_UNIT_OCTETS, 20 * MIB);
+	r.used[0][1].tariff_change = GY_TCU_AFTER;
+	world.now = NOW + 60 * GY_SECOND_US;
+	sent(0);
+	ck_assert_uint_gt(world.plan.record.n_charges, 24);
+	say(0, GY_TERMINATION, 2, 10, 0, -1);
+	done();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("core-card");
@@ -513,6 +545,7 @@ int main(void)
 	tcase_add_test(tests, a_lost_session);
 	tcase_add_test(tests, only_issued_cards_give);
 	tcase_add_test(tests, cards_only);
+	tcase_add_test(tests, as_many_parts_as_there_can_be);
 	suite_add_tcase(suite, tests);
 	return gy_tap_run(suite);
 }
