@@ -70,7 +70,8 @@ enum gy_from {
 
 /* A part of a grant: so many units from one source, drained in the order of the slices. A grant
  * with a Tariff-Time-Change has its units twice, for usage before (phase 0) and after it (phase 1):
- * what is held covers the dearer of the two. */
+ * what is held covers the dearer of the two. Phase 1 always has a slice of money, which tells its
+ * price; that of phase 0 is the reservation's. */
 struct gy_slice {
 	unsigned reservation; /* index */
 	unsigned phase;       /* 0 or 1 */

@@ -335,7 +335,9 @@ static void hold(struct gy_servicing *s, const struct sizing *z)
 							.from_id = p->tariff->free_rule_id,
 							.units = p->free,
 							.rate = { 0, 1 } });
-		/* Also when it has no units: it tells the price of over-use. */
+		/* The second one's also when it has no units: it tells the price of over-use. */
+		if (p->money == 0 && i == 0)
+			continue;
 		add_slice(s, (struct gy_slice){ .phase = i,
 						.from = GY_FROM_MONEY,
 						.from_id = p->tariff->rule_id,

@@ -179,14 +179,14 @@ static int64_t drain_free_cards(struct gy_servicing *s, int64_t units, unsigned 
 	return units;
 }
 
-/* One phase of a grant with slices. Its last slice is money; what goes beyond them all is over-use:
- * of cards that have units left, then of money, at that slice's price. */
+/* One phase of a grant with slices. What goes beyond them all is over-use: of cards that have units
+ * left, then of money, at the price of the phase. */
 static void drain_slices(struct gy_servicing *s, unsigned phase, int64_t units)
 {
 	const struct gy_account *a = s->c->account;
 	unsigned row = (unsigned)(s->row - a->reservations);
-	const struct gy_slice *last = NULL;
-	int64_t money = 0;
+	struct gy_rate rate = s->row->rate;
+	int64_t rule_id = s->row->rule_id, money = 0;
 
 	for (unsigned i = 0; i < a->n_slices; i++) {
 		const struct gy_slice *slice = &a->slices[i];
@@ -198,13 +198,13 @@ static void drain_slices(struct gy_servicing *s, unsigned phase, int64_t units)
 			taken = free_left(s, slice);
 		else if (slice->from == GY_FROM_CARD)
 			taken = card_left(s, slice);
-		else
-			last = slice;
 		if (taken > units)
 			taken = units;
 		units -= taken;
 		if (slice->from == GY_FROM_MONEY) {
 			money = taken;
+			rate = slice->rate;
+			rule_id = slice->from_id;
 		} else if (slice->from == GY_FROM_FREE && taken > 0) {
 			drain_free(s, slice->from_id, taken, phase);
 		} else if (taken > 0) {
@@ -214,11 +214,10 @@ static void drain_slices(struct gy_servicing *s, unsigned phase, int64_t units)
 			drain_card(s, home, gy_card_find(home, slice->from_id), taken, phase);
 		}
 	}
-	gy_assert(last != NULL || units == 0);
 	if (units > 0)
 		money += drain_free_cards(s, units, phase);
 	if (money > 0)
-		drain_money(s, last->rate, last->from_id, money, phase);
+		drain_money(s, rate, rule_id, money, phase);
 }
 
 static bool has_slices(const struct gy_servicing *s)

@@ -23,20 +23,20 @@ enum account_param {
 	L_TO,
 	C_FROM,
 	C_TO,
-	K_FROM,
-	K_TO,
 	D_FROM,
 	D_TO,
+	K_FROM,
+	K_TO,
 	SESSIONS,
 	RESERVATIONS,
 	ANSWERS,
 	SLICES,
 	COUNTERS,
-	CARDS,
 	DRAWS,
+	CARD_USE,
 };
 enum record_param {
-	R_AT = DRAWS + 1,
+	R_AT = CARD_USE + 1,
 	R_ACCOUNT,
 	R_GROUP,
 	R_SUBSCRIBER,
@@ -90,15 +90,15 @@ static unsigned put_accounts(struct gy_params *p, const struct gy_locked *locked
 	unsigned sessions = 1, reservations = 1, answers = 1, slices = 1, counters = 1, cards = 1,
 		 draws = 1, changed = 0;
 
-	for (unsigned i = ACCOUNT_ID; i <= D_TO; i++)
+	for (unsigned i = ACCOUNT_ID; i <= K_TO; i++)
 		gy_array_begin(p, i, GY_OID_INT8, 0);
 	gy_array_begin(p, SESSIONS, GY_OID_INT8, GY_SESSION_COLUMNS);
 	gy_array_begin(p, RESERVATIONS, GY_OID_INT8, GY_RESERVATION_COLUMNS);
 	gy_array_begin(p, ANSWERS, GY_OID_INT8, GY_ANSWER_COLUMNS);
 	gy_array_begin(p, SLICES, GY_OID_INT8, GY_SLICE_COLUMNS);
 	gy_array_begin(p, COUNTERS, GY_OID_INT8, GY_COUNTER_COLUMNS);
-	gy_array_begin(p, CARDS, GY_OID_INT8, GY_CARD_COLUMNS);
 	gy_array_begin(p, DRAWS, GY_OID_INT8, GY_DRAW_COLUMNS);
+	gy_array_begin(p, CARD_USE, GY_OID_INT8, GY_CARD_USE_COLUMNS);
 	for (unsigned i = 0; i < n; i++) {
 		const struct gy_account *a = &locked[i].account;
 
@@ -115,17 +115,17 @@ static unsigned put_accounts(struct gy_params *p, const struct gy_locked *locked
 		put_slice(p, A_FROM, A_TO, &answers, a->n_answers);
 		put_slice(p, L_FROM, L_TO, &slices, a->n_slices);
 		put_slice(p, C_FROM, C_TO, &counters, a->n_counters);
-		put_slice(p, K_FROM, K_TO, &cards, a->n_cards);
 		put_slice(p, D_FROM, D_TO, &draws, a->n_draws);
+		put_slice(p, K_FROM, K_TO, &cards, a->n_cards);
 		gy_sessions_put(p, SESSIONS, a);
 		gy_reservations_put(p, RESERVATIONS, a);
 		gy_answers_put(p, ANSWERS, a);
 		gy_slices_put(p, SLICES, a);
 		gy_counters_put(p, COUNTERS, a);
-		gy_cards_put(p, CARDS, a);
 		gy_draws_put(p, DRAWS, a);
+		gy_card_use_put(p, CARD_USE, a);
 	}
-	for (unsigned i = ACCOUNT_ID; i <= DRAWS; i++)
+	for (unsigned i = ACCOUNT_ID; i <= CARD_USE; i++)
 		gy_array_end(p, i);
 	return changed;
 }

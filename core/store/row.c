@@ -99,19 +99,26 @@ static void read_answers(const struct gy_matrix *m, struct gy_kept_answer *answe
 	}
 }
 
+/* Column 1 of a slice: reservation, phase << 32, source << 40. Column 6: the home of a card, else
+ * what is held. */
 static void read_slices(const struct gy_matrix *m, struct gy_slice *slices)
 {
-	for (unsigned i = 0; i < m->rows; i++)
+	for (unsigned i = 0; i < m->rows; i++) {
+		uint64_t what = (uint64_t)gy_matrix_at(m, i, 0);
+		int64_t last = gy_matrix_at(m, i, 5);
+		enum gy_from from = (enum gy_from)(what >> 40);
+
 		slices[i] = (struct gy_slice){
-			.reservation = (unsigned)gy_matrix_at(m, i, 0) - 1,
-			.phase = (unsigned)gy_matrix_at(m, i, 1),
-			.from = (enum gy_from)gy_matrix_at(m, i, 2),
-			.from_id = gy_matrix_at(m, i, 3),
-			.units = gy_matrix_at(m, i, 4),
-			.rate = { gy_matrix_at(m, i, 5), gy_matrix_at(m, i, 6) },
-			.held = gy_matrix_at(m, i, 7),
-			.home = gy_matrix_at(m, i, 8),
+			.reservation = (uint32_t)what - 1,
+			.phase = what >> 32 & 255,
+			.from = from,
+			.from_id = gy_matrix_at(m, i, 1),
+			.units = gy_matrix_at(m, i, 2),
+			.rate = { gy_matrix_at(m, i, 3), gy_matrix_at(m, i, 4) },
+			.held = from == GY_FROM_CARD ? 0 : last,
+			.home = from == GY_FROM_CARD ? last : 0,
 		};
+	}
 }
 
 static void read_counters(const struct gy_matrix *m, struct gy_counter *counters)
@@ -131,7 +138,8 @@ static void read_counters(const struct gy_matrix *m, struct gy_counter *counters
 		};
 }
 
-static void read_cards(const struct gy_matrix *m, struct gy_card *cards)
+static void read_cards(const struct gy_matrix *m, const struct gy_matrix *use,
+		       struct gy_card *cards)
 {
 	for (unsigned i = 0; i < m->rows; i++)
 		cards[i] = (struct gy_card){
@@ -139,13 +147,13 @@ static void read_cards(const struct gy_matrix *m, struct gy_card *cards)
 			.state = (enum gy_card_state)gy_matrix_at(m, i, 1),
 			.unit = (enum gy_unit)gy_matrix_at(m, i, 2),
 			.quota = gy_matrix_at(m, i, 3),
-			.used = gy_matrix_at(m, i, 4),
-			.reserved = gy_matrix_at(m, i, 5),
-			.valid_from_us = gy_matrix_at(m, i, 6),
-			.valid_until_us = gy_matrix_at(m, i, 7),
-			.lasts_us = gy_matrix_at(m, i, 8),
-			.held = gy_matrix_at(m, i, 9),
-			.rate = { gy_matrix_at(m, i, 10), gy_matrix_at(m, i, 11) },
+			.used = gy_matrix_at(use, i, 0),
+			.reserved = gy_matrix_at(use, i, 1),
+			.valid_from_us = gy_matrix_at(m, i, 4),
+			.valid_until_us = gy_matrix_at(use, i, 2),
+			.lasts_us = gy_matrix_at(use, i, 3),
+			.held = gy_matrix_at(m, i, 5),
+			.rate = { gy_matrix_at(m, i, 6), gy_matrix_at(m, i, 7) },
 		};
 }
 
@@ -202,7 +210,7 @@ static bool read_matrix(const PGresult *result, int row, int column, unsigned wi
 
 enum gy_rc gy_account_read(void *pool, const PGresult *result, int row, struct gy_account *a)
 {
-	struct gy_matrix sessions, reservations, answers, slices, counters, cards, draws;
+	struct gy_matrix sessions, reservations, answers, slices, counters, draws, card_use, cards;
 
 #define VALUE(column) PQgetvalue(result, row, column)
 	*a = (struct gy_account){
@@ -223,8 +231,9 @@ enum gy_rc gy_account_read(void *pool, const PGresult *result, int row, struct g
 	    !read_matrix(result, row, 12, GY_ANSWER_COLUMNS, &answers) ||
 	    !read_matrix(result, row, 13, GY_SLICE_COLUMNS, &slices) ||
 	    !read_matrix(result, row, 14, GY_COUNTER_COLUMNS, &counters) ||
-	    !read_matrix(result, row, 15, GY_CARD_COLUMNS, &cards) ||
-	    !read_matrix(result, row, 16, GY_DRAW_COLUMNS, &draws))
+	    !read_matrix(result, row, 15, GY_DRAW_COLUMNS, &draws) ||
+	    !read_matrix(result, row, 16, GY_CARD_USE_COLUMNS, &card_use) ||
+	    !read_matrix(result, row, 17, GY_CARD_COLUMNS, &cards) || card_use.rows != cards.rows)
 		return GY_STORE_REFUSED;
 	a->n_sessions = a->sessions_room = sessions.rows;
 	a->n_reservations = a->reservations_room = reservations.rows;
@@ -254,7 +263,7 @@ enum gy_rc gy_account_read(void *pool, const PGresult *result, int row, struct g
 	read_answers(&answers, a->answers);
 	read_slices(&slices, a->slices);
 	read_counters(&counters, a->counters);
-	read_cards(&cards, a->cards);
+	read_cards(&cards, &card_use, a->cards);
 	read_draws(&draws, a->draws);
 	return sane(a) ? GY_OK : GY_STORE_REFUSED;
 }
@@ -325,35 +334,14 @@ void gy_slices_put(struct gy_params *params, unsigned number, const struct gy_ac
 	for (unsigned i = 0; i < a->n_slices; i++) {
 		const struct gy_slice *s = &a->slices[i];
 
-		gy_array_int8(params, number, (int64_t)s->reservation + 1);
-		gy_array_int8(params, number, s->phase);
-		gy_array_int8(params, number, s->from);
+		gy_array_int8(params, number,
+			      (int64_t)((uint64_t)s->from << 40 | (uint64_t)s->phase << 32 |
+					((uint64_t)s->reservation + 1)));
 		gy_array_int8(params, number, s->from_id);
 		gy_array_int8(params, number, s->units);
 		gy_array_int8(params, number, s->rate.price_micros);
 		gy_array_int8(params, number, s->rate.block);
-		gy_array_int8(params, number, s->held);
-		gy_array_int8(params, number, s->home);
-	}
-}
-
-void gy_cards_put(struct gy_params *params, unsigned number, const struct gy_account *a)
-{
-	for (unsigned i = 0; i < a->n_cards; i++) {
-		const struct gy_card *c = &a->cards[i];
-
-		gy_array_int8(params, number, c->card_id);
-		gy_array_int8(params, number, c->state);
-		gy_array_int8(params, number, c->unit);
-		gy_array_int8(params, number, c->quota);
-		gy_array_int8(params, number, c->used);
-		gy_array_int8(params, number, c->reserved);
-		gy_array_int8(params, number, c->valid_from_us);
-		gy_array_int8(params, number, c->valid_until_us);
-		gy_array_int8(params, number, c->lasts_us);
-		gy_array_int8(params, number, c->held);
-		gy_array_int8(params, number, c->rate.price_micros);
-		gy_array_int8(params, number, c->rate.block);
+		gy_array_int8(params, number, s->from == GY_FROM_CARD ? s->home : s->held);
 	}
 }
 
@@ -367,6 +355,18 @@ void gy_draws_put(struct gy_params *params, unsigned number, const struct gy_acc
 		gy_array_int8(params, number, d->rating_group);
 		gy_array_int8(params, number, d->used);
 		gy_array_int8(params, number, d->closed);
+	}
+}
+
+void gy_card_use_put(struct gy_params *params, unsigned number, const struct gy_account *a)
+{
+	for (unsigned i = 0; i < a->n_cards; i++) {
+		const struct gy_card *c = &a->cards[i];
+
+		gy_array_int8(params, number, c->used);
+		gy_array_int8(params, number, c->reserved);
+		gy_array_int8(params, number, c->valid_until_us);
+		gy_array_int8(params, number, c->lasts_us);
 	}
 }
 

@@ -13,10 +13,11 @@
 #define GY_SESSION_COLUMNS     12
 #define GY_RESERVATION_COLUMNS 12
 #define GY_ANSWER_COLUMNS      9
-#define GY_SLICE_COLUMNS       9
+#define GY_SLICE_COLUMNS       6
 #define GY_COUNTER_COLUMNS     10
-#define GY_CARD_COLUMNS        12
 #define GY_DRAW_COLUMNS        5
+#define GY_CARD_USE_COLUMNS    4
+#define GY_CARD_COLUMNS        8 /* only operations change them */
 #define GY_CHARGE_COLUMNS      18
 
 /* A result row of account_lock.sql; arrays under pool with no spare room. GY_STORE_REFUSED: the row
@@ -30,8 +31,8 @@ void gy_reservations_put(struct gy_params *params, unsigned number,
 void gy_answers_put(struct gy_params *params, unsigned number, const struct gy_account *account);
 void gy_slices_put(struct gy_params *params, unsigned number, const struct gy_account *account);
 void gy_counters_put(struct gy_params *params, unsigned number, const struct gy_account *account);
-void gy_cards_put(struct gy_params *params, unsigned number, const struct gy_account *account);
 void gy_draws_put(struct gy_params *params, unsigned number, const struct gy_account *account);
+void gy_card_use_put(struct gy_params *params, unsigned number, const struct gy_account *account);
 void gy_charges_put(struct gy_params *params, unsigned number, const struct gy_record *record);
 
 /* True if a charge is a further part of the usage before it: no answer of its own. */

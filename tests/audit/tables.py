@@ -18,12 +18,12 @@ Account = collections.namedtuple('Account', 'account balance reserved credit_lim
 Session = collections.namedtuple('Session', 'key subscriber gateway state opened deadline highest seen '
                                             'initial_number initial_end_to_end place')
 Hold = collections.namedtuple('Hold', 'session group service unit granted reserved price block carry rule validity switch')
-Slice = collections.namedtuple('Slice', 'hold phase source rule units price block held home', defaults=(0,))
+Slice = collections.namedtuple('Slice', 'hold phase source rule units price block held home')
 Answer = collections.namedtuple('Answer', 'session kind number content result code unit final_unit holding group service '
                                           'granted validity threshold end_to_end')
 Index = collections.namedtuple('Index', 'session session_id sub_session account opened ended')
 Unmatched = collections.namedtuple('Unmatched', 'session kind number usage')
-CardRow = collections.namedtuple('CardRow', 'card state unit quota used reserved since until lasts held price block')
+CardRow = collections.namedtuple('CardRow', 'card state unit quota since held price block used reserved until lasts')
 Draw = collections.namedtuple('Draw', 'card subscriber group used closed')
 Card = collections.namedtuple('Card', 'card code purchase owner account cap settle price block max_bindings settled_until carry '
                                       'retired')
@@ -88,11 +88,19 @@ def answer(row, sessions):
                   group, service, granted, times >> 32 & 0xffffffff, times & 0xffffffff, end_to_end)
 
 
+def slice_of(row):
+    what, rule, units, price, block, last = row
+    source = what >> 40
+    return Slice(what & 0xffffffff, what >> 32 & 255, source, rule, units, price, block, 0 if source == CARD else last,
+                 last if source == CARD else 0)
+
+
 def account(row):
-    number, balance, reserved, limit, sessions, holds, answers, slices, cards, draws = row
+    number, balance, reserved, limit, sessions, holds, answers, slices, cards, card_use, draws = row
     sessions = [Session(uuid_of(s[0], s[1]), *s[2:]) for s in sessions]
     return Account(number, balance, reserved, limit, sessions, [Hold(*h) for h in holds],
-                   [answer(a, sessions) for a in answers], [Slice(*s) for s in slices], [CardRow(*c) for c in cards],
+                   [answer(a, sessions) for a in answers], [slice_of(s) for s in slices],
+                   [CardRow(*c, *u) for c, u in zip(cards, card_use, strict=True)],
                    [Draw(*d) for d in draws])
 
 
@@ -128,7 +136,7 @@ def read_all(connection):
         SELECT {micros("at")}, account_id, amount, balance, reference FROM gyro.payment
          ORDER BY account_id, at, payment_id''')]
     accounts = {r[0]: account(r) for r in rows(connection, 'accounts', '''
-        SELECT account_id, balance, reserved, credit_limit, sessions, reservations, answers, slices, cards, draws
+        SELECT account_id, balance, reserved, credit_limit, sessions, reservations, answers, slices, cards, card_use, draws
           FROM gyro.account''')}
     index = {r[0]: Index(*r) for r in rows(connection, 'sessions', f'''
         SELECT session::text, session_id, sub_session::text, account_id, {micros("opened")}, ended

@@ -190,8 +190,9 @@ class Lab:
                   FROM sold;
             INSERT INTO gyro.card_binding (card_id, subscriber_id, user_class, directed, priority)
                 SELECT card, subscriber_id, 0, false, n FROM sold;
-            UPDATE gyro.account a SET cards = c.cards FROM (
-                SELECT account_id, array_agg(ARRAY[card, 2, 1, 1::bigint << 50, 0, 0, 0, 9223372036854775807, 0, 0, 0, 1]) AS cards
+            UPDATE gyro.account a SET cards = c.cards, card_use = c.card_use FROM (
+                SELECT account_id, array_agg(ARRAY[card, 2, 1, 1::bigint << 50, 0, 0, 0, 1]) AS cards,
+                       array_agg(ARRAY[0, 0, 9223372036854775807, 0]) AS card_use
                   FROM sold GROUP BY 1) c WHERE c.account_id = a.account_id;
             INSERT INTO gyro.record (at, account_id, group_id, subscriber_id, gateway_id, session, opened, request_number, end_to_end,
                                      content_hash, debit, balance, reserved, result, request_type, flags, catalogue, charges)

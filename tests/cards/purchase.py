@@ -315,7 +315,7 @@ def refunds(tap, shop):
     ended = Buyer(shop, 'base', AMY)
     ended.begin()
     card = ended.go_on(TERMINATE, 1).card
-    shop.rows('''UPDATE gyro.account SET cards[gyro.card_row_no(cards, %s)][8] = 1 WHERE account_id = 1''', shop.number_of(card))
+    shop.rows('''UPDATE gyro.account SET card_use[gyro.card_row_no(cards, %s)][3] = 1 WHERE account_id = 1''', shop.number_of(card))
     tap.equal(shop.value('SELECT gyro.card_retire(1)'), 1, 'a card whose time is over leaves the row')
     refused(tap, refund(ended.purchase, AMY), 4010, ['ended'], 'then there is nothing to refund')
     shop.clean(tap, 'after refunds')

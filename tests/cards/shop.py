@@ -129,10 +129,10 @@ class Shop:
 
     def row(self, card):
         """The twelve numbers of a card in its account's row; None: it isn't there."""
-        found = self.rows('''SELECT ARRAY(SELECT a.cards[n][i] FROM generate_series(1, 12) i)
-                               FROM gyro.card k JOIN gyro.account a USING (account_id)
-                              CROSS JOIN LATERAL generate_series(1, gyro.matrix_rows(a.cards)) n
-                              WHERE k.code = %s AND a.cards[n][1] = k.card_id''', card)
+        found = self.rows('''SELECT ARRAY[k.card_id, c.state, c.unit, c.quota, c.used, c.reserved, c.valid_from_us, c.valid_until_us, c.lasts_us,
+                                        c.held, c.usage_price, c.usage_block]
+                               FROM gyro.card k JOIN gyro.card_row c USING (account_id, card_id)
+                              WHERE k.code = %s AND c.live''', card)
         return found[0][0] if found else None
 
     def draw(self, card, who, group, units, on=None, over=0):
@@ -148,9 +148,9 @@ class Shop:
                 SELECT account_id INTO own FROM gyro.subscriber WHERE subscriber_id = %(who)s;
                 PERFORM FROM gyro.account WHERE account_id IN (own, k.account_id) ORDER BY account_id FOR NO KEY UPDATE;
                 SELECT gyro.card_row_no(cards, k.card_id) INTO n FROM gyro.account WHERE account_id = k.account_id;
-                UPDATE gyro.account SET version = version + 1, cards[n][5] = cards[n][5] + %(units)s,
-                       cards[n][8] = CASE WHEN cards[n][9] > 0 THEN gyro.us(clock_timestamp()) + cards[n][9] ELSE cards[n][8] END,
-                       cards[n][9] = 0
+                UPDATE gyro.account SET version = version + 1, card_use[n][1] = card_use[n][1] + %(units)s,
+                       card_use[n][3] = CASE WHEN card_use[n][4] > 0 THEN gyro.us(clock_timestamp()) + card_use[n][4] ELSE card_use[n][3] END,
+                       card_use[n][4] = 0
                  WHERE account_id = k.account_id;
                 PERFORM pg_temp.drawn(k.account_id, k.card_id, 0, %(group)s, %(units)s);
                 IF k.cap IS NOT NULL THEN
@@ -214,9 +214,9 @@ class Shop:
         if card:
             home = self.value('SELECT account_id FROM gyro.card WHERE code = %s', card)
             self.rows('UPDATE gyro.account SET slices = slices || %s::bigint[] WHERE account_id = %s',
-                      [[reservations + 1, 0, 2, number, granted, 0, 1, 0, home]], account)
-            self.rows('''UPDATE gyro.account SET version = version + 1, cards[gyro.card_row_no(cards, %s)][6] =
-                                cards[gyro.card_row_no(cards, %s)][6] + %s WHERE account_id = %s''', number, number, granted, home)
+                      [[2 << 40 | reservations + 1, number, granted, 0, 1, home]], account)
+            self.rows('''UPDATE gyro.account SET version = version + 1, card_use[gyro.card_row_no(cards, %s)][2] =
+                                card_use[gyro.card_row_no(cards, %s)][2] + %s WHERE account_id = %s''', number, number, granted, home)
         self.rows('''
             INSERT INTO gyro.record (at, account_id, group_id, subscriber_id, gateway_id, session, opened, request_number, end_to_end,
                                      content_hash, debit, balance, reserved, result, request_type, flags, catalogue, charges)

@@ -138,10 +138,10 @@ def retired(tap, shop):
     tap.equal(drawn, [(0,)], 'its draws went with it')
     busy = shop.buy('small-pool', SPONSOR)
     shop.session(SPONSOR, 10, 30, busy)
-    shop.rows('UPDATE gyro.account SET cards[gyro.card_row_no(cards, %s)][8] = 1 WHERE account_id = 4', shop.number_of(busy))
+    shop.rows('UPDATE gyro.account SET card_use[gyro.card_row_no(cards, %s)][3] = 1 WHERE account_id = 4', shop.number_of(busy))
     tap.equal((shop.value('SELECT gyro.card_retire(4)'), shop.row(busy) is not None), (0, True), 'what a session holds stays until it is given back')
     old = shop.buy('base', SPONSOR)
-    shop.rows('UPDATE gyro.account SET cards[gyro.card_row_no(cards, %s)][8] = 1 WHERE account_id = 4', shop.number_of(old))
+    shop.rows('UPDATE gyro.account SET card_use[gyro.card_row_no(cards, %s)][3] = 1 WHERE account_id = 4', shop.number_of(old))
     shop.buy('base', SPONSOR)
     tap.equal(shop.row(old), None, 'a purchase makes room by itself')
 

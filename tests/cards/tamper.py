@@ -21,9 +21,10 @@ GONE = "(SELECT card_id FROM gyro.card WHERE code = '{gone}')"
 
 
 def at(column, change, card='{used}', account=ALICE):
-    """Changes one number of a card's row."""
+    """Changes one number of a card's rows: ('cards', 4) is its quota."""
     n = f"gyro.card_row_no(cards, (SELECT card_id FROM gyro.card WHERE code = '{card}'))"
-    return f"UPDATE gyro.account SET cards[{n}][{column}] = cards[{n}][{column}] {change} WHERE account_id = {account}"
+    name, number = column
+    return f"UPDATE gyro.account SET {name}[{n}][{number}] = {name}[{n}][{number}] {change} WHERE account_id = {account}"
 
 
 def drawn(column, change, account, n=1):
@@ -41,36 +42,37 @@ SETTLED = f"charges[1][13] & 128 = 128 AND charges[1][3] >> 32 & 15 = 1 AND char
 
 # Which audits must see it (S: gyro.audit(), A: the auditor), the invariant, what it is called, how it is done.
 SPOILT = (
-    ('SA', 'I2', 'a card used more than its ledger says', at(5, '+ 1') + '; ' + drawn(4, '+ 1', ALICE)),
-    ('SA', 'I2', 'a card used more than its draws', at(5, '+ 1')),
+    ('SA', 'I2', 'a card used more than its ledger says', at(('card_use', 1), '+ 1') + '; ' + drawn(4, '+ 1', ALICE)),
+    ('SA', 'I2', 'a card used more than its draws', at(('card_use', 1), '+ 1')),
     ('SA', 'I2', 'draws of a card that is not there', "UPDATE gyro.account SET draws = draws || ARRAY[[999, 0, 10, 5, 0]] WHERE account_id = 3"),
-    ('SA', 'I2', 'a negative reserve', at(6, '- 1000000')),
-    ('SA', 'I2', 'a card that gives more than its quota', at(4, '- 900')),
-    ('SA', 'I2', 'usage of a purchase that is only held', f"UPDATE gyro.account SET cards[gyro.card_row_no(cards, {HELD})][5] = 1 WHERE account_id = 2"),
-    ('SA', 'I2', 'a card twice', f"UPDATE gyro.account SET cards = cards || (SELECT ARRAY[array_agg(cards[{ROW}][i] ORDER BY i)] FROM "
-     "generate_series(1, 12) i) WHERE account_id = 1"),
+    ('SA', 'I2', 'a negative reserve', at(('card_use', 2), '- 1000000')),
+    ('SA', 'I2', 'a card that gives more than its quota', at(('cards', 4), '- 900')),
+    ('SA', 'I2', 'usage of a purchase that is only held', f"UPDATE gyro.account SET card_use[gyro.card_row_no(cards, {HELD})][1] = 1 WHERE account_id = 2"),
+    ('SA', 'I2', 'a card twice', f"UPDATE gyro.account SET cards = cards || ARRAY[gyro.matrix_row(cards, {ROW})], "
+     f"card_use = card_use || ARRAY[gyro.matrix_row(card_use, {ROW})] WHERE account_id = 1"),
     ('SA', 'I2', 'more closed than used', drawn(5, '+ 100000', ALICE)),
     ('SA', 'I2', 'usage in the ledger of another card', entry(17, '+ 1000', USAGE)),
     ('SA', 'I2', 'usage in the ledger under another Rating-Group', entry(1, '+ 89', USAGE)),
     ('SA', 'I2', 'usage that the ledger lacks', f"DELETE FROM gyro.record WHERE {USAGE}"),
-    ('SA', 'I2', 'a retired card with more usage than its ledger', "UPDATE gyro.card SET retired[5] = retired[5] + 1 WHERE code = '{gone}'"),
+    ('SA', 'I2', 'a retired card with more usage than its ledger', "UPDATE gyro.card SET retired[9] = retired[9] + 1 WHERE code = '{gone}'"),
     ('SA', 'I2', 'a cap with less drawn than the ledger says', "UPDATE gyro.account SET draws[n][4] = draws[n][4] - 1 FROM (SELECT n FROM "
      "gyro.account, generate_series(1, gyro.matrix_rows(draws)) n WHERE account_id = 2 AND draws[n][2] = 2) x WHERE account_id = 2"),
     ('SA', 'I2', 'more drawn than the cap', "UPDATE gyro.card SET cap = 10 WHERE code = '{pool}'"),
-    ('SA', 'I3', 'a card that holds more than its grants', at(6, '+ 1')),
-    ('SA', 'I3', 'a grant out of a card that does not hold it', "UPDATE gyro.account SET slices[1][5] = slices[1][5] + 1, "
+    ('SA', 'I3', 'a card that holds more than its grants', at(('card_use', 2), '+ 1')),
+    ('SA', 'I3', 'a grant out of a card that does not hold it', "UPDATE gyro.account SET slices[1][3] = slices[1][3] + 1, "
      "reservations[1][5] = reservations[1][5] + 1 WHERE account_id = 1"),
-    ('SA', 'I3', 'a grant out of a card of another account', "UPDATE gyro.account SET slices[1][9] = 2 WHERE account_id = 1"),
-    ('SA', 'I3', 'a grant out of a card that is not there', "UPDATE gyro.account SET slices[1][4] = 999 WHERE account_id = 1"),
+    ('SA', 'I3', 'a grant out of a card of another account', "UPDATE gyro.account SET slices[1][6] = 2 WHERE account_id = 1"),
+    ('SA', 'I3', 'a grant out of a card that is not there', "UPDATE gyro.account SET slices[1][2] = 999 WHERE account_id = 1"),
     ('SA', 'I3', 'money held by nobody', "UPDATE gyro.account SET reserved = reserved + 1 WHERE account_id = 2"),
     ('SA', 'I3', 'a held purchase without its row', "UPDATE gyro.account SET reserved = reserved - 1000000, "
-     f"cards = gyro.matrix_without(cards, gyro.card_row_no(cards, {HELD})) WHERE account_id = 2"),
+     f"cards = gyro.matrix_without(cards, gyro.card_row_no(cards, {HELD})), "
+     f"card_use = gyro.matrix_without(card_use, gyro.card_row_no(cards, {HELD})) WHERE account_id = 2"),
     ('SA', 'I3', 'a row of a purchase that was cancelled', "UPDATE gyro.purchase SET state = 7 WHERE purchase_id = 'held'"),
-    ('SA', 'I3', 'less held than the price', f"UPDATE gyro.account SET reserved = reserved - 1, cards[gyro.card_row_no(cards, {HELD})][10] = "
-     f"cards[gyro.card_row_no(cards, {HELD})][10] - 1 WHERE account_id = 2"),
+    ('SA', 'I3', 'less held than the price', f"UPDATE gyro.account SET reserved = reserved - 1, cards[gyro.card_row_no(cards, {HELD})][6] = "
+     f"cards[gyro.card_row_no(cards, {HELD})][6] - 1 WHERE account_id = 2"),
     ('SA', 'I3', 'a confirmed purchase that holds nothing', "UPDATE gyro.account SET reserved = reserved - 1000000, cards[gyro.card_row_no(cards, "
-     "(SELECT card_id FROM gyro.purchase WHERE purchase_id = 'confirmed'))][10] = 0 WHERE account_id = 2"),
-    ('SA', 'I3', 'a paid purchase that still holds', at(10, '+ 5') + "; UPDATE gyro.account SET reserved = reserved + 5 WHERE account_id = 1"),
+     "(SELECT card_id FROM gyro.purchase WHERE purchase_id = 'confirmed'))][6] = 0 WHERE account_id = 2"),
+    ('SA', 'I3', 'a paid purchase that still holds', at(('cards', 6), '+ 5') + "; UPDATE gyro.account SET reserved = reserved + 5 WHERE account_id = 1"),
     ('SA', 'I2', 'a card of a purchase that was never confirmed', "UPDATE gyro.purchase SET card_id = NULL, state = 6 WHERE card_id = " + CARD),
     ('SA', 'I2', 'a purchase that was paid, without card', "UPDATE gyro.purchase SET card_id = 998 WHERE card_id = " + GONE),
     ('SA', 'I2', 'a refunded card that is not revoked', "UPDATE gyro.card SET retired[2] = 2 WHERE code = '{refunded}'"),

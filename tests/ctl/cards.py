@@ -322,7 +322,7 @@ def draw(pg, card, subscriber, group, units):
             SELECT * INTO k FROM gyro.card WHERE code = '{card}';
             SELECT account_id INTO own FROM gyro.subscriber WHERE subscriber_id = {subscriber};
             SELECT gyro.card_row_no(cards, k.card_id) INTO n FROM gyro.account WHERE account_id = k.account_id;
-            UPDATE gyro.account SET cards[n][5] = cards[n][5] + {units}, draws = draws || ARRAY[[k.card_id, 0, {group}, {units}, 0]]
+            UPDATE gyro.account SET card_use[n][1] = card_use[n][1] + {units}, draws = draws || ARRAY[[k.card_id, 0, {group}, {units}, 0]]
              WHERE account_id = k.account_id;
             IF k.cap IS NOT NULL THEN
                 UPDATE gyro.account SET draws = draws || ARRAY[[k.card_id, {subscriber}, -1, {units}, 0]] WHERE account_id = own;

@@ -76,9 +76,9 @@ def write():
 
 
 READ = '''SELECT account_id, group_id, version, profile_version, state, currency, balance, reserved, credit_limit,
-                 valid_until, sessions, reservations, answers, slices, counters, cards, draws
+                 valid_until, sessions, reservations, answers, slices, counters, draws, card_use, cards
             FROM gyro.account WHERE account_id = ANY (ARRAY[{ids}])'''
-SHARES = {'s': 'sessions', 'r': 'reservations', 'a': 'answers', 'l': 'slices', 'c': 'counters', 'k': 'cards', 'd': 'draws'}
+SHARES = {'s': 'sessions', 'r': 'reservations', 'a': 'answers', 'l': 'slices', 'c': 'counters', 'k': 'card_use', 'd': 'draws'}
 OWN = {'group_id': 'account_id', 'gateway_id': '1', 'end_to_end': '1', 'content_hash': '7', 'sub_session': "''::text",
        'check_at': "opened + interval '2 hours'", 'catalogue': '1', 'inputs': "''::text", 'correlation': "''::text"}
 

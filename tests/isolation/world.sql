@@ -269,7 +269,7 @@ BEGIN
     ELSE
         d[i][4] := d[i][4] + units;
     END IF;
-    UPDATE gyro.account SET version = version + 1, cards[n][5] = cards[n][5] + units, draws = d WHERE account_id = k.account_id;
+    UPDATE gyro.account SET version = version + 1, card_use[n][1] = card_use[n][1] + units, draws = d WHERE account_id = k.account_id;
     INSERT INTO gyro.record (at, account_id, group_id, subscriber_id, gateway_id, session, opened, request_number, end_to_end,
                              content_hash, debit, balance, reserved, result, request_type, flags, catalogue, charges)
     SELECT t, account_id, group_id, who, 1, gen_random_uuid(), t, 0, 1, 7, 0, balance, reserved, 2001, 4, 0, 1,

@@ -35,8 +35,11 @@ CREATE TABLE gyro.account (
     answers         bigint[] NOT NULL DEFAULT '{}',
     slices          bigint[] NOT NULL DEFAULT '{}',
     counters        bigint[] NOT NULL DEFAULT '{}',
-    cards           bigint[] NOT NULL DEFAULT '{}',
     draws           bigint[] NOT NULL DEFAULT '{}',
+    card_use        bigint[] NOT NULL DEFAULT '{}',
+    -- Last: an update of usage leaves it alone, and what is the same at the end of a row isn't logged.
+    cards           bigint[] NOT NULL DEFAULT '{}',
+    CHECK (array_length(card_use, 1) IS NOT DISTINCT FROM array_length(cards, 1)),
     PRIMARY KEY (account_id, group_id)
 ) WITH (fillfactor = 75);
 COMMENT ON TABLE gyro.account IS 'a purse and its open sessions: one lock, one update per request';
@@ -55,8 +58,9 @@ COMMENT ON COLUMN gyro.account.reservations IS 'one row per session and Rating-G
 COMMENT ON COLUMN gyro.account.answers IS 'last answers of each session, see view gyro.kept_answer';
 COMMENT ON COLUMN gyro.account.slices IS 'parts of grants that are more than money at one price, see view gyro.slice';
 COMMENT ON COLUMN gyro.account.counters IS 'used and paid today and this month, see view gyro.counter';
-COMMENT ON COLUMN gyro.account.cards IS 'the traffic cards of the account, see view gyro.card_row';
 COMMENT ON COLUMN gyro.account.draws IS 'what was drawn from cards, see view gyro.card_draw';
+COMMENT ON COLUMN gyro.account.card_use IS 'what usage changes of the traffic cards, row by row of cards';
+COMMENT ON COLUMN gyro.account.cards IS 'the traffic cards of the account, see view gyro.card_row';
 
 CREATE TABLE gyro.subscriber (
     subscriber_id bigint PRIMARY KEY,

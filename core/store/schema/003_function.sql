@@ -141,9 +141,11 @@ SELECT a.account_id, r[n][1]::integer AS session_no,
 COMMENT ON VIEW gyro.reservation IS 'what each session holds per Rating-Group and service set';
 
 CREATE VIEW gyro.slice AS
-SELECT a.account_id, s[n][1]::integer AS reservation_no, s[n][2]::integer AS phase,
-       CASE s[n][3] WHEN 1 THEN 'free' WHEN 2 THEN 'card' WHEN 3 THEN 'money' END AS source, s[n][4] AS source_id,
-       s[n][5] AS units, s[n][6] AS price_micros, s[n][7] AS block, s[n][8] AS held, nullif(s[n][9], 0) AS home_account_id
+-- s[n][1]: reservation, phase << 32, source << 40; s[n][6]: the home of a card, else what is held.
+SELECT a.account_id, (s[n][1] & 4294967295)::integer AS reservation_no, (s[n][1] >> 32 & 255)::integer AS phase,
+       CASE s[n][1] >> 40 WHEN 1 THEN 'free' WHEN 2 THEN 'card' WHEN 3 THEN 'money' END AS source, s[n][2] AS source_id,
+       s[n][3] AS units, s[n][4] AS price_micros, s[n][5] AS block, CASE WHEN s[n][1] >> 40 = 2 THEN 0 ELSE s[n][6] END AS held,
+       CASE WHEN s[n][1] >> 40 = 2 THEN s[n][6] END AS home_account_id
   FROM gyro.account a
  CROSS JOIN LATERAL (SELECT a.slices AS s) m
  CROSS JOIN LATERAL generate_series(1, gyro.matrix_rows(s)) n;

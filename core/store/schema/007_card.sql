@@ -1,12 +1,14 @@
 -- Traffic cards: what is sold, who owns it, who uses it (spec/cards.md).
 --
--- What usage changes stands in the account row of the card's owner: gyro.account.cards and .draws, so that one
+-- What changes stands in the account row of the card's owner: gyro.account.cards, .card_use and .draws, so that one
 -- lock, one version and one update cover it; gyro.card_state shows it as a relation. Everything else of a card never
 -- changes once it is issued, and stands in gyro.card: a product that changes leaves the cards that were sold alone.
 --
--- cards: {card, state, unit, quota, used, reserved, valid from, valid until, lasts, held, price, block}: state 1 held by a
--- purchase, 2 issued, 3 frozen, 4 revoked; times in microseconds since 1970; lasts: validity from the first use,
--- microseconds, 0 once it has begun; held: micro-units of the purchase; price per block: what the owner pays for usage.
+-- cards: {card, state, unit, quota, valid from, held, price, block}: state 1 held by a purchase, 2 issued, 3 frozen,
+-- 4 revoked; times in microseconds since 1970; held: micro-units of the purchase; price per block: what the owner pays
+-- for usage. Only operations change it.
+-- card_use, of the same rows: {used, reserved, valid until, lasts}: lasts: validity from the first use, microseconds, 0
+-- once it has begun.
 -- draws: {card, subscriber, Rating-Group, used, closed}: subscriber 0, in the owner's row: what a card gave to a
 -- Rating-Group, and how much of it stands in closed windows; else, in the user's row, Rating-Group -1: what one user
 -- drew from a card with a cap.
@@ -238,7 +240,7 @@ COMMENT ON COLUMN gyro.card.window_until IS 'see gyro.product';
 COMMENT ON COLUMN gyro.card.issued_at IS 'when it was issued';
 COMMENT ON COLUMN gyro.card.settled_until IS 'end of its last closed window: the next one begins there';
 COMMENT ON COLUMN gyro.card.carry IS 'remainder of its settlement, in 1/usage_block of a micro-unit';
-COMMENT ON COLUMN gyro.card.retired IS 'its last row of gyro.account.cards, once it has left there: nothing can be drawn from it any more';
+COMMENT ON COLUMN gyro.card.retired IS 'its last rows of gyro.account.cards and .card_use, one behind the other, once it has left there: nothing can be drawn from it any more';
 
 CREATE TABLE gyro.card_binding (
     binding_id    bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -318,14 +320,14 @@ CREATE TRIGGER binding_changed AFTER INSERT OR UPDATE OR DELETE ON gyro.card_bin
 -- || and OFFSET: the array is unpacked once, not for each subscript.
 CREATE VIEW gyro.card_row AS
 SELECT a.account_id, c[n][1] AS card_id, c[n][2]::smallint AS state, c[n][3]::smallint AS unit, c[n][4] AS quota,
-       c[n][5] AS used, c[n][6] AS reserved, c[n][7] AS valid_from_us, c[n][8] AS valid_until_us, c[n][9] AS lasts_us,
-       c[n][10] AS held, c[n][11] AS usage_price, c[n][12] AS usage_block, true AS live
+       u[n][1] AS used, u[n][2] AS reserved, c[n][5] AS valid_from_us, u[n][3] AS valid_until_us, u[n][4] AS lasts_us,
+       c[n][6] AS held, c[n][7] AS usage_price, c[n][8] AS usage_block, true AS live
   FROM gyro.account a
- CROSS JOIN LATERAL (SELECT a.cards || '{}' AS c OFFSET 0) m
+ CROSS JOIN LATERAL (SELECT a.cards || '{}' AS c, a.card_use || '{}' AS u OFFSET 0) m
  CROSS JOIN LATERAL generate_series(1, gyro.matrix_rows(c)) n
 UNION ALL
-SELECT account_id, card_id, retired[2]::smallint, retired[3]::smallint, retired[4], retired[5], retired[6], retired[7],
-       retired[8], retired[9], retired[10], retired[11], retired[12], false
+SELECT account_id, card_id, retired[2]::smallint, retired[3]::smallint, retired[4], retired[9], retired[10], retired[5],
+       retired[11], retired[12], retired[6], retired[7], retired[8], false
   FROM gyro.card WHERE retired IS NOT NULL;
 COMMENT ON VIEW gyro.card_row IS 'what changes of cards, and of held purchases: in the account rows, or where it was left';
 

@@ -69,6 +69,11 @@ CREATE FUNCTION gyro.matrix_without(matrix bigint[], n integer) RETURNS bigint[]
     SELECT matrix[1:n - 1][1:array_upper(matrix, 2)] || matrix[n + 1:array_upper(matrix, 1)][1:array_upper(matrix, 2)]
 $$;
 
+-- A row of a matrix.
+CREATE FUNCTION gyro.matrix_row(matrix bigint[], n integer) RETURNS bigint[] LANGUAGE sql IMMUTABLE AS $$
+    SELECT array_agg(matrix[n][i] ORDER BY i) FROM generate_series(1, array_length(matrix, 2)) i
+$$;
+
 -- A row of gyro.record.charges for what an operation debits. Flags 64 and 128: an event, of a card.
 CREATE FUNCTION gyro.card_charge(card bigint, rating_group bigint, unit smallint, used bigint, debit bigint, price bigint, block bigint)
 RETURNS bigint[] LANGUAGE sql IMMUTABLE AS $$
@@ -139,8 +144,8 @@ BEGIN
     UPDATE gyro.product SET stock = stock - 1 WHERE product_id = p.product_id AND stock IS NOT NULL;
     UPDATE gyro.account
        SET version = version + 1, reserved = reserved + p.price,
-           cards = cards || ARRAY[[number, 1, p.unit, p.quota, 0, 0, 0, 9223372036854775807, 0, p.price, p.usage_price,
-                                   p.usage_block]]
+           cards = cards || ARRAY[[number, 1, p.unit, p.quota, 0, p.price, p.usage_price, p.usage_block]],
+           card_use = card_use || ARRAY[[0, 0, 9223372036854775807, 0]]
      WHERE account_id = payer.account_id;
     INSERT INTO gyro.purchase AS q (purchase_id, product_id, buyer, beneficiary, account_id, group_id, card_id, price, state,
                                     session, hold_until)
@@ -161,7 +166,8 @@ CREATE FUNCTION gyro.purchase_undo(q gyro.purchase, new_state smallint, cause te
 BEGIN
     UPDATE gyro.account
        SET version = version + 1, reserved = reserved - q.price,
-           cards = gyro.matrix_without(cards, gyro.card_row_no(cards, q.card_id))
+           cards = gyro.matrix_without(cards, gyro.card_row_no(cards, q.card_id)),
+           card_use = gyro.matrix_without(card_use, gyro.card_row_no(cards, q.card_id))
      WHERE account_id = q.account_id;
     UPDATE gyro.product SET stock = stock + 1 WHERE product_id = q.product_id AND stock IS NOT NULL;
     UPDATE gyro.purchase SET state = new_state, why = cause, changed_at = clock_timestamp() WHERE purchase_id = q.purchase_id;
@@ -177,10 +183,10 @@ BEGIN
     SELECT * INTO p FROM gyro.product WHERE product_id = q.product_id;
     SELECT gyro.card_row_no(cards, q.card_id) INTO n FROM gyro.account WHERE account_id = q.account_id;
     UPDATE gyro.account
-       SET version = version + 1, cards[n][2] = 2, cards[n][7] = from_us,
-           cards[n][8] = CASE WHEN p.validity_s > 0 AND p.validity_from = 1 THEN from_us + p.validity_s * 1000000
-                              ELSE 9223372036854775807 END,
-           cards[n][9] = CASE WHEN p.validity_from = 3 THEN p.validity_s * 1000000 ELSE 0 END
+       SET version = version + 1, cards[n][2] = 2, cards[n][5] = from_us,
+           card_use[n][3] = CASE WHEN p.validity_s > 0 AND p.validity_from = 1 THEN from_us + p.validity_s * 1000000
+                                 ELSE 9223372036854775807 END,
+           card_use[n][4] = CASE WHEN p.validity_from = 3 THEN p.validity_s * 1000000 ELSE 0 END
      WHERE account_id = q.account_id;
     INSERT INTO gyro.card (card_id, code, product_id, purchase_id, owner, beneficiary, account_id, group_id, validity_s,
                            validity_from, directed, app_id, audience_id, max_bindings, cap, settle, usage_price, usage_block,
@@ -198,7 +204,7 @@ DECLARE
 BEGIN
     SELECT gyro.card_row_no(cards, q.card_id) INTO n FROM gyro.account WHERE account_id = q.account_id;
     UPDATE gyro.account
-       SET version = version + 1, reserved = reserved - q.price, balance = balance - q.price, cards[n][10] = 0
+       SET version = version + 1, reserved = reserved - q.price, balance = balance - q.price, cards[n][6] = 0
      WHERE account_id = q.account_id;
     UPDATE gyro.purchase SET state = 5, changed_at = clock_timestamp() WHERE purchase_id = q.purchase_id;
     PERFORM gyro.card_record(o, q.account_id, q.at, q.price, gyro.card_charge(q.card_id, 0, 4::smallint, q.price, q.price, 1, 1));
@@ -239,16 +245,18 @@ BEGIN
         RETURN r;
     ELSIF q.state <> 5 THEN
         RETURN gyro.card_refuse(4010, 'purchase is not paid');
-    ELSIF n IS NULL OR a.cards[n][5] > 0 OR a.cards[n][6] > 0 THEN
+    ELSIF n IS NULL OR a.card_use[n][1] > 0 OR a.card_use[n][2] > 0 THEN
         RETURN gyro.card_refuse(4010, CASE WHEN n IS NULL THEN 'card has ended' ELSE 'card has been used' END);
     END IF;
     PERFORM gyro.binding_reauthorize(b, 'card refunded') FROM gyro.card_binding b
       WHERE b.card_id = q.card_id AND b.unbound_at IS NULL;
     UPDATE gyro.card_binding SET unbound_at = clock_timestamp() WHERE card_id = q.card_id AND unbound_at IS NULL;
-    UPDATE gyro.account SET version = version + 1, balance = balance + q.price, cards = gyro.matrix_without(cards, n)
+    UPDATE gyro.account
+       SET version = version + 1, balance = balance + q.price, cards = gyro.matrix_without(cards, n),
+           card_use = gyro.matrix_without(card_use, n)
      WHERE account_id = q.account_id;
     a.cards[n][2] := 4;
-    UPDATE gyro.card SET retired = (SELECT array_agg(a.cards[n][i] ORDER BY i) FROM generate_series(1, 12) i)
+    UPDATE gyro.card SET retired = gyro.matrix_row(a.cards, n) || gyro.matrix_row(a.card_use, n)
      WHERE card_id = q.card_id;
     UPDATE gyro.product SET stock = stock + 1 WHERE product_id = q.product_id AND stock IS NOT NULL;
     UPDATE gyro.purchase SET state = 9, why = 'refunded', changed_at = clock_timestamp() WHERE purchase_id = q.purchase_id;

@@ -193,8 +193,8 @@ BEGIN
     SELECT DISTINCT b.binding_id, rating_group, service_id FROM gyro.app_target WHERE app_id = ANY (d.apps);
     IF k.validity_from = 2 AND k.validity_s > 0 THEN -- the first binding starts the clock
         UPDATE gyro.account
-           SET version = version + 1, cards[gyro.card_row_no(cards, k.card_id)][8] = gyro.us(clock_timestamp()) + k.validity_s * 1000000
-         WHERE account_id = k.account_id AND cards[gyro.card_row_no(cards, k.card_id)][8] = 9223372036854775807;
+           SET version = version + 1, card_use[gyro.card_row_no(cards, k.card_id)][3] = gyro.us(clock_timestamp()) + k.validity_s * 1000000
+         WHERE account_id = k.account_id AND card_use[gyro.card_row_no(cards, k.card_id)][3] = 9223372036854775807;
     END IF;
     PERFORM gyro.binding_reauthorize(b, 'card bound');
     RETURN gyro.binding_reply(b);

@@ -52,14 +52,15 @@ DECLARE
     w     record;
     n     integer;
     mine  bigint[];
+    used  bigint[];
     spent bigint[] := '{}';
     gone  integer := 0;
 BEGIN
     -- Nearly always none, however many cards there are: one pass over the unpacked array.
-    SELECT x.cards INTO mine FROM gyro.account x WHERE account_id = for_account;
+    SELECT x.cards, x.card_use INTO mine, used FROM gyro.account x WHERE account_id = for_account;
     FOR i IN 1 .. gyro.matrix_rows(mine) LOOP
-        IF mine[i][2] IN (2, 4) AND mine[i][6] = 0 AND mine[i][10] = 0
-           AND (mine[i][2] = 4 OR mine[i][5] >= mine[i][4] OR mine[i][8] <= gyro.us(clock_timestamp())) THEN
+        IF mine[i][2] IN (2, 4) AND used[i][2] = 0 AND mine[i][6] = 0
+           AND (mine[i][2] = 4 OR used[i][1] >= mine[i][4] OR used[i][3] <= gyro.us(clock_timestamp())) THEN
             spent := spent || mine[i][1];
         END IF;
     END LOOP;
@@ -72,10 +73,10 @@ BEGIN
         END IF;
         SELECT * INTO a FROM gyro.account WHERE account_id = for_account;
         n := gyro.card_row_no(a.cards, k.card_id);
-        UPDATE gyro.card SET retired = (SELECT array_agg(a.cards[n][i] ORDER BY i) FROM generate_series(1, 12) i)
+        UPDATE gyro.card SET retired = gyro.matrix_row(a.cards, n) || gyro.matrix_row(a.card_use, n)
          WHERE card_id = k.card_id;
         UPDATE gyro.account
-           SET version = version + 1, cards = gyro.matrix_without(cards, n),
+           SET version = version + 1, cards = gyro.matrix_without(cards, n), card_use = gyro.matrix_without(card_use, n),
                draws = coalesce((SELECT array_agg(ARRAY[a.draws[i][1], a.draws[i][2], a.draws[i][3], a.draws[i][4], a.draws[i][5]] ORDER BY i)
                                    FROM generate_series(1, gyro.matrix_rows(a.draws)) i
                                   WHERE NOT (a.draws[i][1] = k.card_id AND a.draws[i][2] = 0)), '{}')

@@ -9,7 +9,7 @@ BEGIN
     IF NOT EXISTS (SELECT FROM gyro.purchase) AND NOT EXISTS (SELECT FROM gyro.card)
        AND NOT EXISTS (SELECT FROM gyro.account a
                         WHERE a.cards <> '{}' OR a.draws <> '{}'
-                           OR EXISTS (SELECT FROM generate_series(1, gyro.matrix_rows(a.slices)) n WHERE a.slices[n][3] = 2))
+                           OR EXISTS (SELECT FROM generate_series(1, gyro.matrix_rows(a.slices)) n WHERE a.slices[n][1] >> 40 = 2))
        AND NOT EXISTS (SELECT FROM gyro.record r CROSS JOIN LATERAL generate_series(1, gyro.matrix_rows(r.charges)) n
                         WHERE r.charges[n][16] = 2 OR r.charges[n][13] & 128 <> 0) THEN
         RETURN;
@@ -26,13 +26,13 @@ BEGIN
           FROM gyro.record r CROSS JOIN LATERAL generate_series(1, gyro.matrix_rows(r.charges)) n
          WHERE r.charges[n][16] = 2 OR r.charges[n][13] & 128 <> 0
     ), sliced AS MATERIALIZED ( -- what open grants hold of cards: of each reservation the larger phase
-        SELECT a.account_id, s[n][4] AS card_id, s[n][9] AS home,
-               greatest(sum(s[n][5]) FILTER (WHERE s[n][2] = 0), sum(s[n][5]) FILTER (WHERE s[n][2] = 1)) AS units
+        SELECT a.account_id, s[n][2] AS card_id, s[n][6] AS home,
+               greatest(sum(s[n][3]) FILTER (WHERE s[n][1] >> 32 & 1 = 0), sum(s[n][3]) FILTER (WHERE s[n][1] >> 32 & 1 = 1)) AS units
           FROM gyro.account a
          CROSS JOIN LATERAL (SELECT a.slices AS s) m
          CROSS JOIN LATERAL generate_series(1, gyro.matrix_rows(s)) n
-         WHERE s[n][3] = 2
-         GROUP BY a.account_id, s[n][1], s[n][4], s[n][9]
+         WHERE s[n][1] >> 40 = 2
+         GROUP BY a.account_id, s[n][1] & 4294967295, s[n][2], s[n][6]
     )
     -- I2: no card gives more than it has
     SELECT 'I2', h.account_id, format('card %s: quota %s, used %s, reserved %s, held %s', h.card_id, h.quota, h.used, h.reserved, h.held)
@@ -121,11 +121,11 @@ BEGIN
                   WHERE retired IS NULL GROUP BY 1, 2) w ON w.card_id = d.card_id AND w.rating_group = d.rating_group
      WHERE coalesce(d.closed, 0) <> coalesce(w.used, 0)
     UNION ALL
-    SELECT 'I1', k.account_id, format('card %s: used %s, all windows %s', k.card_id, k.retired[5], w.used)
+    SELECT 'I1', k.account_id, format('card %s: used %s, all windows %s', k.card_id, k.retired[9], w.used)
       FROM gyro.card k
       LEFT JOIN (SELECT card_id, sum(used) AS used FROM gyro.usage_window JOIN gyro.usage_window_line USING (window_id) GROUP BY 1) w
              USING (card_id)
-     WHERE k.retired IS NOT NULL AND k.retired[5] <> coalesce(w.used, 0)
+     WHERE k.retired IS NOT NULL AND k.retired[9] <> coalesce(w.used, 0)
     UNION ALL
     -- I1: windows follow each other without gap, and are the sums of their lines
     SELECT 'I1', k.account_id, format('card %s, window %s: from %s to %s, before it %s, amount %s, lines %s', k.card_id, w.window_id,
@@ -199,7 +199,7 @@ RETURNS TABLE (invariant text, account_id bigint, detail text) LANGUAGE sql STAB
       FROM gyro.account a
      CROSS JOIN LATERAL (SELECT coalesce(sum(a.reservations[n][6]), 0) AS total
                            FROM generate_series(1, gyro.matrix_rows(a.reservations)) n) s
-     CROSS JOIN LATERAL (SELECT coalesce(sum(a.cards[n][10]), 0) AS total
+     CROSS JOIN LATERAL (SELECT coalesce(sum(a.cards[n][6]), 0) AS total
                            FROM generate_series(1, gyro.matrix_rows(a.cards)) n) c
      WHERE a.reserved <> s.total + c.total
     UNION ALL

@@ -9,14 +9,14 @@ WITH changed AS (
            answers = ($22::bigint[])[i.a_from:i.a_to],
            slices = ($23::bigint[])[i.l_from:i.l_to],
            counters = ($24::bigint[])[i.c_from:i.c_to],
-           cards = ($25::bigint[])[i.k_from:i.k_to],
-           draws = ($26::bigint[])[i.d_from:i.d_to]
+           draws = ($25::bigint[])[i.d_from:i.d_to],
+           card_use = ($26::bigint[])[i.k_from:i.k_to]
       FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[],
                   $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[],
                   $13::bigint[], $14::bigint[], $15::bigint[], $16::bigint[], $17::bigint[], $18::bigint[],
                   $19::bigint[])
            AS i (account_id, group_id, version, balance, reserved, s_from, s_to, r_from, r_to, a_from, a_to,
-                 l_from, l_to, c_from, c_to, k_from, k_to, d_from, d_to)
+                 l_from, l_to, c_from, c_to, d_from, d_to, k_from, k_to)
      WHERE a.account_id = i.account_id AND a.group_id = i.group_id AND a.version = i.version
     RETURNING 1
 ), recorded AS (
