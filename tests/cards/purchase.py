@@ -88,11 +88,12 @@ def refusals(tap, shop):
     tap.equal([buy('scarce', BARRED).result for _ in range(2)], [2001, 2001], 'the last two in stock')
     refused(tap, buy('scarce', BARRED), 4010, ['sold out'], 'the third')
     tap.equal(stock(shop, 'scarce'), 0, 'stock 0')
-    before = shop.value('SELECT cards FROM gyro.account WHERE account_id = %s', CAROL)
-    full = [[10**9 + n, 2, 1, 1, 0, 0, 0, FOREVER, 0, 0, 0, 1] for n in range(1000 - len(before))]
-    shop.rows('UPDATE gyro.account SET cards = %s::bigint[] WHERE account_id = %s', before + full, CAROL)
+    cards, use = shop.rows('SELECT cards, card_use FROM gyro.account WHERE account_id = %s', CAROL)[0]
+    full = range(1000 - len(cards))
+    fill = 'UPDATE gyro.account SET cards = %s::bigint[], card_use = %s::bigint[] WHERE account_id = %s'
+    shop.rows(fill, cards + [[10**9 + n, 2, 1, 1, 0, 0, 0, 1] for n in full], use + [[0, 0, FOREVER, 0] for _ in full], CAROL)
     refused(tap, buy(who=CAROL), 4010, ['as many cards'], 'the thousand-and-first card of an account')
-    shop.rows('UPDATE gyro.account SET cards = %s::bigint[] WHERE account_id = %s', before, CAROL)
+    shop.rows(fill, cards, use, CAROL)
     tap.equal(shop.money(POOR), (29990000, 0), 'a refusal leaves the money alone')
     shop.clean(tap, 'after refusals')
 
