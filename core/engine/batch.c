@@ -73,7 +73,7 @@ static enum gy_rc lock_accounts(struct batch *b)
 	rc = gy_store_lock(b->lane->store, b->pool, ids, distinct, b->wait, keys, n_keys, known,
 			   &b->locked, &b->n_locked, &b->now);
 	if (rc == GY_OK)
-		rc = gy_homes_lock(b->lane->store, b->pool, &b->locked, &b->n_locked);
+		rc = gy_homes_lock(b->lane->store, b->pool, false, &b->locked, &b->n_locked);
 	n_keys = 0;
 	for (unsigned i = 0; rc == GY_OK && i < b->n; i++)
 		if (b->work[i].fate == UNDECIDED && opens(&b->work[i].request->ccr))

@@ -89,6 +89,14 @@ static int64_t number_of(const char *query)
 	return value;
 }
 
+static void run(const char *statement)
+{
+	PGresult *result = PQexec(sql, statement);
+
+	ck_assert_msg(PQresultStatus(result) == PGRES_COMMAND_OK, "%s", PQerrorMessage(sql));
+	PQclear(result);
+}
+
 static int64_t balance(void)
 {
 	return number_of("SELECT balance FROM gyro.account WHERE account_id = 1");
@@ -152,6 +160,17 @@ static struct gy_request *request(const char *session_id, enum gy_request_type t
 		.services = service,
 	};
 	r->ccr.session = gy_session_key(r->ccr.session_id, false, 0);
+	r->who = gy_request_who(&r->ccr, &(uint64_t){ 0 });
+	return r;
+}
+
+static struct gy_request *of_subscriber_2(struct gy_request *r)
+{
+	static const struct gy_identity imsi = {
+		.kind = GY_IDENTITY_IMSI, .value = { (const uint8_t *)"460001000000002", 15 }
+	};
+
+	r->ccr.identities = &imsi;
 	r->who = gy_request_who(&r->ccr, &(uint64_t){ 0 });
 	return r;
 }
@@ -381,10 +400,7 @@ static bool answered_within(unsigned ms)
 /* A row that somebody holds for a while, in a lane that never has a quiet moment. */
 START_TEST(what_is_tried_again_is_not_forgotten_in_a_busy_lane)
 {
-	static const struct gy_identity other = {
-		.kind = GY_IDENTITY_IMSI, .value = { (const uint8_t *)"460001000000002", 15 }
-	};
-	struct gy_request *held = request("g;2", GY_INITIAL, 0), *first[4];
+	struct gy_request *held = of_subscriber_2(request("g;2", GY_INITIAL, 0)), *first[4];
 
 	batch(request("g;1", GY_INITIAL, 0), NULL);
 	engine->config.answered = answered_in_flood;
@@ -395,7 +411,6 @@ START_TEST(what_is_tried_again_is_not_forgotten_in_a_busy_lane)
 		first[i] = next_of_flood(); /* from now on the lane alone makes them */
 	for (unsigned i = 0; i < 4; i++)
 		gy_engine_submit(engine, first[i]);
-	held->ccr.identities = &other;
 	gy_engine_submit(engine, held);
 	ck_assert(!answered_within(200));
 	PQclear(PQexec(sql, "ROLLBACK"));
@@ -404,6 +419,45 @@ START_TEST(what_is_tried_again_is_not_forgotten_in_a_busy_lane)
 	ck_assert_int_eq(held->answer.rc, GY_OK);
 	atomic_store(&flooding, false);
 	gy_engine_drain(engine, 5000);
+}
+END_TEST
+
+/* --- supervision ---- */
+
+static bool true_within(unsigned ms, const char *query)
+{
+	const struct timespec pause = { .tv_nsec = 5000000 };
+	int64_t until_ns = gy_engine_now_ns() + ms * INT64_C(1000000);
+
+	while (number_of(query) == 0 && gy_engine_now_ns() < until_ns)
+		nanosleep(&pause, NULL);
+	return number_of(query) != 0;
+}
+
+/* A row that another hand has spoilt is passed over, also as the home of a card; it comes again
+ * some time later. */
+START_TEST(a_row_that_cannot_be_read_does_not_stop_supervision)
+{
+	struct gy_engine_config config = engine->config;
+	struct gy_engine *sweeper;
+	char error[300] = "";
+
+	batch(request("h;1", GY_INITIAL, 0), of_subscriber_2(request("h;2", GY_INITIAL, 0)), NULL);
+	run("UPDATE gyro.account SET reservations[1][9] = reservations[1][9] + reservations[1][8]"
+	    " WHERE account_id = 1");
+	run("UPDATE gyro.session_index SET check_at = now() - interval '1 s',"
+	    " release_requested = true WHERE session_id IN ('h;1', 'h;2')");
+	config.sweep_ms = 20;
+	ck_assert(gy_engine_start(&config, &sweeper, error, sizeof(error)) == GY_OK);
+	ck_assert(true_within(5000, "SELECT ended::int FROM gyro.session_index"
+				    " WHERE session_id = 'h;2'"));
+	gy_engine_stop(sweeper);
+	ck_assert_int_eq(number_of("SELECT (check_at > now() + interval '30 s' AND NOT ended"
+				   " AND release_requested)::int FROM gyro.session_index WHERE "
+				   "session_id = 'h;1'"),
+			 1);
+	run("UPDATE gyro.account SET reservations[1][9] = reservations[1][9] - reservations[1][8]"
+	    " WHERE account_id = 1");
 }
 END_TEST
 
@@ -424,6 +478,7 @@ int main(int argc, char **argv)
 	tcase_add_test(tests, late_usage_of_another_session_is_decided_at_once);
 	tcase_add_test(tests, a_batch_reads_so_many_histories_and_puts_the_rest_off);
 	tcase_add_test(tests, what_is_tried_again_is_not_forgotten_in_a_busy_lane);
+	tcase_add_test(tests, a_row_that_cannot_be_read_does_not_stop_supervision);
 	suite_add_tcase(suite, tests);
 	return gy_tap_run(suite);
 }
