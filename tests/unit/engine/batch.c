@@ -30,11 +30,12 @@ static void *requests; /* the pools of all */
 /* What was given back, in order. */
 static struct gy_request *given[MOST];
 static unsigned n_given;
+static enum gy_outcome wanted; /* of all that is given back */
 
 static void answered(void *data, struct gy_request *request, enum gy_outcome outcome)
 {
 	(void)data;
-	ck_assert_int_eq(outcome, GY_ANSWER);
+	ck_assert_int_eq(outcome, wanted);
 	ck_assert_uint_lt(n_given, MOST);
 	given[n_given++] = request;
 }
@@ -66,6 +67,7 @@ static void begin(void)
 	ck_assert(PQstatus(sql) == CONNECTION_OK);
 	requests = talloc_new(NULL);
 	n_given = 0;
+	wanted = GY_ANSWER;
 }
 
 static void end(void)
@@ -422,6 +424,56 @@ START_TEST(what_is_tried_again_is_not_forgotten_in_a_busy_lane)
 }
 END_TEST
 
+/* --- what is durable is answered ---- */
+
+/* Usage of unknown sessions is kept after the batch's own transaction. If that fails, the batch's
+ * other requests have happened, and their answers say so. */
+START_TEST(usage_that_cannot_be_kept_does_not_hold_up_what_is_durable)
+{
+	struct gy_queue queue = { NULL, NULL, 0 };
+	int64_t before;
+
+	batch(request("u;1", GY_INITIAL, 0), NULL);
+	before = balance();
+	n_given = 0;
+	run("ALTER TABLE gyro.unmatched_usage ADD CONSTRAINT spoilt CHECK (false) NOT VALID");
+	gy_queue_push(&queue, request("u;1", GY_UPDATE, 1));
+	gy_queue_push(&queue, request("u;none", GY_TERMINATION, 1));
+	ck_assert_int_eq(gy_batch_run(&lane, &queue, false), GY_STORE_REFUSED);
+	ck_assert_uint_eq(n_given, 1);
+	ck_assert_uint_eq(given[0]->ccr.type, GY_UPDATE);
+	ck_assert_int_eq(given[0]->answer.rc, GY_OK);
+	ck_assert_int_eq(before - balance(), 100000);
+	/* Alone it meets its fate: it was not kept, and is told so. */
+	queue = lane.retry;
+	lane.retry = (struct gy_queue){ NULL, NULL, 0 };
+	ck_assert_uint_eq(queue.n, 1);
+	ck_assert_int_eq(gy_batch_run(&lane, &queue, false), GY_STORE_REFUSED);
+	ck_assert_uint_eq(n_given, 2);
+	ck_assert_int_eq(given[1]->answer.rc, GY_UNABLE_TO_COMPLY);
+	run("ALTER TABLE gyro.unmatched_usage DROP CONSTRAINT spoilt");
+	batch(request("u;none", GY_TERMINATION, 1), NULL);
+	ck_assert_int_eq(given[2]->answer.rc, GY_UNKNOWN_SESSION_ID);
+	ck_assert_int_eq(before - balance(), 100000);
+}
+END_TEST
+
+/* A COMMIT of it may have come through: no error may say that it has not. */
+START_TEST(what_may_have_happened_is_not_refused)
+{
+	struct gy_queue queue = { NULL, NULL, 0 };
+
+	batch(request("v;1", GY_INITIAL, 0), NULL);
+	run("ALTER TABLE gyro.record ADD CONSTRAINT spoilt CHECK (request_type <> 2) NOT VALID");
+	gy_queue_push(&queue, request("v;1", GY_UPDATE, 1));
+	queue.first->unsettled = true;
+	wanted = GY_NO_ANSWER;
+	ck_assert_int_eq(gy_batch_run(&lane, &queue, false), GY_STORE_REFUSED);
+	ck_assert_uint_eq(n_given, 2);
+	run("ALTER TABLE gyro.record DROP CONSTRAINT spoilt");
+}
+END_TEST
+
 /* --- supervision ---- */
 
 static bool true_within(unsigned ms, const char *query)
@@ -478,6 +530,8 @@ int main(int argc, char **argv)
 	tcase_add_test(tests, late_usage_of_another_session_is_decided_at_once);
 	tcase_add_test(tests, a_batch_reads_so_many_histories_and_puts_the_rest_off);
 	tcase_add_test(tests, what_is_tried_again_is_not_forgotten_in_a_busy_lane);
+	tcase_add_test(tests, usage_that_cannot_be_kept_does_not_hold_up_what_is_durable);
+	tcase_add_test(tests, what_may_have_happened_is_not_refused);
 	tcase_add_test(tests, a_row_that_cannot_be_read_does_not_stop_supervision);
 	suite_add_tcase(suite, tests);
 	return gy_tap_run(suite);
