@@ -60,7 +60,8 @@ struct gy_room gy_account_room(const struct gy_ccr *ccr, const struct gy_account
 		.reservations = ccr->n_services + 1,
 		.answers = ccr->n_services + 1,
 		.slices = slices * ccr->n_services,
-		.counters = 3 * ccr->n_services, /* of the group, of all, of free units */
+		/* Of the group, of all, of free units before and after a Tariff-Time-Change. */
+		.counters = 4 * ccr->n_services,
 		.draws = gy_draws_room(ccr->n_services, account, profile->cards),
 	};
 }
