@@ -276,6 +276,21 @@ static bool is_free_at_command_level(const struct gy_charging *c, const struct g
 	return true;
 }
 
+/* Was anything used, and paid by money, a card or free units? Then it has to be remembered. */
+static bool charged_usage(const struct gy_plan *plan)
+{
+	for (unsigned i = 0; i < plan->record.n_charges; i++)
+		if (plan->charges[i].from != 0 && plan->charges[i].used > 0)
+			return true;
+	return false;
+}
+
+static void fail_as_first_service(struct gy_answer *answer)
+{
+	answer->rc = answer->services[0].rc;
+	answer->message = gy_rc_text(answer->rc);
+}
+
 static bool may_open(const struct gy_ccr *ccr, const struct gy_view *view,
 		     const struct gy_catalogue *catalogue, gy_time_us now, struct gy_plan *plan)
 {
@@ -319,6 +334,7 @@ static void open_session(const struct gy_ccr *ccr, struct gy_view *view,
 {
 	struct gy_account *a = view->account;
 	struct gy_charging c = charging(ccr, view, catalogue, now, plan);
+	bool refused;
 	int64_t debit;
 
 	if (!may_open(ccr, view, catalogue, now, plan))
@@ -338,8 +354,9 @@ static void open_session(const struct gy_ccr *ccr, struct gy_view *view,
 		.place = place_of(&c),
 	};
 	debit = charge_services(&c, plan);
-	if (debit == 0 && (fails_at_command_level(&plan->answer) ||
-			   is_free_at_command_level(&c, &plan->answer))) {
+	refused = fails_at_command_level(&plan->answer) ||
+		  is_free_at_command_level(&c, &plan->answer);
+	if (refused && !charged_usage(plan)) {
 		enum gy_rc rc = plan->answer.services[0].rc;
 
 		release_all(a, &view->homes, (unsigned)c.session);
@@ -347,6 +364,8 @@ static void open_session(const struct gy_ccr *ccr, struct gy_view *view,
 		gy_answer_refuse(&plan->answer, rc, gy_rc_text(rc));
 		return;
 	}
+	if (refused)
+		fail_as_first_service(&plan->answer);
 	a->sessions[c.session].deadline_us = supervised_until(a, (unsigned)c.session, now);
 	plan->check_at_us = a->sessions[c.session].deadline_us;
 	plan->opened = true;
@@ -442,10 +461,8 @@ static void use_session(const struct gy_ccr *ccr, struct gy_view *view,
 		gy_number_note(s, ccr->number);
 		s->deadline_us = supervised_until(a, session, now);
 	}
-	if (ccr->type == GY_UPDATE && fails_at_command_level(&plan->answer)) {
-		plan->answer.rc = plan->answer.services[0].rc;
-		plan->answer.message = gy_rc_text(plan->answer.rc);
-	}
+	if (ccr->type == GY_UPDATE && fails_at_command_level(&plan->answer))
+		fail_as_first_service(&plan->answer);
 	fill_record(&c, s->opened_us, debit, plan);
 	gy_answer_keep(a, session, ccr, &plan->answer);
 	gy_tombstones_trim(a, now);

@@ -517,6 +517,29 @@ START_TEST(usage_of_last_month_leaves_this_month_s_counters)
 }
 END_TEST
 
+/* A client without MSCC that reports with its CCR-I: the free units are gone, and nothing is left to
+ * grant. What was used is remembered, also by copies. */
+START_TEST(free_units_used_up_by_a_request_that_is_refused)
+{
+	const struct gy_answer *answer;
+
+	shop(BERLIN BASE "rule 107 free=5242880\n", "at=2026-05-01T08:00:00Z");
+	account()->balance = world.accounts[0].paid = 0;
+	for (unsigned copy = 0; copy < 2; copy++) {
+		begin(GY_INITIAL, 0);
+		used(5 * MIB, GY_TCU_ABSENT);
+		request_more(&r, GY_UNIT_OCTETS, -1);
+		r.ccr.services_at_command_level = true;
+		request_end(&r);
+		answer = gy_world_request(&world, &r.ccr, 0, &profile);
+		ck_assert_int_eq(answer->rc, GY_CREDIT_LIMIT_REACHED);
+		ck_assert_int_eq(answer->replayed, copy);
+		ck_assert_uint_eq(world.n_records, 1);
+		ck_assert_int_eq(counter(GY_COUNTED_FREE)->units_day, 5 * MIB);
+	}
+}
+END_TEST
+
 /* ---- usage that moves its own price ---- */
 
 #define DEARER                                                  \
@@ -574,6 +597,7 @@ int main(void)
 	tcase_add_test(tests, free_units_of_two_rules_in_one_grant);
 	tcase_add_loop_test(tests, free_units_that_cannot_be_counted_are_not_given, 0, 2);
 	tcase_add_test(tests, a_clock_that_goes_back_gives_no_free_units_again);
+	tcase_add_test(tests, free_units_used_up_by_a_request_that_is_refused);
 	tcase_add_test(tests, usage_of_last_month_leaves_this_month_s_counters);
 	tcase_add_loop_test(tests, a_first_report_that_moves_its_own_price, 0, 3);
 	suite_add_tcase(suite, tests);
