@@ -517,8 +517,8 @@ START_TEST(usage_of_last_month_leaves_this_month_s_counters)
 }
 END_TEST
 
-/* A client without MSCC that reports with its CCR-I: the free units are gone, and nothing is left to
- * grant. What was used is remembered, also by copies. */
+/* A client without MSCC that reports with its CCR-I: the free units are gone, and nothing is left
+ * to grant. What was used is remembered, also by copies. */
 START_TEST(free_units_used_up_by_a_request_that_is_refused)
 {
 	const struct gy_answer *answer;
