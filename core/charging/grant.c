@@ -3,6 +3,7 @@
  * A tariff that changes within the grant's validity makes two phases (G-70): the grant is as large
  * as both allow, and what is held covers the dearer. */
 #include "core/base/assert.h"
+#include "core/charging/pool.h"
 #include "core/charging/service.h"
 #include "core/rating/price.h"
 
@@ -84,10 +85,11 @@ static uint32_t validity(const struct gy_servicing *s, gy_time_us end_us)
 	return left > 0 ? (uint32_t)left : 1;
 }
 
-/* Only for what a gateway can count on both sides of an instant, and if it does (G-70). */
+/* Only for what a gateway can count on both sides of an instant, and if it does (G-70). A pool's
+ * multiplier is one price. */
 static bool may_split(const struct gy_servicing *s, gy_time_us switch_us, gy_time_us next_end_us)
 {
-	return s->c->tariff_time_change &&
+	return s->c->tariff_time_change && gy_pool_of(s) == 0 &&
 	       (s->tariff.unit == GY_UNIT_OCTETS || s->tariff.unit == GY_UNIT_SERVICE) &&
 	       switch_us / GY_SECOND_US > s->c->now / GY_SECOND_US &&
 	       switch_us < s->c->now + (int64_t)validity(s, next_end_us) * GY_SECOND_US;
@@ -348,6 +350,7 @@ static void hold(struct gy_servicing *s, const struct sizing *z)
 	if (z->n_phases == 2)
 		row->switch_us = z->switch_us;
 	s->c->account->reserved += row->reserved;
+	row->pool = simple ? gy_pool_of(s) : 0;
 	if (!simple)
 		s->charges[0].flags |= GY_CHARGE_SLICED;
 }
@@ -391,6 +394,8 @@ void gy_grant(struct gy_servicing *s)
 	answer->unit = row->unit;
 	answer->granted = z.units;
 	answer->switch_s = (uint32_t)(row->switch_us / GY_SECOND_US);
+	answer->pool = row->pool;
+	answer->pool_rate = row->rate;
 	answer->quota_holding_s = s->policy->quota_holding_s;
 	if (answer->final_unit == GY_FINAL_NONE && s->policy->threshold < z.units &&
 	    s->policy->threshold <= UINT32_MAX)

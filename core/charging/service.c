@@ -253,6 +253,7 @@ static void fill_charge(const struct gy_servicing *s)
 	charge->rate = s->row->rate;
 	charge->carry = s->row->carry;
 	charge->rule_id = s->row->rule_id;
+	charge->pool = answer->pool;
 }
 
 void gy_servicing_begin(struct gy_servicing *s, const struct gy_charging *c,

@@ -22,6 +22,7 @@ struct gy_charging {
 	bool tariff_time_change; /* the gateway reports usage before and after one apart (G-70) */
 	enum gy_free_answer free_answer; /* how it is told that a service is free (G-34) */
 	bool terminate_only;             /* it knows no other Final-Unit-Action */
+	bool pools;                      /* it counts the grants of a pool as one (G-72) */
 	struct gy_network network;
 	const struct gy_pushed *pushed;
 	const struct gy_history *debit; /* what a bound refund gives back; NULL: it is none */

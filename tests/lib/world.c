@@ -139,6 +139,8 @@ static void load_rows(struct gy_world *world, const struct gy_world_record *foun
 			.threshold = c->threshold,
 			.switch_s = c->switch_s,
 			.redirect_rule = c->redirect_rule,
+			.pool = c->pool,
+			.pool_rate = c->rate,
 		};
 	}
 	history->rows = world->rows;
