@@ -205,7 +205,8 @@ void gy_tombstones_trim(struct gy_account *account, gy_time_us now);
  * GY_ANSWER_ROWS_KEPT rows; the newest always stays. */
 void gy_kept_answers_trim(struct gy_account *account, unsigned session);
 
-/* Asserts what must hold between two requests: I2, I3, nothing negative, indexes in range. */
+/* Asserts what must hold between two requests: I2, I3, nothing negative, indexes and remainders in
+ * range. */
 void gy_account_check(const struct gy_account *account);
 
 #endif

@@ -156,11 +156,13 @@ static struct gy_reservation *row_make(struct gy_servicing *s)
 		.session = (unsigned)s->c->session,
 		.rating_group = s->rating_group,
 		.service_key = s->service->service_key,
-		.unit = s->tariff.unit,
-		.rate = s->tariff.rate,
+		.unit = s->charges[0].unit,
+		.rate = s->carry_rate,
 		.carry = s->carry,
-		.rule_id = s->tariff.rule_id,
 	};
+	/* The usage may have moved a counter, and with it the price: the remainder is the old one's.
+	 */
+	gy_row_reprice(s->row, s->tariff.unit, s->tariff.rate, s->tariff.rule_id);
 	return s->row;
 }
 
@@ -269,6 +271,7 @@ void gy_servicing_begin(struct gy_servicing *s, const struct gy_charging *c,
 		.rating_group = group >= 0 ? (uint32_t)group : 0,
 		.tariff_rc = GY_RATING_FAILED,
 		.answer = answer,
+		.carry_rate.block = 1,
 		.charges = charges,
 		.n_charges = 1,
 		.parts = parts,

@@ -42,7 +42,8 @@ struct gy_servicing {
 	bool has_next;   /* tariff ends within a grant's validity, and then: */
 	struct gy_tariff_result next;
 	struct gy_reservation *row; /* remembers the last grant; NULL: none */
-	int64_t carry;              /* of usage without a row */
+	int64_t carry;              /* of usage without a row, */
+	struct gy_rate carry_rate;  /* at this rate */
 	int64_t recent_units;       /* reported now, of the last grant, and */
 	int64_t recent_s;           /* the time since that; 0: not known */
 	size_t inputs_from;         /* what is noted of this service begins there */

@@ -81,6 +81,8 @@ static void drain_money(struct gy_servicing *s, struct gy_rate rate, int64_t rul
 
 	if (s->row != NULL)
 		gy_row_reprice(s->row, s->row->unit, rate, s->row->rule_id);
+	else
+		s->carry_rate = rate;
 	if (!gy_price_debit(rate, units, carry, &micros))
 		micros = GY_AMOUNT_MAX;
 	if (micros > most)
