@@ -72,6 +72,7 @@ static void clear_results(struct gy_store *store)
 void gy_round_begin(struct gy_store *store)
 {
 	clear_results(store);
+	store->rolled_back = false;
 }
 
 /* A failed send shows up in gy_round_end, where the connection's state is looked at. */
@@ -151,7 +152,11 @@ static enum gy_rc failure_of(struct gy_store *store, const PGresult *result)
 {
 	const char *text = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
 	const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+	const char *severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
 
+	/* FATAL and PANIC may come when COMMIT is done; after an ERROR the rest of the pipeline is
+	 * passed over, and one of COMMIT itself comes before its record is written. */
+	store->rolled_back = severity != NULL && strcmp(severity, "ERROR") == 0;
 	note_error(store, state != NULL ? state : "database",
 		   text != NULL ? text : PQresultErrorMessage(result));
 	return gy_sqlstate_rc(state);
