@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "core/base/assert.h"
+#include "core/store/connect.h"
 #include "core/store/schema/schema.h"
 #include "core/store/sqlstate.h"
 
@@ -223,37 +224,6 @@ struct gy_bytes gy_result_bytes(const PGresult *result, int row, int column)
 /* --- open and close -----------------------------------------------------------------------------
  */
 
-/* PQconnectdb waits as long as the network likes; this doesn't. What the conninfo says goes first;
- * else a server that the network has lost is given up on after some seconds. */
-static bool connect_in_time(struct gy_store *store, const char *conninfo)
-{
-	static const char *const names[] = {
-		"tcp_user_timeout", "keepalives_idle", "keepalives_interval",
-		"keepalives_count", "dbname",          NULL
-	};
-	const char *values[] = { "10000", "10", "3", "3", conninfo, NULL };
-	int64_t until_ms = now_ms() + store->timeout_ms;
-	PostgresPollingStatusType status = PGRES_POLLING_WRITING;
-
-	store->connection = PQconnectStartParams(names, values, 1);
-	if (store->connection == NULL || PQstatus(store->connection) == CONNECTION_BAD)
-		return false;
-	while (status != PGRES_POLLING_OK) {
-		struct pollfd fd = { .fd = PQsocket(store->connection),
-				     .events = status == PGRES_POLLING_READING ? POLLIN : POLLOUT };
-		int64_t left = until_ms - now_ms();
-
-		if (left <= 0 || fd.fd < 0)
-			return false;
-		if (poll(&fd, 1, (int)left) < 0 && errno != EINTR)
-			return false;
-		status = PQconnectPoll(store->connection);
-		if (status == PGRES_POLLING_FAILED)
-			return false;
-	}
-	return true;
-}
-
 /* The last result of what was sent, before there is a pipeline; NULL: none in time. */
 static PGresult *settled(struct gy_store *store, int sent)
 {
@@ -356,7 +326,8 @@ enum gy_rc gy_store_open(const char *conninfo, unsigned timeout_ms, struct gy_st
 		return GY_NO_MEMORY;
 	}
 	store->timeout_ms = timeout_ms;
-	if (!connect_in_time(store, conninfo)) {
+	store->connection = gy_connect_in_time(conninfo, timeout_ms);
+	if (PQstatus(store->connection) != CONNECTION_OK) {
 		snprintf(error, error_size, "%s",
 			 store->connection != NULL && PQerrorMessage(store->connection)[0] != '\0'
 				 ? PQerrorMessage(store->connection)
