@@ -30,6 +30,7 @@ struct gy_history {
 	bool debit_found;
 	enum gy_unit debit_unit;
 	int64_t debit_units, debit_micros;
+	bool debit_took_cards; /* units of it were of traffic cards */
 };
 
 struct gy_view {

@@ -49,7 +49,7 @@ static int64_t least(int64_t a, int64_t b)
 /* The largest sum a reservation of this account may hold now. */
 static int64_t holdable(const struct gy_account *account)
 {
-	return least(gy_account_available(account), GY_AMOUNT_MAX);
+	return least(gy_account_spendable(account), GY_AMOUNT_MAX);
 }
 
 static uint32_t policy_validity(const struct gy_servicing *s)
@@ -164,7 +164,7 @@ static int64_t share_of_sources(const struct gy_servicing *s, const struct sizin
 			  ? 0
 			  : gy_price_affordable(s->tariff.rate, holdable(a), z->phase[0].carry);
 	n = gy_card_sources(s->c, s->service, s->rating_group, s->tariff.unit, s->c->now, cards,
-			    &more);
+			    GY_CARDS_PER_GRANT, &more);
 	for (unsigned i = 0; i < n; i++)
 		sources = cards[i].left > GY_AMOUNT_MAX - sources ? GY_AMOUNT_MAX
 								  : sources + cards[i].left;
@@ -208,7 +208,7 @@ static int64_t take_cards(const struct gy_servicing *s, struct sizing *z, struct
 	if (p->tariff->kind == GY_RULE_FREE)
 		return 0;
 	p->n_cards = gy_card_sources(s->c, s->service, s->rating_group, p->tariff->unit, at,
-				     p->cards, &p->more_cards);
+				     p->cards, GY_CARDS_PER_GRANT, &p->more_cards);
 	for (unsigned i = 0; i < p->n_cards; i++) {
 		p->cards[i].left = least(p->cards[i].left, wanted - units);
 		units += p->cards[i].left;
@@ -223,16 +223,17 @@ static int64_t take_cards(const struct gy_servicing *s, struct sizing *z, struct
 static int64_t phase_covers(const struct gy_servicing *s, struct sizing *z, struct phase *p)
 {
 	const struct gy_tariff_result *t = p->tariff;
-	int64_t cards = take_cards(s, z, p, z->wanted), affordable, money;
+	int64_t cards = take_cards(s, z, p, z->wanted), purse, affordable, money;
 
 	p->free = p->money = 0;
 	if (s->cards_only && !p->more_cards && cards < z->wanted)
 		z->short_of_money = true;
 	if (s->cards_only || p->more_cards)
 		return cards;
+	purse = holdable(s->c->account) - gy_card_due(s->c->account, p->cards, p->n_cards);
 	affordable = t->kind == GY_RULE_FREE /* also below zero */
 			     ? GY_AMOUNT_MAX
-			     : gy_price_affordable(t->rate, holdable(s->c->account), p->carry);
+			     : gy_price_affordable(t->rate, purse, p->carry);
 	p->free = least(t->free_units, z->wanted - cards);
 	money = z->wanted - cards - p->free;
 	if (affordable < money)
@@ -263,13 +264,29 @@ static void cut_phase(struct phase *p, int64_t units)
 	gy_assert(covered);
 }
 
+/* Returns how much less than the first phase the second one covers. */
+static int64_t size_phases(struct gy_servicing *s, struct sizing *z)
+{
+	int64_t first;
+
+	z->wanted = wanted_units(s, z);
+	z->short_of_money = false;
+	z->units = first = phase_covers(s, z, &z->phase[0]);
+	if (z->n_phases == 2)
+		z->units = least(first, phase_covers(s, z, &z->phase[1]));
+	return first - z->units;
+}
+
+/* Where hours of cards end that the user has nothing else for, the grant ends with them: what it
+ * gives until then must not be cut to what there is after it. */
 static void size(struct gy_servicing *s, struct sizing *z)
 {
 	begin_phases(s, z);
-	z->wanted = z->units = wanted_units(s, z);
-	z->short_of_money = false;
-	for (unsigned i = 0; i < z->n_phases; i++)
-		z->units = least(z->units, phase_covers(s, z, &z->phase[i]));
+	if (size_phases(s, z) > 0 && z->switch_us == card_edge(s, s->c->now)) {
+		z->n_phases = 1;
+		z->end_us = z->switch_us;
+		size_phases(s, z);
+	}
 	for (unsigned i = 0; i < z->n_phases; i++)
 		cut_phase(&z->phase[i], z->units);
 }
@@ -308,6 +325,7 @@ static void hold_cards(struct gy_servicing *s, const struct sizing *z, unsigned 
 						.rate = { 0, 1 } });
 		if (source->left > before)
 			gy_card_reserve(source->home, source->card, source->left - before);
+		gy_card_count(s->c, source->bound);
 	}
 }
 

@@ -81,6 +81,10 @@ void gy_service_trace(const struct gy_ccr *ccr, const struct gy_view *view,
 /* usage.c: drains what was used from the grant's sources and pays for it. */
 void gy_usage_charge(struct gy_servicing *s);
 
+/* Draws units from cards, as an event does: at once, from as many as it takes. Returns what they
+ * don't cover. */
+int64_t gy_usage_draw(struct gy_servicing *s, int64_t units);
+
 /* Pays for units at today's tariff, free ones first. */
 void gy_usage_pay(struct gy_servicing *s, int64_t units);
 

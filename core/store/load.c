@@ -360,8 +360,10 @@ static enum gy_rc history_debit(struct gy_store *store, const struct gy_ccr *ccr
 			history->debit_unit = answer.unit;
 			history->debit_units = answer.granted;
 		}
-		if (service == ccr->refund.place + 1)
-			history->debit_micros += gy_charge_debit(&charges, i);
+		if (service != ccr->refund.place + 1)
+			continue;
+		history->debit_micros += gy_charge_debit(&charges, i);
+		history->debit_took_cards |= gy_charge_from(&charges, i) == GY_FROM_CARD;
 	}
 	return GY_OK;
 }

@@ -431,6 +431,11 @@ int64_t gy_charge_debit(const struct gy_matrix *charges, unsigned row)
 	return gy_matrix_at(charges, row, 4);
 }
 
+enum gy_from gy_charge_from(const struct gy_matrix *charges, unsigned row)
+{
+	return (enum gy_from)gy_matrix_at(charges, row, 15);
+}
+
 struct gy_kept_answer gy_charge_as_answer(const struct gy_matrix *charges, unsigned row)
 {
 	uint64_t times = (uint64_t)gy_matrix_at(charges, row, 11);
