@@ -97,6 +97,7 @@ struct gy_peer_profile {
 	bool tariff_time_change; /* it reports usage before and after one apart (G-70) */
 	enum gy_free_answer free_answer;
 	bool terminate_only; /* Final-Unit-Action is TERMINATE, whatever the policy says */
+	bool keeps_sessions; /* a greater Origin-State-Id ends none of its sessions (G-92) */
 };
 
 struct gy_dynamic;

@@ -149,6 +149,7 @@ static enum gy_rc read_peers(struct gy_catalogue *c, const PGresult *result)
 		peers[i].free_answer =
 			(enum gy_free_answer)gy_get_int2(PQgetvalue(result, (int)i, 2));
 		peers[i].terminate_only = *PQgetvalue(result, (int)i, 3) != 0;
+		peers[i].keeps_sessions = *PQgetvalue(result, (int)i, 4) == 0;
 		if (peers[i].peer == NULL)
 			return GY_NO_MEMORY;
 	}

@@ -83,6 +83,7 @@ static const struct gy_column peers[] = {
 	{ .key = "tariff_time_change", .kind = GY_BOOL },
 	{ .key = "free", .kind = GY_WORD, .words = gy_words_free_answer },
 	{ .key = "terminate_only", .kind = GY_BOOL },
+	{ .key = "restart_ends_sessions", .kind = GY_BOOL },
 	GY_COLUMNS_END,
 };
 
@@ -304,12 +305,14 @@ const struct gy_section gy_sections[GY_SECTIONS] = {
 		.valid_until = 7,
 	},
 	[GY_PEERS] = {
-		"peers", "peer", peers, "k...",
-		.read = "SELECT peer, tariff_time_change, free_answer AS free, terminate_only FROM gyro.peer_profile",
-		.put = "INSERT INTO gyro.peer_profile (peer, tariff_time_change, free_answer, terminate_only)"
-		       " VALUES ($1, $2, $3, $4) ON CONFLICT (peer) DO UPDATE SET"
+		"peers", "peer", peers, "k....",
+		.read = "SELECT peer, tariff_time_change, free_answer AS free, terminate_only, restart_ends_sessions"
+			" FROM gyro.peer_profile",
+		.put = "INSERT INTO gyro.peer_profile (peer, tariff_time_change, free_answer, terminate_only,"
+		       " restart_ends_sessions) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (peer) DO UPDATE SET"
 		       " tariff_time_change = excluded.tariff_time_change, free_answer = excluded.free_answer,"
-		       " terminate_only = excluded.terminate_only",
+		       " terminate_only = excluded.terminate_only,"
+		       " restart_ends_sessions = excluded.restart_ends_sessions",
 		.remove = "DELETE FROM gyro.peer_profile WHERE peer = $1",
 	},
 	[GY_ZONES] = {

@@ -112,7 +112,9 @@ static const cyaml_schema_field_t peer_fields[] = {
 	TEXT(gy_yaml_peer, "peer", peer),
 	MAYBE(gy_yaml_peer, "tariff_time_change", tariff_time_change),
 	MAYBE(gy_yaml_peer, "free", free_answer),
-	MAYBE(gy_yaml_peer, "terminate_only", terminate_only), CYAML_FIELD_END
+	MAYBE(gy_yaml_peer, "terminate_only", terminate_only),
+	MAYBE(gy_yaml_peer, "restart_ends_sessions", restart_ends_sessions),
+	CYAML_FIELD_END
 };
 ENTRY(peer, gy_yaml_peer, peer_fields);
 

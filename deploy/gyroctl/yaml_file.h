@@ -55,7 +55,7 @@ struct gy_yaml_subscriber {
 };
 
 struct gy_yaml_peer {
-	char *peer, *tariff_time_change, *free_answer, *terminate_only;
+	char *peer, *tariff_time_change, *free_answer, *terminate_only, *restart_ends_sessions;
 };
 
 struct gy_yaml_zone {
