@@ -339,6 +339,7 @@ static void open_session(const struct gy_ccr *ccr, struct gy_view *view,
 		.highest = -1,
 		.initial_number = ccr->number,
 		.initial_end_to_end = ccr->end_to_end,
+		.realm = gy_realm_key(ccr->origin_realm),
 		.place = place_of(&c),
 	};
 	debit = charge_services(&c, plan);
@@ -359,6 +360,14 @@ static void open_session(const struct gy_ccr *ccr, struct gy_view *view,
 	if (replaces >= 0)
 		gy_session_remove(a, (unsigned)replaces);
 	gy_tombstones_trim(a, now);
+}
+
+/* A session is its realm's: another gateway of that may go on with it (one of a pool, after a
+ * failover), a gateway of another network may not so much as ask for it. */
+static bool is_foreign(const struct gy_ccr *ccr, int64_t gateway_id, uint32_t realm)
+{
+	return gateway_id != ccr->gateway_id && realm != 0 &&
+	       realm != gy_realm_key(ccr->origin_realm);
 }
 
 /* A Session-Id that the index knows, and the account row doesn't any more or, after another account
@@ -398,6 +407,11 @@ static enum gy_rc decide_initial(const struct gy_ccr *ccr, struct gy_view *view,
 		open_session(ccr, view, catalogue, now, -1, plan);
 		return GY_OK;
 	}
+	if (a->sessions[found].state == GY_SESSION_OPEN &&
+	    is_foreign(ccr, a->sessions[found].gateway_id, a->sessions[found].realm)) {
+		gy_answer_refuse(&plan->answer, GY_UNABLE_TO_COMPLY, "session already open");
+		return GY_OK;
+	}
 	if (a->sessions[found].state != GY_SESSION_OPEN && !ccr->retransmitted &&
 	    a->sessions[found].initial_end_to_end != (int64_t)ccr->end_to_end) {
 		/* A real client uses Session-Ids again (G-86): a new session. */
@@ -432,6 +446,7 @@ static void use_session(const struct gy_ccr *ccr, struct gy_view *view,
 	const char *why = NULL;
 	int64_t debit;
 
+	s->taken_over |= s->gateway_id != ccr->gateway_id;
 	s->gateway_id = ccr->gateway_id; /* requests of ours go to whoever spoke last (G-80) */
 	s->place = place_of(&c);
 	c.session = (int)session;
@@ -487,7 +502,7 @@ static enum gy_rc decide_forgotten(const struct gy_ccr *ccr, struct gy_view *vie
 
 	if (h == NULL)
 		return GY_NEED_HISTORY;
-	if (!h->known) {
+	if (!h->known || is_foreign(ccr, h->gateway_id, h->realm)) {
 		refuse_unknown_session(ccr, plan);
 	} else if (h->account_id != view->account->account_id) {
 		gy_answer_refuse(&plan->answer, GY_INVALID_AVP_VALUE,
@@ -517,6 +532,10 @@ static enum gy_rc decide_further(const struct gy_ccr *ccr, struct gy_view *view,
 	if (found < 0)
 		return decide_forgotten(ccr, view, catalogue, now, plan);
 	s = &a->sessions[found];
+	if (is_foreign(ccr, s->gateway_id, s->realm)) {
+		refuse_unknown_session(ccr, plan);
+		return GY_OK;
+	}
 	seen = gy_request_seen(a, (unsigned)found, ccr);
 	if (seen == GY_SEEN_KEPT) {
 		gy_answer_replay(a, (unsigned)found, ccr, catalogue, plan);

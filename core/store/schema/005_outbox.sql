@@ -228,7 +228,8 @@ $$;
 -- --- causes: none of these fires on what a node writes for a request --------------------------------
 
 -- Supervision has ended a session (G-68). The sweeper marks the index before the account row: there the
--- session is still open, or expired; one that a CCR-T or an operator has ended is not.
+-- session is still open, or expired; one that a CCR-T or an operator has ended is not. One that its gateway has
+-- lost is marked as released when it is ended.
 CREATE FUNCTION gyro.expiry_aborts() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF (SELECT on_expiry FROM gyro.outbox_policy) THEN
@@ -246,7 +247,7 @@ BEGIN
     RETURN NULL;
 END $$;
 CREATE TRIGGER expiry_aborts AFTER UPDATE OF ended ON gyro.session_index
-    FOR EACH ROW WHEN (NEW.ended AND NOT OLD.ended AND NOT OLD.release_requested) EXECUTE FUNCTION gyro.expiry_aborts();
+    FOR EACH ROW WHEN (NEW.ended AND NOT OLD.ended AND NOT OLD.release_requested AND NOT NEW.release_requested) EXECUTE FUNCTION gyro.expiry_aborts();
 
 -- Money came: sessions that waited for it ask again. Those with a full grant need no hint.
 CREATE FUNCTION gyro.payment_reauthorizes() RETURNS trigger LANGUAGE plpgsql AS $$
