@@ -642,6 +642,45 @@ START_TEST(what_may_have_happened_is_not_refused)
 }
 END_TEST
 
+/* --- the database's clock goes back (P9) ---- */
+
+/* As if all that is there had happened an hour later than it did. */
+static void clock_goes_back(void)
+{
+	run("DO $$ BEGIN"
+	    " UPDATE gyro.record SET at = at + interval '1 h', opened = opened + interval '1 h';"
+	    " UPDATE gyro.session_index SET opened = opened + interval '1 h',"
+	    "  check_at = check_at + interval '1 h';"
+	    " FOR i IN 1..100 LOOP"
+	    "  UPDATE gyro.account SET sessions[i][6] = sessions[i][6] + 3600000000,"
+	    "   sessions[i][7] = sessions[i][7] + 3600000000 WHERE array_length(sessions, 1) >= i;"
+	    " END LOOP; END $$");
+}
+
+/* The row has forgotten the answer; its record is found all the same. */
+START_TEST(a_copy_is_known_after_the_clock_went_back)
+{
+	int64_t before;
+
+	batch(request("p;1", GY_INITIAL, 0), NULL);
+	batch(request("p;2", GY_INITIAL, 0), NULL);
+	clock_goes_back();
+	before = balance();
+	for (uint32_t n = 1; n <= 6; n++)
+		batch(request("p;1", GY_UPDATE, n), NULL);
+	forgotten_session("p;3");
+	n_given = 0;
+	batch(request("p;2", GY_TERMINATION, 1), NULL);
+	forgotten_session("p;4");
+	ck_assert_int_eq(before - balance(), 13 * 100000);
+	ck_assert_uint_eq(batch(copy("p;1", GY_UPDATE, 1), copy("p;2", GY_TERMINATION, 1), NULL),
+			  2);
+	ck_assert(given[0]->answer.replayed && given[1]->answer.replayed);
+	ck_assert_int_eq(before - balance(), 13 * 100000);
+	ck_assert_int_eq(number_of("SELECT count(*) FROM gyro.record WHERE at < opened"), 0);
+}
+END_TEST
+
 /* --- supervision ---- */
 
 static bool true_within(unsigned ms, const char *query)
@@ -707,6 +746,7 @@ int main(int argc, char **argv)
 	tcase_add_test(tests, what_is_tried_again_is_not_forgotten_in_a_busy_lane);
 	tcase_add_test(tests, usage_that_cannot_be_kept_does_not_hold_up_what_is_durable);
 	tcase_add_test(tests, what_may_have_happened_is_not_refused);
+	tcase_add_test(tests, a_copy_is_known_after_the_clock_went_back);
 	tcase_add_test(tests, a_row_that_cannot_be_read_does_not_stop_supervision);
 	suite_add_tcase(suite, tests);
 	return gy_tap_run(suite);
