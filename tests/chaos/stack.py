@@ -80,7 +80,8 @@ class Node:
         with open(self.log, 'ab') as log:
             self.process = subprocess.Popen(
                 ['setpriv', '--pdeathsig', 'KILL', str(self.stack.build / 'bin/gyrod'), '-c',
-                 str(self.home / 'gyrod.conf')], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd='/')
+                 str(self.home / 'gyrod.conf')], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd='/',
+                env={**os.environ, **self.stack.environment})
         self.stopped_by_us = False
         if not wait:
             return self
@@ -128,10 +129,11 @@ class Stack:
     """with Stack(build) as stack: ..., two nodes unless told otherwise; keep: a directory for what is left behind."""
 
     def __init__(self, build, nodes=2, subscribers=100, balance=10**12, node_settings=None, postgres=None, more_sql='',
-                 keep=None, pg=None):
-        """pg: a Postgres that was made elsewhere, started or not; it is closed here."""
+                 keep=None, pg=None, environment=None):
+        """pg: a Postgres that was made elsewhere, started or not; it is closed here. environment: more for the nodes."""
         self.build = pathlib.Path(build).absolute()
         self.keep = keep
+        self.environment = environment or {}
         self.home = pathlib.Path(tempfile.mkdtemp(prefix='gyro-chaos-', dir='/tmp'))
         self.pg = pg or Postgres(settings={**SETTINGS, **(postgres or {})})
         self.nodes = []
