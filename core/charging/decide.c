@@ -8,6 +8,7 @@
 #include "core/base/assert.h"
 #include "core/charging/duplicate.h"
 #include "core/charging/event.h"
+#include "core/charging/pool.h"
 #include "core/charging/service.h"
 #include "core/rating/network.h"
 #include "core/rating/price.h"
@@ -37,7 +38,7 @@ unsigned gy_plan_room(const struct gy_ccr *ccr, const struct gy_account *account
 		room = kept;
 	if (history != NULL && history->n_rows > room)
 		room = history->n_rows;
-	return room;
+	return room + gy_pooled(account);
 }
 
 unsigned gy_plan_parts(const struct gy_account *account, const struct gy_profile *profile)
@@ -150,6 +151,7 @@ static int64_t charge_services(const struct gy_charging *c, struct gy_plan *plan
 		.services = plan->services,
 	};
 	plan->record.n_charges = 0;
+	gy_pools_draw(c);
 	for (unsigned i = 0; i < c->ccr->n_services; i++) {
 		const struct gy_service *service = &c->ccr->services[i];
 		unsigned n;
@@ -160,6 +162,8 @@ static int64_t charge_services(const struct gy_charging *c, struct gy_plan *plan
 		if (plan->services[i].rc == GY_RATING_FAILED && plan->answer.n_failed == 0)
 			gy_answer_name_rating_group(&plan->answer, service);
 	}
+	plan->record.n_charges += gy_pools_note(c, &plan->charges[plan->record.n_charges],
+						plan->room * plan->parts - plan->record.n_charges);
 	return before - c->account->balance;
 }
 
@@ -228,6 +232,7 @@ static struct gy_charging charging(const struct gy_ccr *ccr, const struct gy_vie
 		.tariff_time_change = peer == NULL || peer->tariff_time_change,
 		.free_answer = peer != NULL ? peer->free_answer : GY_FREE_BY_SERVICE,
 		.terminate_only = peer != NULL && peer->terminate_only,
+		.pools = (peer == NULL || peer->credit_pools) && !ccr->services_at_command_level,
 		.network = { .apn = ccr->conditions.apn,
 			     .serving_mcc_mnc = ccr->conditions.serving_mcc_mnc,
 			     .rat_type = ccr->conditions.rat_type,
@@ -720,7 +725,7 @@ void gy_plan_check(const struct gy_account *account, const struct gy_plan *plan)
 		int64_t due = 0;
 
 		debit += charge->debit;
-		if (charge->flags & GY_CHARGE_PART)
+		if ((charge->flags & GY_CHARGE_PART) && !(charge->flags & GY_CHARGE_SHRUNK))
 			continue;
 		if (charge->granted > 0 &&
 		    !(charge->flags & (GY_CHARGE_SLICED | GY_CHARGE_EVENT))) {
@@ -728,7 +733,8 @@ void gy_plan_check(const struct gy_account *account, const struct gy_plan *plan)
 						   &due));
 			gy_assert(charge->reserved == due); /* I4 */
 		}
-		if (plan->record.type != 0 && plan->answer.rc == GY_OK) {
+		if (plan->record.type != 0 && plan->answer.rc == GY_OK &&
+		    !(charge->flags & GY_CHARGE_PART)) {
 			gy_assert(service < plan->answer.n_services);
 			if (plan->answer.services[service].unit != GY_UNIT_NONE)
 				gy_assert(plan->answer.services[service].granted ==

@@ -43,6 +43,7 @@ struct batch {
 	unsigned n_locked;
 	struct gy_locked *locked;
 	unsigned histories; /* read so far */
+	bool committed;     /* what was decided is durable; usage of unknown sessions may not be */
 	gy_time_us now;
 };
 

@@ -381,6 +381,35 @@ START_TEST(free_units_of_a_day_that_ends_within_a_grant)
 }
 END_TEST
 
+/* ---- usage that moves its own price ---- */
+
+#define DEARER                                                  \
+	BERLIN BASE "attribute 6 source=counter of=units-day\n" \
+		    "rule 106 attribute=6 when=[104857600,) replace=100/1024\n"
+
+/* A session reports before it was granted anything: the report is paid at the price before it, and
+ * what follows is priced after it. Its remainder, of the larger block, goes along. */
+START_TEST(a_first_report_that_moves_its_own_price)
+{
+	int64_t micros = INT64_C(104857601) * 100000 / MIB;
+
+	shop(DEARER, "at=2026-05-01T08:00:00Z");
+	if (_i > 0) {
+		request_begin(&r, GY_INITIAL, 1, 0);
+		sent();
+	}
+	if (_i == 2)
+		profile.state = GY_BARRED;
+	begin(_i > 0 ? GY_UPDATE : GY_INITIAL, 1);
+	used(INT64_C(104857601), GY_TCU_ABSENT);
+	request_more(&r, GY_UNIT_OCTETS, -1);
+	sent();
+	ck_assert_int_eq(account()->balance, OPENING - micros);
+	ck_assert_uint_eq(account()->n_reservations, 1);
+	ck_assert_int_lt(account()->reservations[0].carry, account()->reservations[0].rate.block);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("core-edges");
@@ -404,6 +433,7 @@ int main(void)
 	tcase_add_test(tests, the_next_month_begins_with_the_price_before);
 	tcase_add_test(tests, free_units_that_were_not_used_are_promised_again);
 	tcase_add_test(tests, free_units_of_a_day_that_ends_within_a_grant);
+	tcase_add_loop_test(tests, a_first_report_that_moves_its_own_price, 0, 3);
 	suite_add_tcase(suite, tests);
 	return gy_tap_run(suite);
 }
