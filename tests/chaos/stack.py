@@ -60,6 +60,7 @@ class Node:
         self.home = stack.home / name
         self.home.mkdir()
         self.port = free_port()
+        self.lib = stack.build / 'lib'
         self.log = self.home / 'gyrod.log'
         self.process = None
         self.stopped_by_us = True
@@ -67,7 +68,7 @@ class Node:
 
     def configure(self):
         words = {'IDENTITY': f'{self.name}.gyro.test', 'REALM': 'gyro.test', 'PORT': str(self.port),
-                 'YAML': str(self.home / 'gyro.yaml'), 'LIB': str(self.stack.build / 'lib')}
+                 'YAML': str(self.home / 'gyro.yaml'), 'LIB': str(self.lib)}
         template = (ROOT / 'deploy/conf/gyrod.conf.in').read_text(encoding='utf-8')
         (self.home / 'gyrod.conf').write_text(re.sub(r'@([A-Z]+)@', lambda m: words[m[1]], template), encoding='utf-8')
         lines = [f'database: "{self.stack.conninfo()}"', f'listen: [ "127.0.0.1:{self.port}" ]',
