@@ -37,7 +37,9 @@ struct gy_session {
 	uint64_t seen;
 	int64_t initial_number;
 	int64_t initial_end_to_end;
-	int64_t place; /* of the last request: gy_network_place; 0: not looked at */
+	bool taken_over; /* another gateway has had it than the one that opened it */
+	uint32_t realm;  /* from which it was opened: gy_realm_key; 0: not known */
+	int64_t place;   /* of the last request: gy_network_place; 0: not looked at */
 };
 
 /* What a session holds for one (Rating-Group, set of services). The row stays, with granted 0,
@@ -58,6 +60,8 @@ struct gy_reservation {
 	uint32_t validity_s;  /* of the last grant */
 	uint32_t granted_s;   /* when that was, seconds since 1970; 0: not known */
 	gy_time_us switch_us; /* its Tariff-Time-Change; 0: none */
+	uint32_t pool;        /* of the last grant, GY_POOL_MAX at most; 0: none */
+	bool shrunk;          /* by this request, see pool.h; not stored */
 };
 
 /* Where units come from: first cards, then free units, then money (G-97). Stored: never renumber.
@@ -121,8 +125,10 @@ struct gy_kept_answer {
 	int64_t granted;
 	uint32_t validity_s;
 	uint32_t threshold;
-	uint32_t switch_s;      /* Tariff-Time-Change, seconds since 1970; 0: none */
-	uint32_t redirect_rule; /* the dynamic rule that redirects; 0: the policy */
+	uint32_t switch_s;        /* Tariff-Time-Change, seconds since 1970; 0: none */
+	uint32_t redirect_rule;   /* the dynamic rule that redirects; 0: the policy */
+	uint32_t pool;            /* as in the reservation, and */
+	struct gy_rate pool_rate; /* its price; block 0: not known, the reservation tells */
 };
 
 struct gy_account {
@@ -175,6 +181,12 @@ struct gy_profile {
 
 /* Balance and credit less what is held; negative only by booked over-use (G-96). */
 int64_t gy_account_available(const struct gy_account *account);
+
+/* Index of an open session of this gateway that it has lost by its restart (G-92), -1 if none:
+ * those opened before, but not the one of the request that told it, nor those of which more than
+ * one gateway knows. */
+int gy_session_lost(const struct gy_account *account, int64_t gateway_id, gy_time_us restarted_us,
+		    struct gy_session_key told_by);
 
 /* Index of the session with this key, -1 if none. An open one is preferred to an ended one. */
 int gy_session_find(const struct gy_account *account, struct gy_session_key key);

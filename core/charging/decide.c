@@ -8,6 +8,7 @@
 #include "core/base/assert.h"
 #include "core/charging/duplicate.h"
 #include "core/charging/event.h"
+#include "core/charging/pool.h"
 #include "core/charging/service.h"
 #include "core/rating/network.h"
 #include "core/rating/price.h"
@@ -37,7 +38,7 @@ unsigned gy_plan_room(const struct gy_ccr *ccr, const struct gy_account *account
 		room = kept;
 	if (history != NULL && history->n_rows > room)
 		room = history->n_rows;
-	return room;
+	return room + gy_pooled(account);
 }
 
 unsigned gy_plan_parts(const struct gy_account *account, const struct gy_profile *profile)
@@ -151,6 +152,7 @@ static int64_t charge_services(const struct gy_charging *c, struct gy_plan *plan
 		.services = plan->services,
 	};
 	plan->record.n_charges = 0;
+	gy_pools_draw(c);
 	for (unsigned i = 0; i < c->ccr->n_services; i++) {
 		const struct gy_service *service = &c->ccr->services[i];
 		unsigned n;
@@ -161,6 +163,8 @@ static int64_t charge_services(const struct gy_charging *c, struct gy_plan *plan
 		if (plan->services[i].rc == GY_RATING_FAILED && plan->answer.n_failed == 0)
 			gy_answer_name_rating_group(&plan->answer, service);
 	}
+	plan->record.n_charges += gy_pools_note(c, &plan->charges[plan->record.n_charges],
+						plan->room * plan->parts - plan->record.n_charges);
 	return before - c->account->balance;
 }
 
@@ -236,6 +240,7 @@ static struct gy_charging charging(const struct gy_ccr *ccr, const struct gy_vie
 		.tariff_time_change = peer == NULL || peer->tariff_time_change,
 		.free_answer = peer != NULL ? peer->free_answer : GY_FREE_BY_SERVICE,
 		.terminate_only = peer != NULL && peer->terminate_only,
+		.pools = (peer == NULL || peer->credit_pools) && !ccr->services_at_command_level,
 		.network = { .apn = ccr->conditions.apn,
 			     .serving_mcc_mnc = ccr->conditions.serving_mcc_mnc,
 			     .rat_type = ccr->conditions.rat_type,
@@ -358,6 +363,7 @@ static void open_session(const struct gy_ccr *ccr, struct gy_view *view,
 		.highest = -1,
 		.initial_number = ccr->number,
 		.initial_end_to_end = ccr->end_to_end,
+		.realm = gy_realm_key(ccr->origin_realm),
 		.place = place_of(&c),
 	};
 	debit = charge_services(&c, plan);
@@ -381,6 +387,14 @@ static void open_session(const struct gy_ccr *ccr, struct gy_view *view,
 	if (replaces >= 0)
 		gy_session_remove(a, (unsigned)replaces);
 	gy_tombstones_trim(a, now);
+}
+
+/* A session is its realm's: another gateway of that may go on with it (one of a pool, after a
+ * failover), a gateway of another network may not so much as ask for it. */
+static bool is_foreign(const struct gy_ccr *ccr, int64_t gateway_id, uint32_t realm)
+{
+	return gateway_id != ccr->gateway_id && realm != 0 &&
+	       realm != gy_realm_key(ccr->origin_realm);
 }
 
 /* A Session-Id that the index knows, and the account row doesn't any more or, after another account
@@ -420,6 +434,11 @@ static enum gy_rc decide_initial(const struct gy_ccr *ccr, struct gy_view *view,
 		open_session(ccr, view, catalogue, now, -1, plan);
 		return GY_OK;
 	}
+	if (a->sessions[found].state == GY_SESSION_OPEN &&
+	    is_foreign(ccr, a->sessions[found].gateway_id, a->sessions[found].realm)) {
+		gy_answer_refuse(&plan->answer, GY_UNABLE_TO_COMPLY, "session already open");
+		return GY_OK;
+	}
 	if (a->sessions[found].state != GY_SESSION_OPEN && !ccr->retransmitted &&
 	    a->sessions[found].initial_end_to_end != (int64_t)ccr->end_to_end) {
 		/* A real client uses Session-Ids again (G-86): a new session. */
@@ -454,6 +473,7 @@ static void use_session(const struct gy_ccr *ccr, struct gy_view *view,
 	const char *why = NULL;
 	int64_t debit;
 
+	s->taken_over |= s->gateway_id != ccr->gateway_id;
 	s->gateway_id = ccr->gateway_id; /* requests of ours go to whoever spoke last (G-80) */
 	s->place = place_of(&c);
 	c.session = (int)session;
@@ -508,7 +528,7 @@ static enum gy_rc decide_forgotten(const struct gy_ccr *ccr, struct gy_view *vie
 
 	if (h == NULL)
 		return GY_NEED_HISTORY;
-	if (!h->known) {
+	if (!h->known || is_foreign(ccr, h->gateway_id, h->realm)) {
 		refuse_unknown_session(ccr, plan);
 	} else if (h->account_id != view->account->account_id) {
 		gy_answer_refuse(&plan->answer, GY_INVALID_AVP_VALUE,
@@ -538,6 +558,10 @@ static enum gy_rc decide_further(const struct gy_ccr *ccr, struct gy_view *view,
 	if (found < 0)
 		return decide_forgotten(ccr, view, catalogue, now, plan);
 	s = &a->sessions[found];
+	if (is_foreign(ccr, s->gateway_id, s->realm)) {
+		refuse_unknown_session(ccr, plan);
+		return GY_OK;
+	}
 	seen = gy_request_seen(a, (unsigned)found, ccr);
 	if (seen == GY_SEEN_KEPT) {
 		gy_answer_replay(a, (unsigned)found, ccr, catalogue, plan);
@@ -746,7 +770,7 @@ void gy_plan_check(const struct gy_account *account, const struct gy_plan *plan)
 		int64_t due = 0;
 
 		debit += charge->debit;
-		if (charge->flags & GY_CHARGE_PART)
+		if ((charge->flags & GY_CHARGE_PART) && !(charge->flags & GY_CHARGE_SHRUNK))
 			continue;
 		if (charge->granted > 0 &&
 		    !(charge->flags & (GY_CHARGE_SLICED | GY_CHARGE_EVENT))) {
@@ -754,7 +778,8 @@ void gy_plan_check(const struct gy_account *account, const struct gy_plan *plan)
 						   &due));
 			gy_assert(charge->reserved == due); /* I4 */
 		}
-		if (plan->record.type != 0 && plan->answer.rc == GY_OK) {
+		if (plan->record.type != 0 && plan->answer.rc == GY_OK &&
+		    !(charge->flags & GY_CHARGE_PART)) {
 			gy_assert(service < plan->answer.n_services);
 			if (plan->answer.services[service].unit != GY_UNIT_NONE)
 				gy_assert(plan->answer.services[service].granted ==

@@ -62,11 +62,15 @@ static struct gy_rows *requests_of(struct gy_ctl *ctl, const char *key, const ch
 		" LEFT JOIN LATERAL gyro.subscriber_then(r.subscriber_id, r.at, r.flags >> 8) s ON "
 		"true"
 		" WHERE r.session = $1 AND ($2::bigint IS NULL OR r.request_number = $2)"
-		/* Records are kept by day and found by time. */
-		" AND r.at >= (SELECT opened FROM gyro.session_index WHERE session = $1)"
+		/* Records are kept by day and found by time; the clock may have been set back. */
+		" AND r.at >= (SELECT opened - interval '3 hours' FROM gyro.session_index"
+		"               WHERE session = $1)"
 		" ORDER BY r.at, r.request_type, r.request_number",
 		key, request);
 }
+
+/* Flags of a charge (core/charging/decide.h). */
+enum { PART = 16, SHRUNK = 256 };
 
 static const struct gy_column charge_columns[] = {
 	{ .key = "rating_group", .title = "RG", .kind = GY_NUMBER },
@@ -96,6 +100,7 @@ static const struct gy_column grant_columns[] = {
 	{ .key = "final_unit", .kind = GY_WORD, .words = gy_words_final_unit },
 	{ .key = "redirect_rule", .kind = GY_NUMBER },
 	{ .key = "tariff_change", .title = "Tariff-Time-Change", .kind = GY_INSTANT },
+	{ .key = "pool", .kind = GY_NUMBER },
 	GY_COLUMNS_END,
 };
 
@@ -110,7 +115,7 @@ static struct gy_rows *charges_of(struct gy_ctl *ctl, const struct gy_rows *r, i
 		" price_micros, block, nullif(rule_id, 0) AS rule_id, carry,"
 		" nullif(validity_s, 0) AS validity_s, nullif(threshold, 0) AS threshold,"
 		" CASE WHEN final_unit >= 0 THEN final_unit END AS final_unit,"
-		" nullif(redirect_rule, 0) AS redirect_rule, flags,"
+		" nullif(redirect_rule, 0) AS redirect_rule, pool, flags,"
 		" CASE WHEN tariff_change_s > 0 THEN to_timestamp(tariff_change_s) END AS "
 		"tariff_change,"
 		" concat_ws(', ', CASE WHEN flags & 1 <> 0 THEN 'over-use' END,"
@@ -443,6 +448,24 @@ static void tell_service(struct telling *t, int first, int n, int64_t service)
 	t->story = whole;
 }
 
+/* A grant that the request wasn't about: another of its credit pool used a part of it. */
+static void tell_shrunk(struct telling *t, int charge)
+{
+	struct gy_rows grant = part_of(t->charges, charge, 1);
+	struct gy_story whole = t->story;
+
+	if (whole.json) {
+		t->story.json = json_object();
+		json_array_append_new(json_object_get(whole.json, "services"), t->story.json);
+	}
+	gy_story_say(&t->story, "shrunk", json_integer(number(t->charges, charge, "rating_group")),
+		     "\nWhat is left of the grant for Rating-Group %s, after others of pool %s:",
+		     gy_rows_get(t->charges, charge, "rating_group"),
+		     gy_rows_get(t->charges, charge, "pool"));
+	gy_story_rows(&t->story, "grant", grant_columns, &grant);
+	t->story = whole;
+}
+
 static const char *request_name(const struct gy_rows *r, int row)
 {
 	return gy_word_name(gy_words_request, (int)number(r, row, "request_type"), "request");
@@ -540,13 +563,16 @@ static bool tell_request(struct telling *t, const struct gy_rows *r, int row)
 	if (!gy_instant_parse(gy_rows_get(r, row, "at"), &t->at))
 		return false;
 	tell_head(t, r, row);
-	for (int first = 0; first < t->charges->n; service++) {
-		int n = 1;
-
-		while (first + n < t->charges->n && number(t->charges, first + n, "flags") & 16)
+	for (int first = 0, n; first < t->charges->n; first += n) {
+		n = 1;
+		if (number(t->charges, first, "flags") & SHRUNK) {
+			tell_shrunk(t, first);
+			continue;
+		}
+		while (first + n < t->charges->n &&
+		       (number(t->charges, first + n, "flags") & (PART | SHRUNK)) == PART)
 			n++;
-		tell_service(t, first, n, service);
-		first += n;
+		tell_service(t, first, n, service++);
 	}
 	return true;
 }

@@ -114,8 +114,9 @@ def wait_gone(pids, seconds=30):
 class Postgres:
     """One cluster. Starts on entering the context, or by start()."""
 
-    def __init__(self, settings=None, tcp=False, directory=None):
-        """settings: postgresql.conf values by name. directory: keep the data there instead of a temporary place."""
+    def __init__(self, settings=None, tcp=False, directory=None, environment=None):
+        """settings: postgresql.conf values by name. directory: keep the data there instead of a temporary place.
+        environment: more of it for the server."""
         # A socket's path has room for some 100 bytes only, hence not TMPDIR.
         self.temporary = directory is None
         self.home = directory or tempfile.mkdtemp(prefix='gyro-pg-', dir='/tmp')
@@ -125,6 +126,7 @@ class Postgres:
         self.tcp = tcp
         self.port = free_port() if tcp else 5432
         self.settings = {**SETTINGS, **(settings or {})}
+        self.environment = environment or {}
         self.server = self.guardian = None
         user = server_user()
         if user:
@@ -150,12 +152,29 @@ class Postgres:
             self._guard()
         # A child of ours, not of pg_ctl: a killed one must be reaped before PostgreSQL believes that it is gone.
         with open(self.log, 'ab') as log:
-            self.server = subprocess.Popen(as_server([binary('postgres'), '-D', self.data]), cwd='/', stdout=log,
+            words = ['env', *(f'{name}={value}' for name, value in self.environment.items()), binary('postgres')]
+            self.server = subprocess.Popen(as_server([*words, '-D', self.data]), cwd='/', stdout=log,
                                            stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
         self._wait_ready()
         if self.query("SELECT 1 FROM pg_database WHERE datname = '%s'" % DATABASE, 'postgres') == []:
             self.create(DATABASE)
         return self
+
+    def follow(self, primary):
+        """Becomes a standby of another of these, from a fresh copy of it; what it held is gone. start() is left to the
+        caller. On its own it waits for no standby."""
+        self.stop('immediate')
+        shutil.rmtree(self.data, ignore_errors=True)
+        self._run('pg_basebackup', '-D', self.data, '-d', primary.conninfo('postgres'), '-R', '-X', 'stream', '-c', 'fast',
+                  '--no-sync')
+        with open(os.path.join(self.data, 'postgresql.conf'), 'a', encoding='utf-8') as file:
+            file.write(f"unix_socket_directories = '{self.home}'\nport = {self.port}\n")
+        with open(os.path.join(self.data, 'postgresql.auto.conf'), 'a', encoding='utf-8') as file:
+            file.write("synchronous_standby_names = ''\n")
+
+    def promote(self):
+        """From a standby to a primary; returns when it takes writes."""
+        self._run('pg_ctl', '-D', self.data, '-w', '-t', str(START_S), '-s', 'promote')
 
     def stop(self, mode='fast'):
         """Stops it: fast (clean), or immediate (like a crash: recovery at the next start)."""
@@ -242,7 +261,7 @@ class Postgres:
                 lines = pathlib.Path(self.data, 'postmaster.pid').read_text().splitlines()
             except FileNotFoundError:
                 lines = []
-            if len(lines) > 7 and lines[0] == str(self.server.pid) and lines[7].strip() == 'ready':
+            if len(lines) > 7 and lines[0] == str(self.server.pid) and lines[7].strip() in ('ready', 'standby'):
                 return
             if self.server.poll() is not None or time.monotonic() > end:
                 raise RuntimeError(f'PostgreSQL does not start:\n{self.tail()}')

@@ -10,7 +10,11 @@ CREATE TABLE gyro.gateway (
     origin_host  text NOT NULL UNIQUE,
     origin_realm text NOT NULL,
     first_seen   timestamptz NOT NULL DEFAULT now(),
-    origin_state bigint NOT NULL DEFAULT 0 CHECK (origin_state BETWEEN 0 AND 4294967295)
+    origin_state bigint NOT NULL DEFAULT 0 CHECK (origin_state BETWEEN 0 AND 4294967295),
+    restarted_at timestamptz,
+    restarted_by uuid,
+    restart_open boolean NOT NULL DEFAULT false,
+    CHECK (restarted_at IS NOT NULL OR NOT restart_open)
 );
 COMMENT ON TABLE gyro.gateway IS 'every Origin-Host that a request came from';
 COMMENT ON COLUMN gyro.gateway.gateway_id IS 'number used in sessions and records';
@@ -18,6 +22,9 @@ COMMENT ON COLUMN gyro.gateway.origin_host IS 'Origin-Host (RFC 6733 6.3)';
 COMMENT ON COLUMN gyro.gateway.origin_realm IS 'Origin-Realm when first seen';
 COMMENT ON COLUMN gyro.gateway.first_seen IS 'when it sent its first request';
 COMMENT ON COLUMN gyro.gateway.origin_state IS 'greatest Origin-State-Id it sent (RFC 6733 8.16); a greater one ends its older sessions (G-92)';
+COMMENT ON COLUMN gyro.gateway.restarted_at IS 'when it told a greater Origin-State-Id last: its sessions opened before are lost there; NULL: never';
+COMMENT ON COLUMN gyro.gateway.restarted_by IS 'the session of the request that told it, which goes on, however old';
+COMMENT ON COLUMN gyro.gateway.restart_open IS 'the sweeper has not yet ended all of them';
 
 CREATE TABLE gyro.account (
     account_id      bigint NOT NULL,
@@ -103,10 +110,11 @@ CREATE TABLE gyro.session_index (
     opened            timestamptz NOT NULL,
     check_at          timestamptz NOT NULL,
     release_requested boolean NOT NULL DEFAULT false,
-    ended             boolean NOT NULL DEFAULT false
+    ended             boolean NOT NULL DEFAULT false,
+    taken_over        boolean NOT NULL DEFAULT false
 ) WITH (fillfactor = 90);
 CREATE INDEX session_index_check ON gyro.session_index (check_at);
-CREATE INDEX session_index_gateway ON gyro.session_index (gateway_id) WHERE NOT ended;
+CREATE INDEX session_index_gateway ON gyro.session_index (gateway_id, opened) WHERE NOT ended AND NOT taken_over;
 COMMENT ON TABLE gyro.session_index IS 'Session-Id to account; also the supervision timer: written at CCR-I, then only when check_at has come';
 COMMENT ON COLUMN gyro.session_index.session IS '128-bit hash of Session-Id and CC-Sub-Session-Id';
 COMMENT ON COLUMN gyro.session_index.session_id IS 'Session-Id (RFC 6733 8.8)';
@@ -117,7 +125,8 @@ COMMENT ON COLUMN gyro.session_index.subscriber_id IS 'whose session it is';
 COMMENT ON COLUMN gyro.session_index.gateway_id IS 'the gateway that opened it';
 COMMENT ON COLUMN gyro.session_index.opened IS 'time of the CCR-I';
 COMMENT ON COLUMN gyro.session_index.check_at IS 'when the sweeper looks at the session next: its deadline may have moved since';
-COMMENT ON COLUMN gyro.session_index.release_requested IS 'an operator asked to end it, or its gateway restarted (G-92)';
+COMMENT ON COLUMN gyro.session_index.release_requested IS 'an operator asked to end it, or it ended because its gateway restarted (G-92)';
+COMMENT ON COLUMN gyro.session_index.taken_over IS 'the sweeper saw that another gateway has had it since: a restart of the first one does not end it';
 COMMENT ON COLUMN gyro.session_index.ended IS 'the sweeper saw that it has ended: the row goes at check_at, after the late window';
 
 CREATE TABLE gyro.record (

@@ -55,28 +55,26 @@ CREATE FUNCTION gyro.session_release(wanted uuid) RETURNS boolean LANGUAGE sql A
      WHERE session = wanted AND NOT ended RETURNING true
 $$;
 
--- A gateway told a greater Origin-State-Id: it has lost its sessions (G-92). Asks the sweeper to end
--- those opened before, but not the one of the request that told it. Returns how many; -1: the
--- number was known already, nothing follows.
-CREATE FUNCTION gyro.gateway_restarted(restarted bigint, told_state bigint, but_session uuid)
-RETURNS bigint LANGUAGE plpgsql AS $$
-DECLARE
-    asked    bigint;
-    had_one  boolean;
+-- A gateway told a greater Origin-State-Id: it has lost its sessions (G-92). Notes it, and no more: there may be very
+-- many of them. The sweeper ends them in portions; a request of one of their accounts does it before. ends: false for
+-- gateways whose number says nothing about their sessions (gyro.peer_profile). news: this call noted a restart; the
+-- rest is what is known now, whoever told it.
+CREATE FUNCTION gyro.gateway_restarted(told bigint, told_state bigint, told_by uuid, ends boolean,
+                                       OUT news boolean, OUT known_state bigint, OUT restarted timestamptz,
+                                       OUT teller uuid)
+LANGUAGE plpgsql AS $$
 BEGIN
-    SELECT origin_state > 0 INTO had_one FROM gyro.gateway
-     WHERE gateway_id = restarted AND origin_state < told_state FOR UPDATE;
-    IF NOT FOUND THEN
-        RETURN -1;
-    END IF;
-    UPDATE gyro.gateway SET origin_state = told_state WHERE gateway_id = restarted;
-    IF NOT had_one THEN -- the first that it ever told: nothing to compare with
-        RETURN 0;
-    END IF;
-    UPDATE gyro.session_index SET release_requested = true, check_at = now()
-     WHERE gateway_id = restarted AND NOT ended AND session <> but_session;
-    GET DIAGNOSTICS asked = ROW_COUNT;
-    RETURN asked;
+    -- Two nodes that hear it at the same time: the second waits, and finds it known. Sessions that it opens are
+    -- younger than the time noted here, since it reads the clock later.
+    SELECT origin_state INTO known_state FROM gyro.gateway WHERE gateway_id = told FOR UPDATE;
+    -- 0: the first that it ever told, there is nothing to compare it with.
+    news := ends AND known_state > 0 AND known_state < told_state;
+    UPDATE gyro.gateway
+       SET origin_state = told_state, restart_open = restart_open OR news,
+           restarted_at = CASE WHEN news THEN clock_timestamp() ELSE restarted_at END,
+           restarted_by = CASE WHEN news THEN told_by ELSE restarted_by END
+     WHERE gateway_id = told AND known_state < told_state;
+    SELECT origin_state, restarted_at, restarted_by INTO known_state, restarted, teller FROM gyro.gateway WHERE gateway_id = told;
 END $$;
 
 -- Makes the daily partitions of gyro.record for today and the next days; returns how many were new.
@@ -112,6 +110,7 @@ CREATE FUNCTION gyro.session_uuid(hi bigint, lo bigint) RETURNS uuid LANGUAGE sq
 $$;
 
 CREATE VIEW gyro.session AS
+-- sessions[n][11]: the End-to-End-Id, 1 << 32 if another gateway has had it than the one that opened it, its realm << 33.
 SELECT a.account_id, n AS session_no, gyro.session_uuid(a.sessions[n][1], a.sessions[n][2]) AS session,
        i.session_id, i.sub_session,
        a.sessions[n][3] AS subscriber_id, a.sessions[n][4] AS gateway_id,
@@ -121,7 +120,8 @@ SELECT a.account_id, n AS session_no, gyro.session_uuid(a.sessions[n][1], a.sess
        to_timestamp(a.sessions[n][6] / 1000000.0) AS opened,
        to_timestamp(a.sessions[n][7] / 1000000.0) AS deadline,
        a.sessions[n][8] AS highest_number, a.sessions[n][9] AS seen,
-       a.sessions[n][10] AS initial_number, a.sessions[n][11] AS initial_end_to_end, a.sessions[n][12] AS place
+       a.sessions[n][10] AS initial_number, a.sessions[n][11] & 4294967295 AS initial_end_to_end, a.sessions[n][12] AS place,
+       a.sessions[n][11] >> 32 & 1 = 1 AS taken_over
   FROM gyro.account a
  CROSS JOIN LATERAL generate_series(1, gyro.matrix_rows(a.sessions)) n
   LEFT JOIN gyro.session_index i ON i.session = gyro.session_uuid(a.sessions[n][1], a.sessions[n][2]);
@@ -130,11 +130,12 @@ COMMENT ON VIEW gyro.session IS 'sessions in the account rows: open ones, and th
 CREATE VIEW gyro.reservation AS
 SELECT a.account_id, r[n][1]::integer AS session_no,
        gyro.session_uuid(a.sessions[r[n][1]][1], a.sessions[r[n][1]][2]) AS session,
-       r[n][2] AS rating_group, r[n][3] AS service_key, r[n][4]::smallint AS unit, r[n][5] AS granted,
+       r[n][2] AS rating_group, r[n][3] AS service_key, (r[n][4] & 255)::smallint AS unit, r[n][5] AS granted,
        r[n][6] AS reserved, r[n][7] AS price_micros, r[n][8] AS block, r[n][9] AS carry,
        r[n][10] AS rule_id, r[n][11] & 4294967295 AS validity_s, n AS reservation_no,
        CASE WHEN r[n][12] <> 0 THEN to_timestamp(r[n][12] / 1000000.0) END AS tariff_change,
-       CASE WHEN r[n][11] >> 32 <> 0 THEN to_timestamp(r[n][11] >> 32 & 4294967295) END AS granted_at
+       CASE WHEN r[n][11] >> 32 <> 0 THEN to_timestamp(r[n][11] >> 32 & 4294967295) END AS granted_at,
+       nullif(r[n][4] >> 8 & 65535, 0) AS pool
   FROM gyro.account a
  CROSS JOIN LATERAL (SELECT a.reservations AS r) m
  CROSS JOIN LATERAL generate_series(1, gyro.matrix_rows(r)) n;
@@ -171,11 +172,12 @@ SELECT a.account_id, session_no,
        (w[n][4] >> 36 & 15)::smallint - 1 AS final_unit, (w[n][4] >> 40 & 65535)::integer AS quota_holding_s,
        w[n][5] AS rating_group, w[n][6] AS service_key, w[n][7] AS granted,
        w[n][8] >> 32 & 4294967295 AS validity_s, w[n][8] & 4294967295 AS threshold,
-       w[n][9] >> 32 & 4294967295 AS tariff_change_s, w[n][9] & 4294967295 AS redirect_rule
+       w[n][9] >> 32 & 4294967295 AS tariff_change_s, w[n][9] & 4294967295 AS redirect_rule,
+       nullif(w[n][1] >> 16 & 65535, 0) AS pool
   FROM gyro.account a
  CROSS JOIN LATERAL (SELECT a.answers AS w) m
  CROSS JOIN LATERAL generate_series(1, gyro.matrix_rows(w)) n
- CROSS JOIN LATERAL (SELECT (w[n][1] & 4294967295)::integer AS session_no) s;
+ CROSS JOIN LATERAL (SELECT (w[n][1] & 65535)::integer AS session_no) s;
 COMMENT ON VIEW gyro.kept_answer IS 'answers kept for duplicates, one row per service';
 
 CREATE VIEW gyro.charge AS
@@ -187,13 +189,13 @@ SELECT r.at, r.account_id, r.subscriber_id, r.session, r.opened, r.request_type,
        r.charges[n][4] AS used, r.charges[n][5] AS debit, r.charges[n][6] AS granted, r.charges[n][7] AS reserved,
        r.charges[n][8] AS price_micros, r.charges[n][9] AS block, r.charges[n][10] AS carry,
        r.charges[n][11] AS rule_id, r.charges[n][12] >> 32 & 4294967295 AS validity_s,
-       r.charges[n][12] & 4294967295 AS threshold, r.charges[n][13]::smallint AS flags,
+       r.charges[n][12] & 4294967295 AS threshold, (r.charges[n][13] & 32767)::smallint AS flags,
        r.charges[n][14] AS debit_price_micros, r.charges[n][15] AS debit_block,
        CASE r.charges[n][16] WHEN 1 THEN 'free' WHEN 2 THEN 'card' WHEN 3 THEN 'money' END AS debit_source,
        r.charges[n][17] AS debit_source_id, r.charges[n][18] >> 32 & 4294967295 AS tariff_change_s,
-       r.charges[n][18] & 4294967295 AS redirect_rule
+       r.charges[n][18] & 4294967295 AS redirect_rule, nullif(r.charges[n][13] >> 32, 0) AS pool
   FROM gyro.record r CROSS JOIN LATERAL generate_series(1, gyro.matrix_rows(r.charges)) n;
-COMMENT ON VIEW gyro.charge IS 'records, one row per service: usage at the debit price, grant at the price; flag 16: a further part of the usage before it, 64: an event, 128: of a card';
+COMMENT ON VIEW gyro.charge IS 'records, one row per service: usage at the debit price, grant at the price; flag 16: a further part of the usage before it, or, with 256, what another of its pool left of a grant; 64: an event, 128: of a card';
 
 -- Both sides of the ledger: money in (payments) and out (usage).
 CREATE VIEW gyro.ledger AS

@@ -2,5 +2,6 @@
 SELECT x.account_id, x.subscriber_id, x.gateway_id, x.opened,
        (SELECT max(r.at) FROM gyro.record r
          WHERE r.session = x.session AND r.opened = x.opened AND r.at >= x.opened
-           AND r.request_type IN (0, 3) AND r.flags & 4 = 0) AS ended
+           AND r.request_type IN (0, 3) AND r.flags & 4 = 0) AS ended,
+       (SELECT g.origin_realm FROM gyro.gateway g WHERE g.gateway_id = x.gateway_id) AS origin_realm
   FROM gyro.session_index x WHERE x.session = $1::uuid
