@@ -14,6 +14,8 @@
 #define GY_SESSION_RESERVATIONS_MAX 512
 /* Closed sessions kept in the account row for late and repeated requests; older: gyro.record. */
 #define GY_TOMBSTONES_MAX 2
+/* G-S-U-Pool-Identifiers: 1 to this. Stored in 16 bits. */
+#define GY_POOL_MAX 65535
 /* Answers a session keeps in the account row for duplicates, and their MSCC rows in all. */
 #define GY_ANSWERS_KEPT     4
 #define GY_ANSWER_ROWS_KEPT 16

@@ -214,6 +214,7 @@ void gy_account_check(const struct gy_account *account)
 
 		gy_assert(r->session < account->n_sessions);
 		gy_assert(r->granted >= 0 && r->reserved >= 0);
+		gy_assert(r->rate.block > 0 && r->carry >= 0 && r->carry < r->rate.block);
 		gy_assert(account->sessions[r->session].state == GY_SESSION_OPEN ||
 			  r->granted == 0);
 		if (account->n_slices > 0)

@@ -60,6 +60,8 @@ struct gy_reservation {
 	uint32_t validity_s;  /* of the last grant */
 	uint32_t granted_s;   /* when that was, seconds since 1970; 0: not known */
 	gy_time_us switch_us; /* its Tariff-Time-Change; 0: none */
+	uint32_t pool;        /* of the last grant, GY_POOL_MAX at most; 0: none */
+	bool shrunk;          /* by this request, see pool.h; not stored */
 };
 
 /* Where units come from: first cards, then free units, then money (G-97). Stored: never renumber.
@@ -123,8 +125,10 @@ struct gy_kept_answer {
 	int64_t granted;
 	uint32_t validity_s;
 	uint32_t threshold;
-	uint32_t switch_s;      /* Tariff-Time-Change, seconds since 1970; 0: none */
-	uint32_t redirect_rule; /* the dynamic rule that redirects; 0: the policy */
+	uint32_t switch_s;        /* Tariff-Time-Change, seconds since 1970; 0: none */
+	uint32_t redirect_rule;   /* the dynamic rule that redirects; 0: the policy */
+	uint32_t pool;            /* as in the reservation, and */
+	struct gy_rate pool_rate; /* its price; block 0: not known, the reservation tells */
 };
 
 struct gy_account {
@@ -209,7 +213,8 @@ void gy_tombstones_trim(struct gy_account *account, gy_time_us now);
  * GY_ANSWER_ROWS_KEPT rows; the newest always stays. */
 void gy_kept_answers_trim(struct gy_account *account, unsigned session);
 
-/* Asserts what must hold between two requests: I2, I3, nothing negative, indexes in range. */
+/* Asserts what must hold between two requests: I2, I3, nothing negative, indexes and remainders in
+ * range. */
 void gy_account_check(const struct gy_account *account);
 
 #endif

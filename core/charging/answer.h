@@ -20,6 +20,11 @@ struct gy_service_answer {
 	int64_t granted;
 	uint32_t switch_s; /* Tariff-Time-Change in it, seconds since 1970; 0 = absent */
 
+	/* G-S-U-Pool-Reference: its multiplier is the price of a unit, in micro-units; 0 = absent
+	 */
+	uint32_t pool;
+	struct gy_rate pool_rate;
+
 	uint32_t validity_s;      /* Validity-Time; 0 = absent */
 	uint32_t threshold;       /* Volume-, Time- or Unit-Quota-Threshold by unit; 0 = absent */
 	uint32_t quota_holding_s; /* Quota-Holding-Time; 0 = absent */

@@ -31,23 +31,30 @@ struct gy_card *gy_card_find(const struct gy_account *account, int64_t card_id)
 
 /* --- which cards, and how much of them ---- */
 
+static bool is_target(const struct gy_bound_card *bound, uint32_t rating_group, int64_t service_id)
+{
+	for (unsigned i = 0; i < bound->n_targets; i++) {
+		const struct gy_card_target *target = &bound->targets[i];
+
+		if (target->rating_group == rating_group &&
+		    (target->service_id < 0 || target->service_id == service_id))
+			return true;
+	}
+	return false;
+}
+
+/* Usage of several Service-Identifiers is reported as one sum: all of them must be targets. */
 static bool serves(const struct gy_bound_card *bound, const struct gy_service *service,
 		   uint32_t rating_group)
 {
 	if (!bound->directed)
 		return true;
-	for (unsigned i = 0; i < bound->n_targets; i++) {
-		const struct gy_card_target *target = &bound->targets[i];
-
-		if (target->rating_group != rating_group)
-			continue;
-		if (target->service_id < 0)
-			return true;
-		for (unsigned k = 0; k < service->n_service_ids; k++)
-			if (service->service_ids[k] == (uint64_t)target->service_id)
-				return true;
-	}
-	return false;
+	if (service->n_service_ids == 0)
+		return is_target(bound, rating_group, -1);
+	for (unsigned i = 0; i < service->n_service_ids; i++)
+		if (!is_target(bound, rating_group, service->service_ids[i]))
+			return false;
+	return true;
 }
 
 static bool in_window(const struct gy_bound_card *bound, const struct gy_zone *zone, gy_time_us at)
@@ -126,26 +133,68 @@ static int64_t unsettled(const struct gy_account *home)
 	return due;
 }
 
-/* An owner who pays by settlement and has no credit left stops his pool. */
-static int64_t left_for_owner(const struct gy_account *home, const struct gy_card *card)
+int64_t gy_account_spendable(const struct gy_account *account)
 {
-	int64_t money = gy_account_available(home) - unsettled(home);
+	return gy_account_available(account) - unsettled(account);
+}
 
-	if (home->state != GY_ACTIVE || money <= 0)
+int64_t gy_card_due(const struct gy_account *account, const struct gy_card_source *sources,
+		    unsigned n)
+{
+	int64_t due = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		struct gy_rate rate = sources[i].card->rate;
+		int64_t micros = 0;
+
+		if (rate.price_micros == 0 || sources[i].home != account)
+			continue;
+		if (!gy_price_reserve(rate, sources[i].left, 0, &micros))
+			micros = GY_AMOUNT_MAX;
+		due = micros > GY_AMOUNT_MAX - due ? GY_AMOUNT_MAX : due + micros;
+	}
+	return due;
+}
+
+/* An owner who pays by settlement and has no credit left, or may not pay any more, stops his pool.
+ * before: sources that are drawn first, some of them perhaps of the same owner. */
+static int64_t left_for_owner(const struct gy_account *home, const struct gy_card *card,
+			      gy_time_us at, const struct gy_card_source *before, unsigned n)
+{
+	int64_t money = gy_account_spendable(home) - gy_card_due(home, before, n);
+
+	if (home->state != GY_ACTIVE || at >= home->valid_until_us || money <= 0)
 		return 0;
 	return gy_price_affordable(card->rate, least(money, GY_AMOUNT_MAX), 0);
 }
 
 static int64_t units_left(const struct gy_charging *c, const struct gy_bound_card *bound,
-			  const struct gy_account *home, const struct gy_card *card)
+			  const struct gy_account *home, const struct gy_card *card, gy_time_us at)
 {
 	int64_t left = card->quota - card->used - card->reserved;
 
 	if (left > 0 && bound->cap > 0)
 		left = least(left, left_under_cap(c, bound));
 	if (left > 0 && card->rate.price_micros > 0)
-		left = least(left, left_for_owner(home, card));
+		left = least(left, left_for_owner(home, card, at, NULL, 0));
 	return left > 0 ? left : 0;
+}
+
+/* What of an owner's money those before it leave to each source. Returns how many still give. */
+static unsigned share_owners_money(struct gy_card_source *sources, unsigned n, gy_time_us at)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		struct gy_card_source source = sources[i];
+
+		if (kept > 0 && source.card->rate.price_micros > 0)
+			source.left = least(source.left, left_for_owner(source.home, source.card,
+									at, sources, kept));
+		if (source.left > 0)
+			sources[kept++] = source;
+	}
+	return kept;
 }
 
 /* --- the order of consumption ---- */
@@ -192,10 +241,10 @@ static bool find_source(const struct gy_charging *c, const struct gy_bound_card 
 
 /* Keeps the first ones in order. */
 static bool insert(const struct gy_charging *c, const struct gy_card_source *source,
-		   struct gy_card_source *sources, unsigned *n)
+		   struct gy_card_source *sources, unsigned room, unsigned *n)
 {
 	unsigned i = *n;
-	bool full = *n == GY_CARDS_PER_GRANT;
+	bool full = *n == room;
 
 	if (full && compare(c, source, &sources[i - 1]) > 0)
 		return false;
@@ -211,7 +260,7 @@ static bool insert(const struct gy_charging *c, const struct gy_card_source *sou
 
 unsigned gy_card_sources(const struct gy_charging *c, const struct gy_service *service,
 			 uint32_t rating_group, enum gy_unit unit, gy_time_us at,
-			 struct gy_card_source *sources, bool *more)
+			 struct gy_card_source *sources, unsigned room, bool *more)
 {
 	const struct gy_bound_cards *cards = c->profile->cards;
 	unsigned n = 0;
@@ -225,11 +274,11 @@ unsigned gy_card_sources(const struct gy_charging *c, const struct gy_service *s
 		    at < source.card->valid_from_us || at >= source.card->valid_until_us ||
 		    !in_window(bound, cards->zone, at))
 			continue;
-		source.left = units_left(c, bound, source.home, source.card);
-		if (source.left > 0 && !insert(c, &source, sources, &n))
+		source.left = units_left(c, bound, source.home, source.card, at);
+		if (source.left > 0 && !insert(c, &source, sources, room, &n))
 			*more = true;
 	}
-	return n;
+	return share_owners_money(sources, n, at);
 }
 
 enum gy_unit gy_card_unit(const struct gy_charging *c, const struct gy_service *service,
@@ -254,22 +303,15 @@ enum gy_unit gy_card_unit(const struct gy_charging *c, const struct gy_service *
 	return first;
 }
 
-/* The first instant after `at` at which a local minute of the day begins. After a change of offset
- * the second look hits it, or is early: then the grant ends there, and the next one looks again. */
+/* The first instant after `at` at which a local minute of the day begins, or the clock is set
+ * before that: it may leave the minute out, or come back to it. */
 static gy_time_us next_minute(const struct gy_zone *zone, gy_time_us at, int minute)
 {
-	struct gy_civil local = gy_civil_at(zone, at);
-	int64_t ahead = (int64_t)minute * MINUTE_US - local.of_day_us;
-	gy_time_us then;
+	int64_t ahead = (int64_t)minute * MINUTE_US - gy_civil_at(zone, at).of_day_us;
 
 	if (ahead <= 0)
 		ahead += 24 * 60 * MINUTE_US;
-	then = at + ahead;
-	ahead = (int64_t)minute * MINUTE_US - gy_civil_at(zone, then).of_day_us;
-	if (ahead != 0 && ahead > -12 * 60 * MINUTE_US && ahead < 12 * 60 * MINUTE_US &&
-	    then + ahead > at)
-		then += ahead;
-	return then;
+	return least(at + ahead, gy_clock_next_change(zone, at));
 }
 
 gy_time_us gy_card_edge(const struct gy_charging *c, const struct gy_service *service,
@@ -287,7 +329,7 @@ gy_time_us gy_card_edge(const struct gy_charging *c, const struct gy_service *se
 		if (bound->window_from < 0 ||
 		    !find_source(c, bound, service, rating_group, unit, &source) ||
 		    at >= source.card->valid_until_us ||
-		    units_left(c, bound, source.home, source.card) == 0)
+		    units_left(c, bound, source.home, source.card, at) == 0)
 			continue;
 		edge = least(edge, next_minute(cards->zone, at, bound->window_from));
 		edge = least(edge, next_minute(cards->zone, at, bound->window_until % (24 * 60)));
@@ -313,17 +355,34 @@ static void add_draw(struct gy_account *account, int64_t card_id, int64_t subscr
 	account->cards_changed = true;
 }
 
-void gy_card_draw(const struct gy_charging *c, struct gy_account *home, struct gy_card *card,
-		  int64_t cap, uint32_t rating_group, int64_t units)
+static bool has_cap(const struct gy_bound_cards *cards, int64_t card_id)
 {
+	for (unsigned i = 0; cards != NULL && i < cards->n; i++)
+		if (cards->cards[i].card_id == card_id)
+			return cards->cards[i].cap > 0;
+	return false;
+}
+
+void gy_card_draw(const struct gy_charging *c, struct gy_account *home, struct gy_card *card,
+		  uint32_t rating_group, int64_t units)
+{
+	int64_t subscriber = c->profile->subscriber_id;
+
 	card->used += units;
 	if (card->lasts_us > 0) { /* the first use */
 		card->valid_until_us = least(card->valid_until_us, c->now + card->lasts_us);
 		card->lasts_us = 0;
 	}
 	add_draw(home, card->card_id, 0, rating_group, units);
-	if (cap > 0)
-		add_draw(c->account, card->card_id, c->profile->subscriber_id, -1, units);
+	if (draw_find(c->account, card->card_id, subscriber, -1) != NULL ||
+	    has_cap(c->profile->cards, card->card_id))
+		add_draw(c->account, card->card_id, subscriber, -1, units);
+}
+
+void gy_card_count(const struct gy_charging *c, const struct gy_bound_card *bound)
+{
+	if (bound->cap > 0)
+		add_draw(c->account, bound->card_id, c->profile->subscriber_id, -1, 0);
 }
 
 void gy_card_reserve(struct gy_account *home, struct gy_card *card, int64_t units)

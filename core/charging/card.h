@@ -84,6 +84,9 @@ struct gy_homes {
 /* Cards that one grant, or one usage report beyond it, is taken from at most. */
 #define GY_CARDS_PER_GRANT 6
 
+/* The same of an event, which has no next grant that could go on with others. */
+#define GY_CARDS_PER_EVENT (4 * GY_CARDS_PER_GRANT)
+
 /* A card that can be drawn from. */
 struct gy_card_source {
 	struct gy_account *home;
@@ -96,11 +99,20 @@ struct gy_card_source {
 struct gy_account *gy_home_find(const struct gy_homes *homes, int64_t account_id);
 
 /* Fills sources with the cards that give units of this kind to a service at an instant, in the
- * order in which they are consumed; returns how many, at most GY_CARDS_PER_GRANT. *more: there are
- * others that there was no room for. */
+ * order in which they are consumed; returns how many, at most room. Cards that one owner pays for
+ * by settlement share his money: each has what those before it leave of it. *more: there are others
+ * that there was no room for. */
 unsigned gy_card_sources(const struct gy_charging *charging, const struct gy_service *service,
 			 uint32_t rating_group, enum gy_unit unit, gy_time_us at,
-			 struct gy_card_source *sources, bool *more);
+			 struct gy_card_source *sources, unsigned room, bool *more);
+
+/* What an account may spend now: available, less what it owes for usage of its cards that no
+ * statistics window has closed, and for what is held of them. */
+int64_t gy_account_spendable(const struct gy_account *account);
+
+/* What the settlement of units of these cards costs this account, rounded up. */
+int64_t gy_card_due(const struct gy_account *account, const struct gy_card_source *sources,
+		    unsigned n);
 
 /* The unit of the first issued card that serves a service at all, whatever is left of it and
  * whatever the hour; GY_UNIT_NONE: there is none. wanted: if one has this unit, that. */
@@ -114,10 +126,14 @@ gy_time_us gy_card_edge(const struct gy_charging *charging, const struct gy_serv
 
 /* Moves units of a card to used, for a Rating-Group (Z-6). */
 void gy_card_draw(const struct gy_charging *charging, struct gy_account *home, struct gy_card *card,
-		  int64_t cap, uint32_t rating_group, int64_t units);
+		  uint32_t rating_group, int64_t units);
 
 /* Holds units of a card. */
 void gy_card_reserve(struct gy_account *home, struct gy_card *card, int64_t units);
+
+/* From now on what this subscriber draws from a card with a cap is counted, also if he is unbound
+ * before he reports it. */
+void gy_card_count(const struct gy_charging *charging, const struct gy_bound_card *bound);
 
 /* Gives back what the slices of a reservation hold of cards; the slices stay. */
 void gy_cards_release(struct gy_account *account, const struct gy_homes *homes,

@@ -8,6 +8,7 @@
 #include "core/base/assert.h"
 #include "core/charging/duplicate.h"
 #include "core/charging/event.h"
+#include "core/charging/pool.h"
 #include "core/charging/service.h"
 #include "core/rating/network.h"
 #include "core/rating/price.h"
@@ -37,7 +38,7 @@ unsigned gy_plan_room(const struct gy_ccr *ccr, const struct gy_account *account
 		room = kept;
 	if (history != NULL && history->n_rows > room)
 		room = history->n_rows;
-	return room;
+	return room + gy_pooled(account);
 }
 
 unsigned gy_plan_parts(const struct gy_account *account, const struct gy_profile *profile)
@@ -60,7 +61,8 @@ struct gy_room gy_account_room(const struct gy_ccr *ccr, const struct gy_account
 		.reservations = ccr->n_services + 1,
 		.answers = ccr->n_services + 1,
 		.slices = slices * ccr->n_services,
-		.counters = 3 * ccr->n_services, /* of the group, of all, of free units */
+		/* Of the group, of all, of free units before and after a Tariff-Time-Change. */
+		.counters = 4 * ccr->n_services,
 		.draws = gy_draws_room(ccr->n_services, account, profile->cards),
 	};
 }
@@ -150,6 +152,7 @@ static int64_t charge_services(const struct gy_charging *c, struct gy_plan *plan
 		.services = plan->services,
 	};
 	plan->record.n_charges = 0;
+	gy_pools_draw(c);
 	for (unsigned i = 0; i < c->ccr->n_services; i++) {
 		const struct gy_service *service = &c->ccr->services[i];
 		unsigned n;
@@ -160,11 +163,20 @@ static int64_t charge_services(const struct gy_charging *c, struct gy_plan *plan
 		if (plan->services[i].rc == GY_RATING_FAILED && plan->answer.n_failed == 0)
 			gy_answer_name_rating_group(&plan->answer, service);
 	}
+	plan->record.n_charges += gy_pools_note(c, &plan->charges[plan->record.n_charges],
+						plan->room * plan->parts - plan->record.n_charges);
 	return before - c->account->balance;
 }
 
 /* Of a charge's flags, those that a record shows too. */
 #define RECORD_FLAGS (unsigned)(GY_CHARGE_OVERRUN | GY_CHARGE_UNRATED | GY_CHARGE_LATE)
+
+/* Records of a session are looked for from its opening on: none is earlier, even if the clock went
+ * back meanwhile (P9). */
+static gy_time_us recorded_at(gy_time_us opened_us, gy_time_us now)
+{
+	return now > opened_us ? now : opened_us;
+}
 
 static void fill_record(const struct gy_charging *c, gy_time_us opened_us, int64_t debit,
 			struct gy_plan *plan)
@@ -172,7 +184,7 @@ static void fill_record(const struct gy_charging *c, gy_time_us opened_us, int64
 	unsigned n = plan->record.n_charges;
 
 	plan->record = (struct gy_record){
-		.at_us = c->now,
+		.at_us = recorded_at(opened_us, c->now),
 		.account_id = c->account->account_id,
 		.group_id = c->account->group_id,
 		.subscriber_id = c->profile->subscriber_id,
@@ -228,6 +240,7 @@ static struct gy_charging charging(const struct gy_ccr *ccr, const struct gy_vie
 		.tariff_time_change = peer == NULL || peer->tariff_time_change,
 		.free_answer = peer != NULL ? peer->free_answer : GY_FREE_BY_SERVICE,
 		.terminate_only = peer != NULL && peer->terminate_only,
+		.pools = (peer == NULL || peer->credit_pools) && !ccr->services_at_command_level,
 		.network = { .apn = ccr->conditions.apn,
 			     .serving_mcc_mnc = ccr->conditions.serving_mcc_mnc,
 			     .rat_type = ccr->conditions.rat_type,
@@ -275,6 +288,21 @@ static bool is_free_at_command_level(const struct gy_charging *c, const struct g
 	return true;
 }
 
+/* Was anything used, and paid by money, a card or free units? Then it has to be remembered. */
+static bool charged_usage(const struct gy_plan *plan)
+{
+	for (unsigned i = 0; i < plan->record.n_charges; i++)
+		if (plan->charges[i].from != 0 && plan->charges[i].used > 0)
+			return true;
+	return false;
+}
+
+static void fail_as_first_service(struct gy_answer *answer)
+{
+	answer->rc = answer->services[0].rc;
+	answer->message = gy_rc_text(answer->rc);
+}
+
 static bool may_open(const struct gy_ccr *ccr, const struct gy_view *view,
 		     const struct gy_catalogue *catalogue, gy_time_us now, struct gy_plan *plan)
 {
@@ -318,6 +346,7 @@ static void open_session(const struct gy_ccr *ccr, struct gy_view *view,
 {
 	struct gy_account *a = view->account;
 	struct gy_charging c = charging(ccr, view, catalogue, now, plan);
+	bool refused;
 	int64_t debit;
 
 	if (!may_open(ccr, view, catalogue, now, plan))
@@ -338,8 +367,9 @@ static void open_session(const struct gy_ccr *ccr, struct gy_view *view,
 		.place = place_of(&c),
 	};
 	debit = charge_services(&c, plan);
-	if (debit == 0 && (fails_at_command_level(&plan->answer) ||
-			   is_free_at_command_level(&c, &plan->answer))) {
+	refused = fails_at_command_level(&plan->answer) ||
+		  is_free_at_command_level(&c, &plan->answer);
+	if (refused && !charged_usage(plan)) {
 		enum gy_rc rc = plan->answer.services[0].rc;
 
 		release_all(a, &view->homes, (unsigned)c.session);
@@ -347,6 +377,8 @@ static void open_session(const struct gy_ccr *ccr, struct gy_view *view,
 		gy_answer_refuse(&plan->answer, rc, gy_rc_text(rc));
 		return;
 	}
+	if (refused)
+		fail_as_first_service(&plan->answer);
 	a->sessions[c.session].deadline_us = supervised_until(a, (unsigned)c.session, now);
 	plan->check_at_us = a->sessions[c.session].deadline_us;
 	plan->opened = true;
@@ -456,10 +488,8 @@ static void use_session(const struct gy_ccr *ccr, struct gy_view *view,
 		gy_number_note(s, ccr->number);
 		s->deadline_us = supervised_until(a, session, now);
 	}
-	if (ccr->type == GY_UPDATE && fails_at_command_level(&plan->answer)) {
-		plan->answer.rc = plan->answer.services[0].rc;
-		plan->answer.message = gy_rc_text(plan->answer.rc);
-	}
+	if (ccr->type == GY_UPDATE && fails_at_command_level(&plan->answer))
+		fail_as_first_service(&plan->answer);
 	fill_record(&c, s->opened_us, debit, plan);
 	gy_answer_keep(a, session, ccr, &plan->answer);
 	gy_tombstones_trim(a, now);
@@ -709,7 +739,7 @@ void gy_charge_end(struct gy_account *account, struct gy_session_key key,
 	s->deadline_us = now + late_window_us;
 	plan->changed = true;
 	plan->record = (struct gy_record){
-		.at_us = now,
+		.at_us = recorded_at(s->opened_us, now),
 		.account_id = account->account_id,
 		.group_id = account->group_id,
 		.subscriber_id = s->subscriber_id,
@@ -739,7 +769,7 @@ void gy_plan_check(const struct gy_account *account, const struct gy_plan *plan)
 		int64_t due = 0;
 
 		debit += charge->debit;
-		if (charge->flags & GY_CHARGE_PART)
+		if ((charge->flags & GY_CHARGE_PART) && !(charge->flags & GY_CHARGE_SHRUNK))
 			continue;
 		if (charge->granted > 0 &&
 		    !(charge->flags & (GY_CHARGE_SLICED | GY_CHARGE_EVENT))) {
@@ -747,7 +777,8 @@ void gy_plan_check(const struct gy_account *account, const struct gy_plan *plan)
 						   &due));
 			gy_assert(charge->reserved == due); /* I4 */
 		}
-		if (plan->record.type != 0 && plan->answer.rc == GY_OK) {
+		if (plan->record.type != 0 && plan->answer.rc == GY_OK &&
+		    !(charge->flags & GY_CHARGE_PART)) {
 			gy_assert(service < plan->answer.n_services);
 			if (plan->answer.services[service].unit != GY_UNIT_NONE)
 				gy_assert(plan->answer.services[service].granted ==

@@ -31,6 +31,7 @@ struct gy_history {
 	bool debit_found;
 	enum gy_unit debit_unit;
 	int64_t debit_units, debit_micros;
+	bool debit_took_cards; /* units of it were of traffic cards */
 };
 
 struct gy_view {
@@ -53,6 +54,8 @@ enum gy_charge_flag {
 	GY_CHARGE_PART = 16,           /* more of the usage of the service before it */
 	GY_CHARGE_EVENT = 64,          /* granted is paid already, nothing is held (RFC 8506 §6) */
 	GY_CHARGE_SLICED = 32, /* the grant has slices: reserved is not rate times granted */
+	GY_CHARGE_SHRUNK =
+		256, /* with PART: no usage, but what another of its pool left of a grant */
 };
 
 /* Flags of a record from this bit on: enum gy_identity_kind, by which the subscriber was found. */
@@ -65,7 +68,7 @@ enum gy_charge_flag {
 
 /* One service of a record: what was used, debited, granted and held. Usage from more than one
  * source, or at more than one price, has further rows with GY_CHARGE_PART, in which only the used
- * and debit fields mean something. */
+ * and debit fields mean something, or, with GY_CHARGE_SHRUNK, only those of the grant. */
 struct gy_charge {
 	uint32_t rating_group;
 	int64_t service_key;
@@ -88,6 +91,7 @@ struct gy_charge {
 	int64_t from_id;
 	uint32_t switch_s;
 	uint32_t redirect_rule;
+	uint32_t pool; /* of the grant; 0: none */
 };
 
 /* Text that the decision writes into the caller's memory; room 0: it is not wanted. */
@@ -98,7 +102,7 @@ struct gy_inputs {
 
 /* One row of gyro.record. */
 struct gy_record {
-	gy_time_us at_us;
+	gy_time_us at_us; /* not before opened_us */
 	int64_t account_id, group_id, subscriber_id, gateway_id;
 	struct gy_session_key session;
 	gy_time_us opened_us;

@@ -106,6 +106,7 @@ void gy_answer_keep(struct gy_account *account, unsigned session, const struct g
 			row.threshold = service->threshold;
 			row.switch_s = service->switch_s;
 			row.redirect_rule = service->redirect_rule;
+			row.pool = service->pool;
 		}
 		account->answers[account->n_answers++] = row;
 	}
@@ -176,6 +177,8 @@ static void replay_rows(const struct gy_kept_answer *rows, unsigned n, const str
 			.final_unit = row->final_unit,
 			.switch_s = row->switch_s,
 			.redirect_rule = row->redirect_rule,
+			.pool = row->pool_rate.block != 0 ? row->pool : 0,
+			.pool_rate = row->pool_rate,
 		};
 		if (i < ccr->n_services && ccr->services[i].service_key == row->service_key) {
 			service->n_service_ids = ccr->services[i].n_service_ids;
@@ -188,6 +191,23 @@ static void replay_rows(const struct gy_kept_answer *rows, unsigned n, const str
 			find_redirect(catalogue, service);
 		answer->n_services++;
 	}
+}
+
+/* The price of a pool's units isn't kept: it is the grant's, if that still stands. */
+static void find_pools(const struct gy_account *account, unsigned session,
+		       const struct gy_kept_answer *rows, struct gy_answer *answer)
+{
+	for (unsigned i = 0; i < answer->n_services; i++)
+		for (unsigned k = 0; rows[i].pool != 0 && k < account->n_reservations; k++) {
+			const struct gy_reservation *r = &account->reservations[k];
+
+			if (r->session != session || r->pool != rows[i].pool ||
+			    (int64_t)r->rating_group != rows[i].rating_group ||
+			    r->service_key != rows[i].service_key)
+				continue;
+			answer->services[i].pool = r->pool;
+			answer->services[i].pool_rate = r->rate;
+		}
 }
 
 static void refuse_reused_number(const struct gy_ccr *ccr, struct gy_plan *plan)
@@ -215,6 +235,8 @@ void gy_answer_replay(const struct gy_account *account, unsigned session, const 
 		refuse_reused_number(ccr, plan);
 	else
 		replay_rows(&account->answers[first], n, ccr, catalogue, plan);
+	if (plan->answer.replayed)
+		find_pools(account, session, &account->answers[first], &plan->answer);
 }
 
 void gy_history_replay(const struct gy_history *history, const struct gy_ccr *ccr,

@@ -3,6 +3,7 @@
  * A tariff that changes within the grant's validity makes two phases (G-70): the grant is as large
  * as both allow, and what is held covers the dearer. */
 #include "core/base/assert.h"
+#include "core/charging/pool.h"
 #include "core/charging/service.h"
 #include "core/rating/price.h"
 
@@ -48,7 +49,7 @@ static int64_t least(int64_t a, int64_t b)
 /* The largest sum a reservation of this account may hold now. */
 static int64_t holdable(const struct gy_account *account)
 {
-	return least(gy_account_available(account), GY_AMOUNT_MAX);
+	return least(gy_account_spendable(account), GY_AMOUNT_MAX);
 }
 
 static uint32_t policy_validity(const struct gy_servicing *s)
@@ -84,10 +85,11 @@ static uint32_t validity(const struct gy_servicing *s, gy_time_us end_us)
 	return left > 0 ? (uint32_t)left : 1;
 }
 
-/* Only for what a gateway can count on both sides of an instant, and if it does (G-70). */
+/* Only for what a gateway can count on both sides of an instant, and if it does (G-70). A pool's
+ * multiplier is one price. */
 static bool may_split(const struct gy_servicing *s, gy_time_us switch_us, gy_time_us next_end_us)
 {
-	return s->c->tariff_time_change &&
+	return s->c->tariff_time_change && gy_pool_of(s) == 0 &&
 	       (s->tariff.unit == GY_UNIT_OCTETS || s->tariff.unit == GY_UNIT_SERVICE) &&
 	       switch_us / GY_SECOND_US > s->c->now / GY_SECOND_US &&
 	       switch_us < s->c->now + (int64_t)validity(s, next_end_us) * GY_SECOND_US;
@@ -162,7 +164,7 @@ static int64_t share_of_sources(const struct gy_servicing *s, const struct sizin
 			  ? 0
 			  : gy_price_affordable(s->tariff.rate, holdable(a), z->phase[0].carry);
 	n = gy_card_sources(s->c, s->service, s->rating_group, s->tariff.unit, s->c->now, cards,
-			    &more);
+			    GY_CARDS_PER_GRANT, &more);
 	for (unsigned i = 0; i < n; i++)
 		sources = cards[i].left > GY_AMOUNT_MAX - sources ? GY_AMOUNT_MAX
 								  : sources + cards[i].left;
@@ -206,7 +208,7 @@ static int64_t take_cards(const struct gy_servicing *s, struct sizing *z, struct
 	if (p->tariff->kind == GY_RULE_FREE)
 		return 0;
 	p->n_cards = gy_card_sources(s->c, s->service, s->rating_group, p->tariff->unit, at,
-				     p->cards, &p->more_cards);
+				     p->cards, GY_CARDS_PER_GRANT, &p->more_cards);
 	for (unsigned i = 0; i < p->n_cards; i++) {
 		p->cards[i].left = least(p->cards[i].left, wanted - units);
 		units += p->cards[i].left;
@@ -221,16 +223,17 @@ static int64_t take_cards(const struct gy_servicing *s, struct sizing *z, struct
 static int64_t phase_covers(const struct gy_servicing *s, struct sizing *z, struct phase *p)
 {
 	const struct gy_tariff_result *t = p->tariff;
-	int64_t cards = take_cards(s, z, p, z->wanted), affordable, money;
+	int64_t cards = take_cards(s, z, p, z->wanted), purse, affordable, money;
 
 	p->free = p->money = 0;
 	if (s->cards_only && !p->more_cards && cards < z->wanted)
 		z->short_of_money = true;
 	if (s->cards_only || p->more_cards)
 		return cards;
+	purse = holdable(s->c->account) - gy_card_due(s->c->account, p->cards, p->n_cards);
 	affordable = t->kind == GY_RULE_FREE /* also below zero */
 			     ? GY_AMOUNT_MAX
-			     : gy_price_affordable(t->rate, holdable(s->c->account), p->carry);
+			     : gy_price_affordable(t->rate, purse, p->carry);
 	p->free = least(t->free_units, z->wanted - cards);
 	money = z->wanted - cards - p->free;
 	if (affordable < money)
@@ -261,13 +264,29 @@ static void cut_phase(struct phase *p, int64_t units)
 	gy_assert(covered);
 }
 
+/* Returns how much less than the first phase the second one covers. */
+static int64_t size_phases(struct gy_servicing *s, struct sizing *z)
+{
+	int64_t first;
+
+	z->wanted = wanted_units(s, z);
+	z->short_of_money = false;
+	z->units = first = phase_covers(s, z, &z->phase[0]);
+	if (z->n_phases == 2)
+		z->units = least(first, phase_covers(s, z, &z->phase[1]));
+	return first - z->units;
+}
+
+/* Where hours of cards end that the user has nothing else for, the grant ends with them: what it
+ * gives until then must not be cut to what there is after it. */
 static void size(struct gy_servicing *s, struct sizing *z)
 {
 	begin_phases(s, z);
-	z->wanted = z->units = wanted_units(s, z);
-	z->short_of_money = false;
-	for (unsigned i = 0; i < z->n_phases; i++)
-		z->units = least(z->units, phase_covers(s, z, &z->phase[i]));
+	if (size_phases(s, z) > 0 && z->switch_us == card_edge(s, s->c->now)) {
+		z->n_phases = 1;
+		z->end_us = z->switch_us;
+		size_phases(s, z);
+	}
 	for (unsigned i = 0; i < z->n_phases; i++)
 		cut_phase(&z->phase[i], z->units);
 }
@@ -306,6 +325,7 @@ static void hold_cards(struct gy_servicing *s, const struct sizing *z, unsigned 
 						.rate = { 0, 1 } });
 		if (source->left > before)
 			gy_card_reserve(source->home, source->card, source->left - before);
+		gy_card_count(s->c, source->bound);
 	}
 }
 
@@ -348,6 +368,7 @@ static void hold(struct gy_servicing *s, const struct sizing *z)
 	if (z->n_phases == 2)
 		row->switch_us = z->switch_us;
 	s->c->account->reserved += row->reserved;
+	row->pool = simple ? gy_pool_of(s) : 0;
 	if (!simple)
 		s->charges[0].flags |= GY_CHARGE_SLICED;
 }
@@ -391,6 +412,8 @@ void gy_grant(struct gy_servicing *s)
 	answer->unit = row->unit;
 	answer->granted = z.units;
 	answer->switch_s = (uint32_t)(row->switch_us / GY_SECOND_US);
+	answer->pool = row->pool;
+	answer->pool_rate = row->rate;
 	answer->quota_holding_s = s->policy->quota_holding_s;
 	if (answer->final_unit == GY_FINAL_NONE && s->policy->threshold < z.units &&
 	    s->policy->threshold <= UINT32_MAX)

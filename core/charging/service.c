@@ -94,7 +94,8 @@ static enum gy_rc resolve_cards(struct gy_servicing *s)
 	enum gy_unit wanted = s->row != NULL ? s->row->unit : GY_UNIT_NONE, unit;
 
 	for (unsigned u = GY_UNIT_OCTETS; u < GY_UNIT_MONEY && wanted == GY_UNIT_NONE; u++)
-		if (s->service->requested_present[u])
+		if (s->service->requested_present[u] ||
+		    (s->service->n_used > 0 && s->service->used[0].present[u]))
 			wanted = (enum gy_unit)u;
 	unit = gy_card_unit(s->c, s->service, s->rating_group, wanted);
 	if (s->policy == NULL || unit == GY_UNIT_NONE)
@@ -156,11 +157,12 @@ static struct gy_reservation *row_make(struct gy_servicing *s)
 		.session = (unsigned)s->c->session,
 		.rating_group = s->rating_group,
 		.service_key = s->service->service_key,
-		.unit = s->tariff.unit,
-		.rate = s->tariff.rate,
+		.unit = s->charges[0].unit,
+		.rate = s->carry_rate,
 		.carry = s->carry,
-		.rule_id = s->tariff.rule_id,
 	};
+	/* The usage may have moved a counter, and with it the price: the remainder is of before. */
+	gy_row_reprice(s->row, s->tariff.unit, s->tariff.rate, s->tariff.rule_id);
 	return s->row;
 }
 
@@ -174,7 +176,7 @@ static bool is_open(const struct gy_charging *c)
  * Validity-Time's end (G-63). */
 static bool awaits_topup(const struct gy_servicing *s)
 {
-	int64_t available = gy_account_available(s->c->account);
+	int64_t available = gy_account_spendable(s->c->account);
 
 	if (s->c->ccr->type != GY_UPDATE || s->service->requested || s->row == NULL ||
 	    s->policy == NULL || s->policy->final_unit <= GY_FINAL_TERMINATE ||
@@ -253,6 +255,7 @@ static void fill_charge(const struct gy_servicing *s)
 	charge->rate = s->row->rate;
 	charge->carry = s->row->carry;
 	charge->rule_id = s->row->rule_id;
+	charge->pool = answer->pool;
 }
 
 void gy_servicing_begin(struct gy_servicing *s, const struct gy_charging *c,
@@ -268,6 +271,7 @@ void gy_servicing_begin(struct gy_servicing *s, const struct gy_charging *c,
 		.rating_group = group >= 0 ? (uint32_t)group : 0,
 		.tariff_rc = GY_RATING_FAILED,
 		.answer = answer,
+		.carry_rate.block = 1,
 		.charges = charges,
 		.n_charges = 1,
 		.parts = parts,

@@ -22,6 +22,7 @@ struct gy_charging {
 	bool tariff_time_change; /* the gateway reports usage before and after one apart (G-70) */
 	enum gy_free_answer free_answer; /* how it is told that a service is free (G-34) */
 	bool terminate_only;             /* it knows no other Final-Unit-Action */
+	bool pools;                      /* it counts the grants of a pool as one (G-72) */
 	struct gy_network network;
 	const struct gy_pushed *pushed;
 	const struct gy_history *debit; /* what a bound refund gives back; NULL: it is none */
@@ -41,7 +42,8 @@ struct gy_servicing {
 	bool has_next;   /* tariff ends within a grant's validity, and then: */
 	struct gy_tariff_result next;
 	struct gy_reservation *row; /* remembers the last grant; NULL: none */
-	int64_t carry;              /* of usage without a row */
+	int64_t carry;              /* of usage without a row, */
+	struct gy_rate carry_rate;  /* at this rate */
 	int64_t recent_units;       /* reported now, of the last grant, and */
 	int64_t recent_s;           /* the time since that; 0: not known */
 	size_t inputs_from;         /* what is noted of this service begins there */
@@ -78,6 +80,10 @@ void gy_service_trace(const struct gy_ccr *ccr, const struct gy_view *view,
 
 /* usage.c: drains what was used from the grant's sources and pays for it. */
 void gy_usage_charge(struct gy_servicing *s);
+
+/* Draws units from cards, as an event does: at once, from as many as it takes. Returns what they
+ * don't cover. */
+int64_t gy_usage_draw(struct gy_servicing *s, int64_t units);
 
 /* Pays for units at today's tariff, free ones first. */
 void gy_usage_pay(struct gy_servicing *s, int64_t units);

@@ -18,6 +18,11 @@ static int64_t sum(int64_t a, int64_t b)
 	return b > GY_AMOUNT_MAX - a ? GY_AMOUNT_MAX : a + b;
 }
 
+static int64_t least(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
 static struct phases units_used(const struct gy_servicing *s, enum gy_unit unit)
 {
 	bool split = s->row != NULL && s->row->switch_us != 0;
@@ -81,6 +86,8 @@ static void drain_money(struct gy_servicing *s, struct gy_rate rate, int64_t rul
 
 	if (s->row != NULL)
 		gy_row_reprice(s->row, s->row->unit, rate, s->row->rule_id);
+	else
+		s->carry_rate = rate;
 	if (!gy_price_debit(rate, units, carry, &micros))
 		micros = GY_AMOUNT_MAX;
 	if (micros > most)
@@ -127,14 +134,9 @@ static int64_t free_left(const struct gy_servicing *s, const struct gy_slice *sl
 static void drain_card(struct gy_servicing *s, struct gy_account *home, struct gy_card *card,
 		       int64_t units, unsigned phase)
 {
-	const struct gy_bound_cards *bound = s->c->profile->cards;
 	struct gy_charge *charge = part(s);
-	int64_t cap = 0;
 
-	for (unsigned i = 0; bound != NULL && i < bound->n; i++)
-		if (bound->cards[i].card_id == card->card_id)
-			cap = bound->cards[i].cap;
-	gy_card_draw(s->c, home, card, cap, s->rating_group, units);
+	gy_card_draw(s->c, home, card, s->rating_group, units);
 	charge->used = units;
 	charge->from = GY_FROM_CARD;
 	charge->from_id = card->card_id;
@@ -161,17 +163,16 @@ static int64_t card_left(const struct gy_servicing *s, const struct gy_slice *sl
 	return left < 0 ? 0 : left < slice->units ? left : slice->units;
 }
 
-/* Beyond the grant: the cards of today in their order, as far as nobody holds them. Returns what
- * they don't cover. */
-static int64_t drain_free_cards(struct gy_servicing *s, int64_t units, unsigned phase)
+/* The cards of today in their order, as far as nobody holds them. Returns what they don't cover. */
+static int64_t drain_sources(struct gy_servicing *s, int64_t units, unsigned phase,
+			     struct gy_card_source *sources, unsigned room)
 {
-	struct gy_card_source sources[GY_CARDS_PER_GRANT];
 	bool more;
 	unsigned n = gy_card_sources(s->c, s->service, s->rating_group, s->charges[0].unit,
-				     phase_time(s, phase), sources, &more);
+				     phase_time(s, phase), sources, room, &more);
 
 	for (unsigned i = 0; i < n && units > 0; i++) {
-		int64_t taken = units < sources[i].left ? units : sources[i].left;
+		int64_t taken = least(units, sources[i].left);
 
 		drain_card(s, sources[i].home, sources[i].card, taken, phase);
 		units -= taken;
@@ -179,8 +180,50 @@ static int64_t drain_free_cards(struct gy_servicing *s, int64_t units, unsigned 
 	return units;
 }
 
-/* One phase of a grant with slices. What goes beyond them all is over-use: of cards that have units
- * left, then of money, at the price of the phase. */
+static int64_t drain_free_cards(struct gy_servicing *s, int64_t units, unsigned phase)
+{
+	struct gy_card_source sources[GY_CARDS_PER_GRANT];
+
+	return drain_sources(s, units, phase, sources, GY_CARDS_PER_GRANT);
+}
+
+/* Was this the price of a Rating-Group that is free? A price of nothing, which cards are drained
+ * before, doesn't say so by itself; a rule that is gone cost nothing either. */
+static bool is_of_free_group(const struct gy_servicing *s, struct gy_rate rate, int64_t rule_id)
+{
+	const struct gy_catalogue *catalogue = s->c->catalogue;
+
+	if (rate.price_micros != 0 || rule_id == 0 || s->c->profile->cards == NULL)
+		return false;
+	for (unsigned i = 0; i < catalogue->n_rules; i++)
+		if (catalogue->rules[i].rule_id == rule_id)
+			return catalogue->rules[i].kind == GY_RULE_FREE;
+	return true;
+}
+
+/* Free units that no grant holds, if the usage is of now. */
+static int64_t drain_free_units(struct gy_servicing *s, int64_t units, unsigned phase)
+{
+	int64_t taken = least(units, s->tariff.free_units);
+
+	if (s->tariff_rc != GY_OK || s->tariff.kind != GY_RULE_PRICED || taken <= 0 ||
+	    s->tariff.unit != s->charges[0].unit || phase_time(s, phase) != s->c->now)
+		return units;
+	drain_free(s, s->tariff.free_rule_id, taken, phase);
+	return units - taken;
+}
+
+/* Beyond the grant (G-37): what cards have left, then free units. Returns what money must pay. */
+static int64_t drain_beyond(struct gy_servicing *s, int64_t units, unsigned phase,
+			    struct gy_rate rate, int64_t rule_id)
+{
+	if (units <= 0 || is_of_free_group(s, rate, rule_id))
+		return units;
+	return drain_free_units(s, drain_free_cards(s, units, phase), phase);
+}
+
+/* One phase of a grant with slices. What goes beyond them all is over-use: of cards and free units
+ * that are left, then of money, at the price of the phase. */
 static void drain_slices(struct gy_servicing *s, unsigned phase, int64_t units)
 {
 	const struct gy_account *a = s->c->account;
@@ -214,8 +257,7 @@ static void drain_slices(struct gy_servicing *s, unsigned phase, int64_t units)
 			drain_card(s, home, gy_card_find(home, slice->from_id), taken, phase);
 		}
 	}
-	if (units > 0)
-		money += drain_free_cards(s, units, phase);
+	money += drain_beyond(s, units, phase, rate, rule_id);
 	if (money > 0)
 		drain_money(s, rate, rule_id, money, phase);
 }
@@ -248,16 +290,25 @@ static void charge_by_row(struct gy_servicing *s)
 		drain_slices(s, 1, used.units[1]);
 	} else {
 		if (over > 0)
-			used.units[0] += drain_free_cards(s, over, 0) - over;
+			used.units[0] +=
+				drain_beyond(s, over, 0, s->row->rate, s->row->rule_id) - over;
 		if (used.units[0] > 0)
 			drain_money(s, s->row->rate, s->row->rule_id, used.units[0], 0);
 	}
 	gy_reservation_clear(s->c->account, s->row);
 }
 
+int64_t gy_usage_draw(struct gy_servicing *s, int64_t units)
+{
+	struct gy_card_source sources[GY_CARDS_PER_EVENT];
+
+	s->charges[0].unit = s->tariff.unit;
+	return drain_sources(s, units, 0, sources, GY_CARDS_PER_EVENT);
+}
+
 void gy_usage_pay(struct gy_servicing *s, int64_t units)
 {
-	int64_t free = units < s->tariff.free_units ? units : s->tariff.free_units;
+	int64_t free = least(units, s->tariff.free_units);
 
 	s->charges[0].unit = s->tariff.unit;
 	if (free > 0)
@@ -280,15 +331,35 @@ void gy_usage_pay_money(struct gy_servicing *s, int64_t micros)
 	charge->from = GY_FROM_MONEY;
 }
 
+/* Usage that no grant was made for: of a first report, or of a session that has ended. */
+static void charge_by_tariff(struct gy_servicing *s)
+{
+	int64_t units = units_used(s, s->tariff.unit).units[0];
+
+	s->charges[0].unit = s->tariff.unit;
+	if (s->tariff.kind == GY_RULE_PRICED)
+		units = drain_free_cards(s, units, 0);
+	if (!s->cards_only)
+		gy_usage_pay(s, units);
+	else if (units > 0)
+		drain_money(s, s->tariff.rate, 0, units, 0);
+}
+
+static bool has_price(const struct gy_servicing *s)
+{
+	if (s->tariff_rc != GY_OK || s->tariff.kind == GY_RULE_FORBIDDEN)
+		return false;
+	return !s->cards_only || units_used(s, s->tariff.unit).units[0] > 0;
+}
+
 void gy_usage_charge(struct gy_servicing *s)
 {
 	struct gy_charge *own = &s->charges[0];
 
 	if (s->row != NULL) {
 		charge_by_row(s);
-	} else if (s->tariff_rc == GY_OK && !s->cards_only && s->tariff.kind != GY_RULE_FORBIDDEN) {
-		s->charges[0].unit = s->tariff.unit;
-		gy_usage_pay(s, drain_free_cards(s, units_used(s, s->tariff.unit).units[0], 0));
+	} else if (has_price(s)) {
+		charge_by_tariff(s);
 	} else {
 		own->unit = unit_reported(s->service);
 		own->used = units_used(s, own->unit).units[0];

@@ -73,7 +73,7 @@ static enum gy_rc lock_accounts(struct batch *b)
 	rc = gy_store_lock(b->lane->store, b->pool, ids, distinct, b->wait, keys, n_keys, known,
 			   &b->locked, &b->n_locked, &b->now);
 	if (rc == GY_OK)
-		rc = gy_homes_lock(b->lane->store, b->pool, &b->locked, &b->n_locked);
+		rc = gy_homes_lock(b->lane->store, b->pool, false, &b->locked, &b->n_locked);
 	n_keys = 0;
 	for (unsigned i = 0; rc == GY_OK && i < b->n; i++)
 		if (b->work[i].fate == UNDECIDED && opens(&b->work[i].request->ccr))
@@ -364,9 +364,9 @@ static enum gy_rc keep_unmatched(struct batch *b)
 
 /* The one place between work and answers: what was decided is durable, or was not decided. Nothing
  * that leaves the process for new work may happen before it (I5, G-91). */
-static void gy_commit_barrier(struct batch *b, enum gy_rc committed)
+static void gy_commit_barrier(const struct batch *b)
 {
-	gy_assert(committed == GY_OK);
+	gy_assert(b->committed);
 	for (unsigned i = 0; i < b->n; i++)
 		gy_assert(b->work[i].fate != UNDECIDED);
 }
@@ -399,7 +399,7 @@ static void give_back(struct batch *b)
 }
 
 /* The transaction did not happen, or nobody knows. Alone, a request that the database refuses gets
- * its answer here. */
+ * its answer here; but what may have come through before is never said not to have. */
 static void give_back_failed(struct batch *b, enum gy_rc rc)
 {
 	for (unsigned i = 0; i < b->n; i++) {
@@ -407,12 +407,29 @@ static void give_back_failed(struct batch *b, enum gy_rc rc)
 
 		if (rc == GY_OUTCOME_UNKNOWN && w->fate == DECIDED)
 			w->request->unsettled = true;
-		if (rc == GY_STORE_REFUSED && b->n == 1) {
+		if (rc == GY_STORE_REFUSED && b->n == 1 && w->request->unsettled) {
+			gy_request_done(b->lane->engine, w->request, GY_NO_ANSWER);
+		} else if (rc == GY_STORE_REFUSED && b->n == 1) {
 			gy_work_refuse(w, GY_UNABLE_TO_COMPLY, "this request cannot be stored");
 			gy_request_done(b->lane->engine, w->request, GY_ANSWER);
 		} else {
 			try_again(b, w);
 		}
+	}
+}
+
+/* The batch is durable, the usage of unknown sessions is not: these alone come again. */
+static void put_off_unmatched(struct batch *b, enum gy_rc rc)
+{
+	for (unsigned i = 0; i < b->n; i++) {
+		struct work *w = &b->work[i];
+
+		if (!w->plan.unmatched || (w->fate != ANSWERED && w->fate != DECIDED))
+			continue;
+		if (rc == GY_STORE_REFUSED && b->n == 1)
+			gy_work_refuse(w, GY_UNABLE_TO_COMPLY, "this request cannot be stored");
+		else
+			w->fate = TRY_AGAIN;
 	}
 }
 
@@ -455,6 +472,7 @@ static enum gy_rc run(struct batch *b)
 		rc = gy_batch_run_cards(b);
 	if (rc == GY_OK && any_undecided(b))
 		rc = in_transaction(b);
+	b->committed = rc == GY_OK;
 	if (rc == GY_OK)
 		rc = keep_unmatched(b);
 	return rc;
@@ -481,8 +499,10 @@ enum gy_rc gy_batch_run(struct gy_lane *lane, struct gy_queue *queue, bool wait)
 	for (unsigned i = 0; (request = gy_queue_pop(queue)) != NULL; i++)
 		b.work[i].request = request;
 	rc = run(&b);
-	if (rc == GY_OK) {
-		gy_commit_barrier(&b, rc);
+	if (b.committed) {
+		gy_commit_barrier(&b);
+		if (rc != GY_OK)
+			put_off_unmatched(&b, rc);
 		give_back(&b);
 	} else {
 		give_back_failed(&b, rc);

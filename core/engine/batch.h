@@ -43,6 +43,7 @@ struct batch {
 	unsigned n_locked;
 	struct gy_locked *locked;
 	unsigned histories; /* read so far */
+	bool committed;     /* what was decided is durable; usage of unknown sessions may not be */
 	/* Ends of sessions that a request's gateway has lost (G-92). */
 	unsigned n_lost, lost_room;
 	const struct gy_record **lost;

@@ -44,7 +44,7 @@ static unsigned missing(struct gy_locked *locked, unsigned n_locked, int64_t *id
 	return n;
 }
 
-enum gy_rc gy_homes_lock(struct gy_store *store, void *pool, struct gy_locked **locked,
+enum gy_rc gy_homes_lock(struct gy_store *store, void *pool, bool mark, struct gy_locked **locked,
 			 unsigned *n_locked)
 {
 	unsigned n_slices = 0, n_ids, n_more = 0;
@@ -64,7 +64,7 @@ enum gy_rc gy_homes_lock(struct gy_store *store, void *pool, struct gy_locked **
 	if (n_ids == 0)
 		return GY_OK;
 	/* Out of order, and so without waiting for anybody: a row that is held is left out. */
-	rc = gy_store_lock_due(store, pool, ids, n_ids, &more, &n_more, &now);
+	rc = gy_store_lock_due(store, pool, ids, n_ids, mark, &more, &n_more, &now);
 	if (rc != GY_OK)
 		return rc;
 	all = talloc_array(pool, struct gy_locked, *n_locked + n_more);
@@ -83,7 +83,7 @@ no_memory:
 	return GY_NO_MEMORY;
 }
 
-/* Adds a row to the homes. False if it isn't locked. */
+/* Adds a row to the homes. False if it isn't locked, or can't be read. */
 static bool add(struct gy_locked *locked, unsigned n_locked, int64_t account_id,
 		struct gy_account **accounts, unsigned *n)
 {
@@ -93,7 +93,7 @@ static bool add(struct gy_locked *locked, unsigned n_locked, int64_t account_id,
 		if (accounts[i]->account_id == account_id)
 			return true;
 	home = gy_locked_find(locked, n_locked, account_id);
-	if (home == NULL)
+	if (home == NULL || home->unreadable)
 		return false;
 	accounts[(*n)++] = &home->account;
 	return true;

@@ -199,10 +199,10 @@ struct gy_engine {
 /* A locked row, NULL if it isn't among them; they stand in the order of their numbers. */
 struct gy_locked *gy_locked_find(struct gy_locked *locked, unsigned n, int64_t account_id);
 /* Locks the rows of cards that sessions in these rows hold units of, too, as far as nobody else
- * holds them. Inside the transaction; on failure it is rolled back. */
-enum gy_rc gy_homes_lock(struct gy_store *store, void *pool, struct gy_locked **locked,
+ * holds them. Inside the transaction; on failure it is rolled back. mark: see gy_store_lock_due. */
+enum gy_rc gy_homes_lock(struct gy_store *store, void *pool, bool mark, struct gy_locked **locked,
 			 unsigned *n_locked) GY_MUST_CHECK;
-/* The rows that a request may change. GY_STORE_RETRY: one of them isn't locked. */
+/* The rows that a request may change. GY_STORE_RETRY: one of them isn't locked, or unreadable. */
 enum gy_rc gy_homes_make(void *pool, struct gy_locked *locked, unsigned n_locked,
 			 const struct gy_account *own, const struct gy_bound_cards *cards,
 			 struct gy_homes *homes) GY_MUST_CHECK;

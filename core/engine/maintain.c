@@ -21,6 +21,8 @@
 #define CATALOGUE_NS  (1000 * MS)
 #define PURCHASES_NS  (1000 * MS)
 #define PARTITIONS_NS (3600 * 1000 * MS)
+/* A session whose row can't be read is looked at again after this time. */
+#define UNREADABLE_US (60 * GY_SECOND_US)
 /* So long the sweeper goes on before it lets other work have its turn. */
 #define SWEEP_NS (300 * MS)
 
@@ -109,6 +111,61 @@ static enum gy_rc look_at(struct gy_engine *engine, void *pool, struct gy_due *d
 	return GY_OK;
 }
 
+/* Rows that no node can read, of whatever hand: told, and left to the operator. */
+static void complain_of_unreadable(struct gy_engine *engine, const struct gy_locked *locked,
+				   unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (locked[i].unreadable)
+			gy_engine_log(
+				engine, GY_LOG_ERROR,
+				"account %lld: its row makes no sense, its sessions can't end",
+				(long long)locked[i].account.account_id);
+}
+
+/* Is it in such a row, or does it hold units of a card in one? */
+static bool is_stuck(struct gy_locked *locked, unsigned n_locked, const struct gy_locked *l)
+{
+	for (unsigned i = 0; i < l->account.n_slices; i++) {
+		const struct gy_locked *home =
+			gy_locked_find(locked, n_locked, l->account.slices[i].home);
+
+		if (home != NULL && home->unreadable)
+			return true;
+	}
+	return l->unreadable;
+}
+
+/* One due session. *record: as look_at leaves it; *done counts it, unless somebody holds a row. */
+static enum gy_rc end_one(struct maintenance *m, void *pool, struct gy_due *due,
+			  struct gy_locked *locked, unsigned n_locked, gy_time_us now,
+			  const struct gy_record **record, unsigned *done)
+{
+	struct gy_locked *l = gy_locked_find(locked, n_locked, due->account_id);
+	struct gy_homes homes;
+	enum gy_rc rc;
+
+	*record = NULL;
+	*done += due->ended || l != NULL;
+	if (due->ended || l == NULL)
+		return GY_OK;
+	if (is_stuck(locked, n_locked, l)) {
+		due->looked = true;
+		due->look_at_us = now + UNREADABLE_US;
+		return GY_OK;
+	}
+	rc = gy_homes_make(pool, locked, n_locked, &l->account, NULL, &homes);
+	if (rc == GY_STORE_RETRY) { /* the next time */
+		--*done;
+		return GY_OK;
+	}
+	if (rc == GY_OK)
+		rc = look_at(m->engine, pool, due, l, &homes, now, record);
+	if (rc == GY_OK)
+		gy_homes_changed(locked, n_locked, &homes);
+	return rc;
+}
+
 static enum gy_rc end_due(struct maintenance *m, void *pool, struct gy_due *due, unsigned n,
 			  unsigned *done)
 {
@@ -125,28 +182,14 @@ static enum gy_rc end_due(struct maintenance *m, void *pool, struct gy_due *due,
 	}
 	n_ids = accounts_of(due, n, ids);
 	if (n_ids > 0)
-		rc = gy_store_lock_due(m->store, pool, ids, n_ids, &locked, &n_locked, &now);
+		rc = gy_store_lock_due(m->store, pool, ids, n_ids, true, &locked, &n_locked, &now);
 	if (rc == GY_OK)
-		rc = gy_homes_lock(m->store, pool, &locked, &n_locked);
+		rc = gy_homes_lock(m->store, pool, true, &locked, &n_locked);
 	if (rc != GY_OK)
 		return rc;
+	complain_of_unreadable(m->engine, locked, n_locked);
 	for (unsigned i = 0; rc == GY_OK && i < n; i++) {
-		struct gy_locked *l = gy_locked_find(locked, n_locked, due[i].account_id);
-		struct gy_homes homes;
-
-		if (l != NULL)
-			rc = gy_homes_make(pool, locked, n_locked, &l->account, NULL, &homes);
-		if (rc == GY_STORE_RETRY) { /* the next time */
-			rc = GY_OK;
-			l = NULL;
-		}
-		if (rc != GY_OK)
-			break;
-		*done += due[i].ended || l != NULL;
-		if (due[i].ended || l == NULL)
-			continue;
-		rc = look_at(m->engine, pool, &due[i], l, &homes, now, &records[n_records]);
-		gy_homes_changed(locked, n_locked, &homes);
+		rc = end_one(m, pool, &due[i], locked, n_locked, now, &records[n_records], done);
 		n_records += records[n_records] != NULL;
 	}
 	if (rc != GY_OK) {

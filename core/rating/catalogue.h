@@ -34,7 +34,8 @@ struct gy_policy {
 	int64_t min_grant;        /* units; no adaptive grant is made smaller */
 	uint32_t target_s;        /* seconds an adaptive grant should last; 0: fixed size */
 	unsigned validity_jitter; /* percent by which Validity-Time may be shorter */
-	int64_t threshold;        /* remaining units at which the gateway reports; 0 = none */
+	uint32_t pool;     /* G-S-U-Pool-Identifier: shares its credit with others of it; 0: none */
+	int64_t threshold; /* remaining units at which the gateway reports; 0 = none */
 	uint32_t validity_s;
 	uint32_t quota_holding_s; /* 0 = none */
 	enum gy_final_unit_action final_unit;
@@ -97,6 +98,7 @@ struct gy_peer_profile {
 	bool tariff_time_change; /* it reports usage before and after one apart (G-70) */
 	enum gy_free_answer free_answer;
 	bool terminate_only; /* Final-Unit-Action is TERMINATE, whatever the policy says */
+	bool credit_pools;   /* it counts the grants of a pool as one (G-72) */
 	bool keeps_sessions; /* a greater Origin-State-Id ends none of its sessions (G-92) */
 };
 

@@ -70,6 +70,14 @@ struct gy_civil gy_civil_at(const struct gy_zone *zone, gy_time_us at)
 	return civil(at + offset_us(zone, at, &until));
 }
 
+gy_time_us gy_clock_next_change(const struct gy_zone *zone, gy_time_us at)
+{
+	gy_time_us until;
+
+	(void)offset_us(zone, at, &until);
+	return until;
+}
+
 /* Index of the first listed day >= day. */
 static unsigned first_day(const struct gy_calendar *calendar, int64_t day)
 {

@@ -53,6 +53,9 @@ int64_t gy_clock_value(const struct gy_zone *zone, const struct gy_calendar *cal
 gy_time_us gy_clock_leaves(const struct gy_zone *zone, const struct gy_calendar *calendar,
 			   enum gy_derivation derivation, gy_time_us at, int64_t low, int64_t high);
 
+/* The first instant after `at` at which the clock is set; INT64_MAX: never again. */
+gy_time_us gy_clock_next_change(const struct gy_zone *zone, gy_time_us at);
+
 /* The first instant after `at` that belongs to another local date than `at`. */
 gy_time_us gy_clock_next_day(const struct gy_zone *zone, gy_time_us at);
 

@@ -226,7 +226,7 @@ static void put_opened(struct gy_params *p, const struct gy_opened *opened, unsi
 enum gy_rc gy_round_committed(struct gy_store *store, enum gy_rc rc)
 {
 	if (rc == GY_STORE_UNAVAILABLE)
-		return GY_OUTCOME_UNKNOWN;
+		return store->rolled_back ? rc : GY_OUTCOME_UNKNOWN;
 	if (rc != GY_OK) {
 		gy_store_rollback(store);
 		return rc;

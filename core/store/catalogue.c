@@ -149,7 +149,8 @@ static enum gy_rc read_peers(struct gy_catalogue *c, const PGresult *result)
 		peers[i].free_answer =
 			(enum gy_free_answer)gy_get_int2(PQgetvalue(result, (int)i, 2));
 		peers[i].terminate_only = *PQgetvalue(result, (int)i, 3) != 0;
-		peers[i].keeps_sessions = *PQgetvalue(result, (int)i, 4) == 0;
+		peers[i].credit_pools = *PQgetvalue(result, (int)i, 4) != 0;
+		peers[i].keeps_sessions = *PQgetvalue(result, (int)i, 5) == 0;
 		if (peers[i].peer == NULL)
 			return GY_NO_MEMORY;
 	}
@@ -209,6 +210,7 @@ static enum gy_rc read_policies(struct gy_catalogue *c, const PGresult *result)
 		policies[i].min_grant = gy_get_int8(PQgetvalue(result, row, 13));
 		policies[i].target_s = (uint32_t)gy_get_int4(PQgetvalue(result, row, 14));
 		policies[i].validity_jitter = (unsigned)gy_get_int2(PQgetvalue(result, row, 15));
+		policies[i].pool = (uint32_t)gy_get_int4(PQgetvalue(result, row, 16));
 		if (rc == GY_OK)
 			rc = read_triggers(policies, gy_result_bytes(result, row, 12),
 					   &policies[i]);

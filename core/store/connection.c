@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "core/base/assert.h"
+#include "core/store/connect.h"
 #include "core/store/schema/schema.h"
 #include "core/store/sqlstate.h"
 
@@ -72,6 +73,7 @@ static void clear_results(struct gy_store *store)
 void gy_round_begin(struct gy_store *store)
 {
 	clear_results(store);
+	store->rolled_back = false;
 }
 
 /* A failed send shows up in gy_round_end, where the connection's state is looked at. */
@@ -151,7 +153,11 @@ static enum gy_rc failure_of(struct gy_store *store, const PGresult *result)
 {
 	const char *text = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
 	const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+	const char *severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
 
+	/* FATAL and PANIC may come when COMMIT is done; after an ERROR the rest of the pipeline is
+	 * passed over, and one of COMMIT itself comes before its record is written. */
+	store->rolled_back = severity != NULL && strcmp(severity, "ERROR") == 0;
 	note_error(store, state != NULL ? state : "database",
 		   text != NULL ? text : PQresultErrorMessage(result));
 	return gy_sqlstate_rc(state);
@@ -217,37 +223,6 @@ struct gy_bytes gy_result_bytes(const PGresult *result, int row, int column)
 
 /* --- open and close -----------------------------------------------------------------------------
  */
-
-/* PQconnectdb waits as long as the network likes; this doesn't. What the conninfo says goes first;
- * else a server that the network has lost is given up on after some seconds. */
-static bool connect_in_time(struct gy_store *store, const char *conninfo)
-{
-	static const char *const names[] = {
-		"tcp_user_timeout", "keepalives_idle", "keepalives_interval",
-		"keepalives_count", "dbname",          NULL
-	};
-	const char *values[] = { "10000", "10", "3", "3", conninfo, NULL };
-	int64_t until_ms = now_ms() + store->timeout_ms;
-	PostgresPollingStatusType status = PGRES_POLLING_WRITING;
-
-	store->connection = PQconnectStartParams(names, values, 1);
-	if (store->connection == NULL || PQstatus(store->connection) == CONNECTION_BAD)
-		return false;
-	while (status != PGRES_POLLING_OK) {
-		struct pollfd fd = { .fd = PQsocket(store->connection),
-				     .events = status == PGRES_POLLING_READING ? POLLIN : POLLOUT };
-		int64_t left = until_ms - now_ms();
-
-		if (left <= 0 || fd.fd < 0)
-			return false;
-		if (poll(&fd, 1, (int)left) < 0 && errno != EINTR)
-			return false;
-		status = PQconnectPoll(store->connection);
-		if (status == PGRES_POLLING_FAILED)
-			return false;
-	}
-	return true;
-}
 
 /* The last result of what was sent, before there is a pipeline; NULL: none in time. */
 static PGresult *settled(struct gy_store *store, int sent)
@@ -351,7 +326,8 @@ enum gy_rc gy_store_open(const char *conninfo, unsigned timeout_ms, struct gy_st
 		return GY_NO_MEMORY;
 	}
 	store->timeout_ms = timeout_ms;
-	if (!connect_in_time(store, conninfo)) {
+	store->connection = gy_connect_in_time(conninfo, timeout_ms);
+	if (PQstatus(store->connection) != CONNECTION_OK) {
 		snprintf(error, error_size, "%s",
 			 store->connection != NULL && PQerrorMessage(store->connection)[0] != '\0'
 				 ? PQerrorMessage(store->connection)

@@ -19,6 +19,7 @@ struct gy_store {
 	unsigned timeout_ms;      /* of one round */
 	bool sync_wait_cancelled; /* a commit is local only: its outcome is not an answer (P5) */
 	bool silent;              /* it didn't answer in time: nothing more is asked of it */
+	bool rolled_back;         /* the server said so, by an error in the last round */
 	char error[512];          /* of the last failure, one line */
 
 	unsigned n_round; /* statements sent */
@@ -40,6 +41,7 @@ enum gy_rc gy_round_end(struct gy_store *store) GY_MUST_CHECK;
 
 /* What a round that ended in COMMIT came to; rc: gy_round_end's. A lost connection leaves open
  * whether COMMIT came through, and so does a cancelled wait for a standby: GY_OUTCOME_UNKNOWN.
+ * Not so what the server refuses with an ERROR, as a full disk: COMMIT is not carried out after it.
  * After any other failure no transaction is open. store->sync_wait_cancelled must have been false
  * before. */
 enum gy_rc gy_round_committed(struct gy_store *store, enum gy_rc rc) GY_MUST_CHECK;

@@ -133,8 +133,9 @@ enum gy_rc gy_store_gateway_restarted(struct gy_store *store, int64_t gateway_id
 
 /* --- locks ---- */
 
-static enum gy_rc take_accounts(void *pool, const PGresult *result, struct gy_locked **locked,
-				unsigned *n_locked)
+/* mark: a row that makes no sense is no failure, it is told from the others. */
+static enum gy_rc take_accounts(void *pool, const PGresult *result, bool mark,
+				struct gy_locked **locked, unsigned *n_locked)
 {
 	unsigned n = (unsigned)PQntuples(result);
 
@@ -143,9 +144,13 @@ static enum gy_rc take_accounts(void *pool, const PGresult *result, struct gy_lo
 	if (*locked == NULL)
 		return GY_NO_MEMORY;
 	for (unsigned i = 0; i < n; i++) {
-		enum gy_rc rc = gy_account_read(pool, result, (int)i, &(*locked)[i].account);
+		struct gy_locked *l = &(*locked)[i];
+		enum gy_rc rc = gy_account_read(pool, result, (int)i, &l->account);
 
-		if (rc != GY_OK)
+		if (rc == GY_STORE_REFUSED && mark)
+			*l = (struct gy_locked){ .account.account_id = l->account.account_id,
+						 .unreadable = true };
+		else if (rc != GY_OK)
 			return rc;
 	}
 	*n_locked = n;
@@ -206,7 +211,7 @@ enum gy_rc gy_store_lock(struct gy_store *store, void *pool, const int64_t *acco
 		index = gy_round_add(store, GY_SQL_SESSION_KNOWN, &store->known);
 	rc = gy_round_end(store);
 	if (rc == GY_OK)
-		rc = take_accounts(pool, store->result[lock], locked, n_locked);
+		rc = take_accounts(pool, store->result[lock], false, locked, n_locked);
 	if (rc != GY_OK) {
 		gy_store_rollback(store);
 		return rc;
@@ -218,8 +223,8 @@ enum gy_rc gy_store_lock(struct gy_store *store, void *pool, const int64_t *acco
 }
 
 enum gy_rc gy_store_lock_due(struct gy_store *store, void *pool, const int64_t *account_ids,
-			     unsigned n_accounts, struct gy_locked **locked, unsigned *n_locked,
-			     gy_time_us *now)
+			     unsigned n_accounts, bool mark, struct gy_locked **locked,
+			     unsigned *n_locked, gy_time_us *now)
 {
 	enum gy_rc rc;
 
@@ -232,7 +237,7 @@ enum gy_rc gy_store_lock_due(struct gy_store *store, void *pool, const int64_t *
 	gy_round_add(store, GY_SQL_CLOCK, NULL);
 	rc = gy_round_end(store);
 	if (rc == GY_OK)
-		rc = take_accounts(pool, store->result[0], locked, n_locked);
+		rc = take_accounts(pool, store->result[0], mark, locked, n_locked);
 	if (rc == GY_OK)
 		*now = gy_get_time(PQgetvalue(store->result[1], 0, 0));
 	else
@@ -367,8 +372,10 @@ static enum gy_rc history_debit(struct gy_store *store, const struct gy_ccr *ccr
 			history->debit_unit = answer.unit;
 			history->debit_units = answer.granted;
 		}
-		if (service == ccr->refund.place + 1)
-			history->debit_micros += gy_charge_debit(&charges, i);
+		if (service != ccr->refund.place + 1)
+			continue;
+		history->debit_micros += gy_charge_debit(&charges, i);
+		history->debit_took_cards |= gy_charge_from(&charges, i) == GY_FROM_CARD;
 	}
 	return GY_OK;
 }

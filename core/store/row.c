@@ -3,6 +3,8 @@
 
 #include <talloc.h>
 
+#include "core/base/limits.h"
+
 /* Results are stored as Result-Codes, which never change; 0: a request without services. */
 static int64_t code_of(enum gy_rc rc)
 {
@@ -64,7 +66,8 @@ static void read_reservations(const struct gy_matrix *m, struct gy_reservation *
 			.session = (unsigned)gy_matrix_at(m, i, 0) - 1,
 			.rating_group = (uint32_t)gy_matrix_at(m, i, 1),
 			.service_key = gy_matrix_at(m, i, 2),
-			.unit = (enum gy_unit)gy_matrix_at(m, i, 3),
+			.unit = (enum gy_unit)(gy_matrix_at(m, i, 3) & 255),
+			.pool = gy_matrix_at(m, i, 3) >> 8 & GY_POOL_MAX,
 			.granted = gy_matrix_at(m, i, 4),
 			.reserved = gy_matrix_at(m, i, 5),
 			.rate = { gy_matrix_at(m, i, 6), gy_matrix_at(m, i, 7) },
@@ -84,7 +87,8 @@ static void read_answers(const struct gy_matrix *m, struct gy_kept_answer *answe
 		uint64_t rare = (uint64_t)gy_matrix_at(m, i, 8);
 
 		answers[i] = (struct gy_kept_answer){
-			.session = (uint32_t)gy_matrix_at(m, i, 0) - 1,
+			.session = (gy_matrix_at(m, i, 0) & 0xffff) - 1,
+			.pool = gy_matrix_at(m, i, 0) >> 16 & GY_POOL_MAX,
 			.type = (enum gy_request_type)(request >> 32),
 			.number = (uint32_t)request,
 			.end_to_end = (uint32_t)((uint64_t)gy_matrix_at(m, i, 0) >> 32),
@@ -300,7 +304,7 @@ void gy_reservations_put(struct gy_params *params, unsigned number, const struct
 		gy_array_int8(params, number, (int64_t)r->session + 1);
 		gy_array_int8(params, number, r->rating_group);
 		gy_array_int8(params, number, r->service_key);
-		gy_array_int8(params, number, r->unit);
+		gy_array_int8(params, number, (int64_t)r->pool << 8 | (int64_t)r->unit);
 		gy_array_int8(params, number, r->granted);
 		gy_array_int8(params, number, r->reserved);
 		gy_array_int8(params, number, r->rate.price_micros);
@@ -318,7 +322,8 @@ void gy_answers_put(struct gy_params *params, unsigned number, const struct gy_a
 		const struct gy_kept_answer *w = &a->answers[i];
 
 		gy_array_int8(params, number,
-			      (int64_t)((uint64_t)w->end_to_end << 32 | (w->session + 1)));
+			      (int64_t)((uint64_t)w->end_to_end << 32 | (uint64_t)w->pool << 16 |
+					(w->session + 1)));
 		gy_array_int8(params, number,
 			      (int64_t)((uint64_t)w->type << 32 | (uint64_t)w->number));
 		gy_array_int8(params, number, (int64_t)w->content_hash);
@@ -411,7 +416,7 @@ void gy_charges_put(struct gy_params *params, unsigned number, const struct gy_r
 		gy_array_int8(params, number, c->carry);
 		gy_array_int8(params, number, c->rule_id);
 		gy_array_int8(params, number, pack_times(c->validity_s, c->threshold));
-		gy_array_int8(params, number, c->flags);
+		gy_array_int8(params, number, (int64_t)c->pool << 32 | c->flags);
 		gy_array_int8(params, number, c->debit_rate.price_micros);
 		gy_array_int8(params, number, c->debit_rate.block);
 		gy_array_int8(params, number, c->from);
@@ -430,6 +435,11 @@ int64_t gy_charge_debit(const struct gy_matrix *charges, unsigned row)
 	return gy_matrix_at(charges, row, 4);
 }
 
+enum gy_from gy_charge_from(const struct gy_matrix *charges, unsigned row)
+{
+	return (enum gy_from)gy_matrix_at(charges, row, 15);
+}
+
 struct gy_kept_answer gy_charge_as_answer(const struct gy_matrix *charges, unsigned row)
 {
 	uint64_t times = (uint64_t)gy_matrix_at(charges, row, 11);
@@ -444,6 +454,8 @@ struct gy_kept_answer gy_charge_as_answer(const struct gy_matrix *charges, unsig
 		.threshold = (uint32_t)times,
 		.switch_s = (uint32_t)(rare >> 32),
 		.redirect_rule = (uint32_t)rare,
+		.pool = gy_matrix_at(charges, row, 12) >> 32 & GY_POOL_MAX,
+		.pool_rate = { gy_matrix_at(charges, row, 7), gy_matrix_at(charges, row, 8) },
 	};
 
 	unpack_shape(gy_matrix_at(charges, row, 2), &answer);

@@ -39,6 +39,8 @@ void gy_charges_put(struct gy_params *params, unsigned number, const struct gy_r
 bool gy_charge_is_part(const struct gy_matrix *charges, unsigned row);
 /* What a charge, or a part, took from the balance; micro-units, negative: it gave back. */
 int64_t gy_charge_debit(const struct gy_matrix *charges, unsigned row);
+/* What a charge, or a part, was drained from. */
+enum gy_from gy_charge_from(const struct gy_matrix *charges, unsigned row);
 /* A charge of a record as the answer that was given: what a duplicate is answered from. */
 struct gy_kept_answer gy_charge_as_answer(const struct gy_matrix *charges, unsigned row);
 

@@ -82,6 +82,7 @@ enum gy_rc gy_store_gateway_restarted(struct gy_store *store, int64_t gateway_id
 struct gy_locked {
 	struct gy_account account; /* its arrays are talloc'ed under the batch's pool */
 	bool changed;
+	bool unreadable; /* only its number is known (gy_store_lock_due) */
 };
 
 /* BEGIN, locks and reads the rows (account_ids ascending, no doubles); rows held by others are left
@@ -162,10 +163,11 @@ enum gy_rc gy_store_lost(struct gy_store *store, void *pool, unsigned max, struc
 			 unsigned *n) GY_MUST_CHECK;
 /* None is left: those restarts are done with. A transaction of its own. */
 enum gy_rc gy_store_lost_done(struct gy_store *store) GY_MUST_CHECK;
-/* Inside the same transaction: locks the accounts of the due sessions, skipping held ones. */
+/* Inside the same transaction: locks these accounts, skipping held ones. A row that makes no
+ * sense is GY_STORE_REFUSED, or, with mark, one of them that says so. */
 enum gy_rc gy_store_lock_due(struct gy_store *store, void *pool, const int64_t *account_ids,
-			     unsigned n_accounts, struct gy_locked **locked, unsigned *n_locked,
-			     gy_time_us *now) GY_MUST_CHECK;
+			     unsigned n_accounts, bool mark, struct gy_locked **locked,
+			     unsigned *n_locked, gy_time_us *now) GY_MUST_CHECK;
 /* Writes when to look again at each that was looked at, forgets those that were ended before. The
  * transaction goes on: gy_store_apply ends it. */
 enum gy_rc gy_store_due_done(struct gy_store *store, const struct gy_due *due,

@@ -88,6 +88,7 @@ static void read_group(struct gy_model *m, const struct gy_yaml_group *g)
 	c[15] = gy_model_size(m, "min_grant", g->min_grant, 1, GY_AMOUNT_MAX, "1");
 	c[16] = gy_model_duration(m, "target", g->target, 0, 86400, "0");
 	c[17] = gy_model_number(m, "validity_jitter", g->validity_jitter, 0, 50, "0");
+	c[18] = gy_model_number(m, "pool", g->pool, 0, GY_POOL_MAX, "0");
 	if (c[3] && c[15] && gy_model_value(c[3]) < gy_model_value(c[15]))
 		gy_model_wrong(m, "min_grant", "min_grant %s is more than max_grant %s",
 			       g->min_grant, g->max_grant);

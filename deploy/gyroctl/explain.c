@@ -68,6 +68,9 @@ static struct gy_rows *requests_of(struct gy_ctl *ctl, const char *key, const ch
 		key, request);
 }
 
+/* Flags of a charge (core/charging/decide.h). */
+enum { PART = 16, SHRUNK = 256 };
+
 static const struct gy_column charge_columns[] = {
 	{ .key = "rating_group", .title = "RG", .kind = GY_NUMBER },
 	{ .key = "part", .kind = GY_BOOL },
@@ -96,6 +99,7 @@ static const struct gy_column grant_columns[] = {
 	{ .key = "final_unit", .kind = GY_WORD, .words = gy_words_final_unit },
 	{ .key = "redirect_rule", .kind = GY_NUMBER },
 	{ .key = "tariff_change", .title = "Tariff-Time-Change", .kind = GY_INSTANT },
+	{ .key = "pool", .kind = GY_NUMBER },
 	GY_COLUMNS_END,
 };
 
@@ -110,7 +114,7 @@ static struct gy_rows *charges_of(struct gy_ctl *ctl, const struct gy_rows *r, i
 		" price_micros, block, nullif(rule_id, 0) AS rule_id, carry,"
 		" nullif(validity_s, 0) AS validity_s, nullif(threshold, 0) AS threshold,"
 		" CASE WHEN final_unit >= 0 THEN final_unit END AS final_unit,"
-		" nullif(redirect_rule, 0) AS redirect_rule, flags,"
+		" nullif(redirect_rule, 0) AS redirect_rule, pool, flags,"
 		" CASE WHEN tariff_change_s > 0 THEN to_timestamp(tariff_change_s) END AS "
 		"tariff_change,"
 		" concat_ws(', ', CASE WHEN flags & 1 <> 0 THEN 'over-use' END,"
@@ -192,7 +196,8 @@ static void free_of(const struct telling *t, int64_t service, struct gy_free_use
 	while (next_input(&at, &in) && counters->n_free < GY_FREE_USED_MAX)
 		if (in.service == service && in.origin == GY_INPUTS_FREE)
 			free[counters->n_free++] =
-				(struct gy_free_used){ in.code_id, input_value(&in).number };
+				(struct gy_free_used){ .rule_id = in.code_id,
+						       .units = input_value(&in).number };
 }
 
 /* The acquired struct as it was: its shape by gy_tariff_acquire from the recorded codes, its values
@@ -288,6 +293,12 @@ static void told_free(struct telling *t, const struct gy_counters *counters)
 	for (unsigned i = 0; i < counters->n_free; i++) {
 		const struct gy_free_used *used = &counters->free[i];
 
+		if (used->rule_id == 0) {
+			gy_story_say(
+				&t->story, NULL, NULL,
+				"No counter was left for other rules: they gave no free units.");
+			continue;
+		}
 		json_array_append_new(list,
 				      json_pack("{sIsI}", "rule_id", (json_int_t)used->rule_id,
 						"units", (json_int_t)used->units));
@@ -436,6 +447,24 @@ static void tell_service(struct telling *t, int first, int n, int64_t service)
 	t->story = whole;
 }
 
+/* A grant that the request wasn't about: another of its credit pool used a part of it. */
+static void tell_shrunk(struct telling *t, int charge)
+{
+	struct gy_rows grant = part_of(t->charges, charge, 1);
+	struct gy_story whole = t->story;
+
+	if (whole.json) {
+		t->story.json = json_object();
+		json_array_append_new(json_object_get(whole.json, "services"), t->story.json);
+	}
+	gy_story_say(&t->story, "shrunk", json_integer(number(t->charges, charge, "rating_group")),
+		     "\nWhat is left of the grant for Rating-Group %s, after others of pool %s:",
+		     gy_rows_get(t->charges, charge, "rating_group"),
+		     gy_rows_get(t->charges, charge, "pool"));
+	gy_story_rows(&t->story, "grant", grant_columns, &grant);
+	t->story = whole;
+}
+
 static const char *request_name(const struct gy_rows *r, int row)
 {
 	return gy_word_name(gy_words_request, (int)number(r, row, "request_type"), "request");
@@ -533,13 +562,16 @@ static bool tell_request(struct telling *t, const struct gy_rows *r, int row)
 	if (!gy_instant_parse(gy_rows_get(r, row, "at"), &t->at))
 		return false;
 	tell_head(t, r, row);
-	for (int first = 0; first < t->charges->n; service++) {
-		int n = 1;
-
-		while (first + n < t->charges->n && number(t->charges, first + n, "flags") & 16)
+	for (int first = 0, n; first < t->charges->n; first += n) {
+		n = 1;
+		if (number(t->charges, first, "flags") & SHRUNK) {
+			tell_shrunk(t, first);
+			continue;
+		}
+		while (first + n < t->charges->n &&
+		       (number(t->charges, first + n, "flags") & (PART | SHRUNK)) == PART)
 			n++;
-		tell_service(t, first, n, service);
-		first += n;
+		tell_service(t, first, n, service++);
 	}
 	return true;
 }

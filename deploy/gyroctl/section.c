@@ -32,6 +32,7 @@ static const struct gy_column groups[] = {
 	{ .key = "min_grant", .kind = GY_SIZE },
 	{ .key = "target", .kind = GY_DURATION },
 	{ .key = "validity_jitter", .kind = GY_NUMBER },
+	{ .key = "pool", .kind = GY_NUMBER },
 	GY_COLUMNS_END,
 };
 
@@ -83,6 +84,7 @@ static const struct gy_column peers[] = {
 	{ .key = "tariff_time_change", .kind = GY_BOOL },
 	{ .key = "free", .kind = GY_WORD, .words = gy_words_free_answer },
 	{ .key = "terminate_only", .kind = GY_BOOL },
+	{ .key = "credit_pools", .kind = GY_BOOL },
 	{ .key = "restart_ends_sessions", .kind = GY_BOOL },
 	GY_COLUMNS_END,
 };
@@ -255,17 +257,17 @@ const struct gy_section gy_sections[GY_SECTIONS] = {
 		.kept = "cards@gyro",
 	},
 	[GY_GROUPS] = {
-		"rating_groups", "rating_group", groups, "k.................",
+		"rating_groups", "rating_group", groups, "k..................",
 		.read = "SELECT rating_group, name, default_grant, max_grant, threshold, validity_s AS validity,"
 			" quota_holding_s AS quota_holding, final_unit, redirect_type, redirect_address,"
 			" to_json(filter_ids) AS filter_ids, to_json(filter_rules) AS filter_rules, provisioned,"
 			" quota_consumption_s AS quota_consumption, to_json(triggers) AS triggers,"
-			" min_grant, target_s AS target, validity_jitter FROM gyro.rating_group",
+			" min_grant, target_s AS target, validity_jitter, pool FROM gyro.rating_group",
 		.put = "INSERT INTO gyro.rating_group (rating_group, name, default_grant, max_grant, threshold,"
 		       " validity_s, quota_holding_s, final_unit, redirect_type, redirect_address, filter_ids,"
-		       " filter_rules, provisioned, quota_consumption_s, triggers, min_grant, target_s, validity_jitter)"
+		       " filter_rules, provisioned, quota_consumption_s, triggers, min_grant, target_s, validity_jitter, pool)"
 		       " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, " TEXTS("$11") ", " TEXTS("$12") ", $13, $14,"
-		       "  CASE WHEN $15::json IS NOT NULL THEN " TEXTS("$15") "::integer[] END, $16, $17, $18)"
+		       "  CASE WHEN $15::json IS NOT NULL THEN " TEXTS("$15") "::integer[] END, $16, $17, $18, $19)"
 		       " ON CONFLICT (rating_group) DO UPDATE SET name = excluded.name,"
 		       " default_grant = excluded.default_grant, max_grant = excluded.max_grant,"
 		       " threshold = excluded.threshold, validity_s = excluded.validity_s,"
@@ -274,7 +276,8 @@ const struct gy_section gy_sections[GY_SECTIONS] = {
 		       " filter_ids = excluded.filter_ids, filter_rules = excluded.filter_rules,"
 		       " provisioned = excluded.provisioned, quota_consumption_s = excluded.quota_consumption_s,"
 		       " triggers = excluded.triggers, min_grant = excluded.min_grant,"
-		       " target_s = excluded.target_s, validity_jitter = excluded.validity_jitter",
+		       " target_s = excluded.target_s, validity_jitter = excluded.validity_jitter,"
+		       " pool = excluded.pool",
 		.remove = "DELETE FROM gyro.rating_group WHERE rating_group = $1",
 	},
 	[GY_TARIFFS] = {
@@ -305,13 +308,14 @@ const struct gy_section gy_sections[GY_SECTIONS] = {
 		.valid_until = 7,
 	},
 	[GY_PEERS] = {
-		"peers", "peer", peers, "k....",
-		.read = "SELECT peer, tariff_time_change, free_answer AS free, terminate_only, restart_ends_sessions"
-			" FROM gyro.peer_profile",
+		"peers", "peer", peers, "k.....",
+		.read = "SELECT peer, tariff_time_change, free_answer AS free, terminate_only, credit_pools,"
+			" restart_ends_sessions FROM gyro.peer_profile",
 		.put = "INSERT INTO gyro.peer_profile (peer, tariff_time_change, free_answer, terminate_only,"
-		       " restart_ends_sessions) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (peer) DO UPDATE SET"
+		       " credit_pools, restart_ends_sessions) VALUES ($1, $2, $3, $4, $5, $6)"
+		       " ON CONFLICT (peer) DO UPDATE SET"
 		       " tariff_time_change = excluded.tariff_time_change, free_answer = excluded.free_answer,"
-		       " terminate_only = excluded.terminate_only,"
+		       " terminate_only = excluded.terminate_only, credit_pools = excluded.credit_pools,"
 		       " restart_ends_sessions = excluded.restart_ends_sessions",
 		.remove = "DELETE FROM gyro.peer_profile WHERE peer = $1",
 	},

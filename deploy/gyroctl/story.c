@@ -116,8 +116,7 @@ void gy_story_rows(const struct gy_story *story, const char *key, const struct g
 
 	for (int row = 0; row < rows->n; row++)
 		for (int i = 0; i < width; i++)
-			cells[row * width + i] =
-				gy_rows_get(rows, rows->first + row, columns[i].key);
+			cells[row * width + i] = gy_rows_get(rows, row, columns[i].key);
 	gy_story_grid(story, key, &(struct gy_grid){ columns, width, rows->n, cells });
 }
 

@@ -137,6 +137,7 @@ static const struct gy_column group_columns[] = {
 	{ .key = "min_grant", .kind = GY_SIZE, .detail = true },
 	{ .key = "target_s", .title = "target", .kind = GY_DURATION, .detail = true },
 	{ .key = "validity_jitter", .title = "jitter %", .kind = GY_NUMBER, .detail = true },
+	{ .key = "pool", .kind = GY_NUMBER, .detail = true },
 	GY_COLUMNS_END,
 };
 
@@ -147,7 +148,7 @@ static enum gy_exit groups(struct gy_ctl *ctl, const struct gy_args *args)
 		"SELECT rating_group, name, default_grant, max_grant, threshold, validity_s, "
 		"quota_holding_s,"
 		" final_unit, redirect_address, redirect_type, to_json(filter_ids) AS filter_ids,"
-		" min_grant, target_s, validity_jitter"
+		" min_grant, target_s, validity_jitter, pool"
 		" FROM gyro.rating_group ORDER BY rating_group");
 
 	(void)args;

@@ -58,6 +58,7 @@ static const cyaml_schema_field_t group_fields[] = {
 	MAYBE(gy_yaml_group, "min_grant", min_grant),
 	MAYBE(gy_yaml_group, "target", target),
 	MAYBE(gy_yaml_group, "validity_jitter", validity_jitter),
+	MAYBE(gy_yaml_group, "pool", pool),
 	CYAML_FIELD_END
 };
 ENTRY(group, gy_yaml_group, group_fields);
@@ -113,6 +114,7 @@ static const cyaml_schema_field_t peer_fields[] = {
 	MAYBE(gy_yaml_peer, "tariff_time_change", tariff_time_change),
 	MAYBE(gy_yaml_peer, "free", free_answer),
 	MAYBE(gy_yaml_peer, "terminate_only", terminate_only),
+	MAYBE(gy_yaml_peer, "credit_pools", credit_pools),
 	MAYBE(gy_yaml_peer, "restart_ends_sessions", restart_ends_sessions),
 	CYAML_FIELD_END
 };

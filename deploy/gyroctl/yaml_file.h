@@ -27,7 +27,7 @@ struct gy_yaml_group {
 	unsigned filter_ids_count;
 	char **filter_rules;
 	unsigned filter_rules_count;
-	char *provisioned, *quota_consumption, *min_grant, *target, *validity_jitter;
+	char *provisioned, *quota_consumption, *min_grant, *target, *validity_jitter, *pool;
 	char **triggers;
 	unsigned triggers_count;
 };
@@ -55,7 +55,8 @@ struct gy_yaml_subscriber {
 };
 
 struct gy_yaml_peer {
-	char *peer, *tariff_time_change, *free_answer, *terminate_only, *restart_ends_sessions;
+	char *peer, *tariff_time_change, *free_answer, *terminate_only, *credit_pools,
+		*restart_ends_sessions;
 };
 
 struct gy_yaml_zone {

@@ -12,7 +12,7 @@
 
 #define FIRST_GUESS  512 /* octets; most answers fit */
 #define HOST_REPORT  0   /* OC-Report-Type (RFC 7683 §7.6) */
-#define FULL_SERVICE 192 /* octets of an MSCC with everything but a redirect address */
+#define FULL_SERVICE 256 /* octets of an MSCC with everything but a redirect address */
 
 struct writer {
 	uint8_t *data;
@@ -216,6 +216,42 @@ static void put_granted(struct writer *w, const struct gy_answer *answer,
 	group_close(w, start);
 }
 
+/* A price per unit in micro-units, as the decimal number that Unit-Value is; 17 digits of it. */
+static void put_multiplier(struct writer *w, struct gy_rate rate)
+{
+	size_t value = group_open(w, 0, GY_AVP_UNIT_VALUE);
+	__int128 scaled = rate.price_micros, ten = 10;
+	uint32_t exponent = 0;
+
+	while (scaled / rate.block < 10000000000000000 && scaled % rate.block != 0) {
+		scaled *= ten;
+		exponent--;
+	}
+	scaled = (scaled + rate.block / 2) / rate.block;
+	avp_u64(w, 0, GY_AVP_VALUE_DIGITS, (uint64_t)scaled);
+	avp_u32(w, 0, GY_AVP_EXPONENT, exponent);
+	group_close(w, value);
+}
+
+/* The credit pool of the grant (G-72). */
+static void put_pool(struct writer *w, const struct gy_service_answer *service)
+{
+	static const uint32_t unit_types[GY_UNIT_COUNT] = { /* CC-Unit-Type (RFC 8506 §8.32) */
+							    [GY_UNIT_OCTETS] = 2,
+							    [GY_UNIT_SECONDS] = 0,
+							    [GY_UNIT_SERVICE] = 5
+	};
+	size_t start;
+
+	if (service->pool == 0 || service->unit == GY_UNIT_NONE)
+		return;
+	start = group_open(w, 0, GY_AVP_G_S_U_POOL_REFERENCE);
+	avp_u32(w, 0, GY_AVP_G_S_U_POOL_IDENTIFIER, service->pool);
+	avp_u32(w, 0, GY_AVP_CC_UNIT_TYPE, unit_types[service->unit]);
+	put_multiplier(w, service->pool_rate);
+	group_close(w, start);
+}
+
 static void put_redirect_server(struct writer *w, enum gy_redirect_type type, const char *address)
 {
 	size_t server = group_open(w, 0, GY_AVP_REDIRECT_SERVER);
@@ -328,6 +364,7 @@ static void put_service(struct writer *w, const struct gy_answer *answer,
 		avp_u32(w, 0, GY_AVP_SERVICE_IDENTIFIER, service->service_ids[i]);
 	if (service->has_rating_group)
 		avp_u32(w, 0, GY_AVP_RATING_GROUP, service->rating_group);
+	put_pool(w, service);
 	put_validity(w, service);
 	avp_u32(w, 0, GY_AVP_RESULT_CODE, gy_rc_result_code(service->rc));
 	put_final_unit(w, service);

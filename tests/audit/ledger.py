@@ -7,7 +7,7 @@ in Python's integers. What purchases hold, and when, is cards.py's knowledge.
 import collections
 
 from cards import is_operation
-from tables import ENDED_BY_US, EVENT, INITIAL, LATE, MONEY, ONE_TIME, OPEN, OVERRUN, SLICED, TERMINATION, UPDATE
+from tables import ENDED_BY_US, EVENT, INITIAL, LATE, MONEY, ONE_TIME, OPEN, OVERRUN, SHRUNK, SLICED, TERMINATION, UPDATE
 
 AMOUNT_MAX = 1 << 60     # an amount beyond this is cut: such a debit isn't explained here
 SECOND = 1000000
@@ -287,10 +287,19 @@ class Ledger:
         for p in c.parts:
             if p.debit and p.source != MONEY:
                 self.say('I1', account, f'{where}: {p.debit} debited, not for usage paid with money')
-        if r.kind == ONE_TIME:
+        if c.flags & SHRUNK:
+            self.shrunk(account, where, c, before)
+        elif r.kind == ONE_TIME:
             self.event(account, where, c)
         else:
             self.usage(account, where, r, c, before)
+
+    def shrunk(self, account, where, c, before):
+        """Another grant of its credit pool took of it, at the price at which it was granted."""
+        self.checked['grants shrunk'] += 1
+        if before is None or c.granted >= before.granted or c.reserved > before.reserved or \
+           (c.price, c.block, c.carry) != (before.price, before.block, before.carry):
+            self.say('I4', account, f'{where}: {c.granted} left of a grant of {before and before.granted}, at {c.price} per {c.block}')
 
     def event(self, account, where, c):
         """Paid at once, or given back: what its units cost, or the amount itself."""

@@ -34,7 +34,7 @@ Sold = collections.namedtuple('Sold', 'cards purchases windows bindings answers'
 Tables = collections.namedtuple('Tables', 'now accounts records payments index rules tariffs unmatched sold')
 
 OPEN = 1
-OVERRUN, UNRATED, LATE, NO_RATING_GROUP, PART, SLICED, EVENT, OPERATION = 1, 2, 4, 8, 16, 32, 64, 128
+OVERRUN, UNRATED, LATE, NO_RATING_GROUP, PART, SLICED, EVENT, OPERATION, SHRUNK = 1, 2, 4, 8, 16, 32, 64, 128, 256
 ENDED_BY_US, INITIAL, UPDATE, TERMINATION, ONE_TIME = range(5)    # types of a record
 FREE_UNITS, CARD, MONEY = 1, 2, 3    # sources
 
@@ -59,7 +59,8 @@ def session_key(session_id, sub_session=None):
 
 
 def charges(rows):
-    """Rows of a record's charges, one service each; a row that is part of the one before is put to that.
+    """Rows of a record's charges, one service each; a row that is part of the one before is put to that. A row without parts is
+    what another grant of its credit pool left of one.
 
     The third number holds what is small: code, unit, final unit, holding time."""
     out = []
@@ -67,12 +68,13 @@ def charges(rows):
         (group, service, shape, used, debit, granted, reserved, price, block, carry, rule, times, flags, at, per, source,
          source_rule, rare) = row
         part = Part(used, debit, at, per, source, source_rule)
-        if flags & PART and out:
+        if flags & PART and not flags & SHRUNK and out:
             out[-1].parts.append(part)
             continue
         out.append(Charge(group, service, shape >> 16 & 0xffff, shape >> 32 & 15, (shape >> 36 & 15) - 1,
                           shape >> 40 & 0xffff, granted, reserved, price, block, carry, rule, times >> 32 & 0xffffffff,
-                          times & 0xffffffff, flags, rare >> 32 & 0xffffffff, [part]))
+                          times & 0xffffffff, flags, rare >> 32 & 0xffffffff,
+                          [] if flags & SHRUNK else [part]))
     return out
 
 
@@ -82,7 +84,7 @@ def used(c):
 
 def answer(row, sessions):
     n, request, content, shape, group, service, granted, times, _ = row
-    n, end_to_end = n & 0xffffffff, n >> 32 & 0xffffffff
+    n, end_to_end = n & 0xffff, n >> 32 & 0xffffffff
     return Answer(sessions[n - 1].key if 0 < n <= len(sessions) else None, request >> 32, request & 0xffffffff, content,
                   shape & 0xffff, shape >> 16 & 0xffff, shape >> 32 & 15, (shape >> 36 & 15) - 1, shape >> 40 & 0xffff,
                   group, service, granted, times >> 32 & 0xffffffff, times & 0xffffffff, end_to_end)
@@ -98,7 +100,7 @@ def slice_of(row):
 def account(row):
     number, balance, reserved, limit, sessions, holds, answers, slices, cards, card_use, draws = row
     sessions = [Session(uuid_of(s[0], s[1]), *s[2:]) for s in sessions]
-    return Account(number, balance, reserved, limit, sessions, [Hold(*h) for h in holds],
+    return Account(number, balance, reserved, limit, sessions, [Hold(*h[:3], h[3] & 255, *h[4:]) for h in holds],
                    [answer(a, sessions) for a in answers], [slice_of(s) for s in slices],
                    [CardRow(*c, *u) for c, u in zip(cards, card_use, strict=True)],
                    [Draw(*d) for d in draws])

@@ -21,6 +21,7 @@ from postgres import Postgres, binary, free_port # noqa: E402
 
 FIRST_IMSI = 460009000000000
 READY_S = 20
+SETTINGS = {'max_wal_size': '1GB', 'autovacuum_naptime': '5s'}
 
 # Prices with remainders: most debits leave a carry. Rating-Group 12: supervised after 2 s.
 CATALOGUE = '''
@@ -127,11 +128,12 @@ class Stack:
     """with Stack(build) as stack: ..., two nodes unless told otherwise; keep: a directory for what is left behind."""
 
     def __init__(self, build, nodes=2, subscribers=100, balance=10**12, node_settings=None, postgres=None, more_sql='',
-                 keep=None):
+                 keep=None, pg=None):
+        """pg: a Postgres that was made elsewhere, started or not; it is closed here."""
         self.build = pathlib.Path(build).absolute()
         self.keep = keep
         self.home = pathlib.Path(tempfile.mkdtemp(prefix='gyro-chaos-', dir='/tmp'))
-        self.pg = Postgres(settings={'max_wal_size': '1GB', 'autovacuum_naptime': '5s', **(postgres or {})})
+        self.pg = pg or Postgres(settings={**SETTINGS, **(postgres or {})})
         self.nodes = []
         self.want = (nodes, subscribers, balance, node_settings or {}, more_sql)
 
@@ -141,7 +143,8 @@ class Stack:
     def __enter__(self):
         nodes, count, balance, settings, more_sql = self.want
         try:
-            self.pg.start()
+            if not self.pg.pid():
+                self.pg.start()
             self.pg.query(schema() + CATALOGUE + subscribers(count, balance) + more_sql +
                           'SELECT gyro.record_partition();')
             self.nodes = [Node(self, f'gyro{n + 1}', settings) for n in range(nodes)]

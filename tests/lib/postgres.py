@@ -157,6 +157,22 @@ class Postgres:
             self.create(DATABASE)
         return self
 
+    def follow(self, primary):
+        """Becomes a standby of another of these, from a fresh copy of it; what it held is gone. start() is left to the
+        caller. On its own it waits for no standby."""
+        self.stop('immediate')
+        shutil.rmtree(self.data, ignore_errors=True)
+        self._run('pg_basebackup', '-D', self.data, '-d', primary.conninfo('postgres'), '-R', '-X', 'stream', '-c', 'fast',
+                  '--no-sync')
+        with open(os.path.join(self.data, 'postgresql.conf'), 'a', encoding='utf-8') as file:
+            file.write(f"unix_socket_directories = '{self.home}'\nport = {self.port}\n")
+        with open(os.path.join(self.data, 'postgresql.auto.conf'), 'a', encoding='utf-8') as file:
+            file.write("synchronous_standby_names = ''\n")
+
+    def promote(self):
+        """From a standby to a primary; returns when it takes writes."""
+        self._run('pg_ctl', '-D', self.data, '-w', '-t', str(START_S), '-s', 'promote')
+
     def stop(self, mode='fast'):
         """Stops it: fast (clean), or immediate (like a crash: recovery at the next start)."""
         pids = self.pids()
@@ -242,7 +258,7 @@ class Postgres:
                 lines = pathlib.Path(self.data, 'postmaster.pid').read_text().splitlines()
             except FileNotFoundError:
                 lines = []
-            if len(lines) > 7 and lines[0] == str(self.server.pid) and lines[7].strip() == 'ready':
+            if len(lines) > 7 and lines[0] == str(self.server.pid) and lines[7].strip() in ('ready', 'standby'):
                 return
             if self.server.poll() is not None or time.monotonic() > end:
                 raise RuntimeError(f'PostgreSQL does not start:\n{self.tail()}')

@@ -139,6 +139,8 @@ static void load_rows(struct gy_world *world, const struct gy_world_record *foun
 			.threshold = c->threshold,
 			.switch_s = c->switch_s,
 			.redirect_rule = c->redirect_rule,
+			.pool = c->pool,
+			.pool_rate = c->rate,
 		};
 	}
 	history->rows = world->rows;
@@ -160,6 +162,8 @@ static void load_debit(const struct gy_world_record *found, const struct gy_ccr 
 		}
 		if (service == ccr->refund.place + 1)
 			history->debit_micros += c->debit;
+		if (service == ccr->refund.place + 1 && c->from == GY_FROM_CARD)
+			history->debit_took_cards = true;
 	}
 }
 

@@ -154,7 +154,7 @@ CREATE TABLE gyro.record (
 CREATE TABLE gyro.record_default PARTITION OF gyro.record DEFAULT;
 CREATE INDEX record_at ON gyro.record USING brin (at) WITH (pages_per_range = 32, autosummarize = on);
 COMMENT ON TABLE gyro.record IS 'append-only: ledger and charging data record, one row per request that was decided';
-COMMENT ON COLUMN gyro.record.at IS 'when it was decided';
+COMMENT ON COLUMN gyro.record.at IS 'when it was decided; not before opened, also if the clock went back';
 COMMENT ON COLUMN gyro.record.account_id IS 'the account debited';
 COMMENT ON COLUMN gyro.record.group_id IS 'distribution key of that account';
 COMMENT ON COLUMN gyro.record.subscriber_id IS 'whose request';
@@ -171,7 +171,7 @@ COMMENT ON COLUMN gyro.record.result IS 'Result-Code of the command';
 COMMENT ON COLUMN gyro.record.request_type IS 'CC-Request-Type; 0: ended by supervision or operator';
 COMMENT ON COLUMN gyro.record.flags IS '1 over-use booked below zero, 2 usage without tariff, 4 late usage of an ended session; times 256: kind of the identity that named the subscriber, 0 its session did';
 COMMENT ON COLUMN gyro.record.catalogue IS 'version of the catalogue that priced it, see gyro.catalogue_archive; 0: none was asked';
-COMMENT ON COLUMN gyro.record.inputs IS 'what dynamic rules looked at, a line each: service (from 0), dynamic code or 0, attribute or 0, origin (0 missing, 1 own source, 2 default, 3 no attribute), type, number or text. Origin 4 is no code: free units that a rule (in the code''s place) had given that day, type 1, units. Origin 5: the price after a Tariff-Time-Change, micro-units in the code''s place, the block in the attribute''s, type 1, specific rule';
+COMMENT ON COLUMN gyro.record.inputs IS 'what dynamic rules looked at, a line each: service (from 0), dynamic code or 0, attribute or 0, origin (0 missing, 1 own source, 2 default, 3 no attribute), type, number or text. Origin 4 is no code: free units that a rule (in the code''s place; 0: any other, no counter being left) had given that day, type 1, units. Origin 5: the price after a Tariff-Time-Change, micro-units in the code''s place, the block in the attribute''s, type 1, specific rule';
 COMMENT ON COLUMN gyro.record.correlation IS 'what the request said of the larger thing it is part of (G-31), a line each: cause and Termination-Cause, correlation and CC-Correlation-Id in hex, multi (or multi-hex) and Acct-Multi-Session-Id; NULL: nothing. See gyro.record_line';
 COMMENT ON COLUMN gyro.record.charges IS 'one row per service, see view gyro.charge';
 

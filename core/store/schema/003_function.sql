@@ -130,11 +130,12 @@ COMMENT ON VIEW gyro.session IS 'sessions in the account rows: open ones, and th
 CREATE VIEW gyro.reservation AS
 SELECT a.account_id, r[n][1]::integer AS session_no,
        gyro.session_uuid(a.sessions[r[n][1]][1], a.sessions[r[n][1]][2]) AS session,
-       r[n][2] AS rating_group, r[n][3] AS service_key, r[n][4]::smallint AS unit, r[n][5] AS granted,
+       r[n][2] AS rating_group, r[n][3] AS service_key, (r[n][4] & 255)::smallint AS unit, r[n][5] AS granted,
        r[n][6] AS reserved, r[n][7] AS price_micros, r[n][8] AS block, r[n][9] AS carry,
        r[n][10] AS rule_id, r[n][11] & 4294967295 AS validity_s, n AS reservation_no,
        CASE WHEN r[n][12] <> 0 THEN to_timestamp(r[n][12] / 1000000.0) END AS tariff_change,
-       CASE WHEN r[n][11] >> 32 <> 0 THEN to_timestamp(r[n][11] >> 32 & 4294967295) END AS granted_at
+       CASE WHEN r[n][11] >> 32 <> 0 THEN to_timestamp(r[n][11] >> 32 & 4294967295) END AS granted_at,
+       nullif(r[n][4] >> 8 & 65535, 0) AS pool
   FROM gyro.account a
  CROSS JOIN LATERAL (SELECT a.reservations AS r) m
  CROSS JOIN LATERAL generate_series(1, gyro.matrix_rows(r)) n;
@@ -171,11 +172,12 @@ SELECT a.account_id, session_no,
        (w[n][4] >> 36 & 15)::smallint - 1 AS final_unit, (w[n][4] >> 40 & 65535)::integer AS quota_holding_s,
        w[n][5] AS rating_group, w[n][6] AS service_key, w[n][7] AS granted,
        w[n][8] >> 32 & 4294967295 AS validity_s, w[n][8] & 4294967295 AS threshold,
-       w[n][9] >> 32 & 4294967295 AS tariff_change_s, w[n][9] & 4294967295 AS redirect_rule
+       w[n][9] >> 32 & 4294967295 AS tariff_change_s, w[n][9] & 4294967295 AS redirect_rule,
+       nullif(w[n][1] >> 16 & 65535, 0) AS pool
   FROM gyro.account a
  CROSS JOIN LATERAL (SELECT a.answers AS w) m
  CROSS JOIN LATERAL generate_series(1, gyro.matrix_rows(w)) n
- CROSS JOIN LATERAL (SELECT (w[n][1] & 4294967295)::integer AS session_no) s;
+ CROSS JOIN LATERAL (SELECT (w[n][1] & 65535)::integer AS session_no) s;
 COMMENT ON VIEW gyro.kept_answer IS 'answers kept for duplicates, one row per service';
 
 CREATE VIEW gyro.charge AS
@@ -187,13 +189,13 @@ SELECT r.at, r.account_id, r.subscriber_id, r.session, r.opened, r.request_type,
        r.charges[n][4] AS used, r.charges[n][5] AS debit, r.charges[n][6] AS granted, r.charges[n][7] AS reserved,
        r.charges[n][8] AS price_micros, r.charges[n][9] AS block, r.charges[n][10] AS carry,
        r.charges[n][11] AS rule_id, r.charges[n][12] >> 32 & 4294967295 AS validity_s,
-       r.charges[n][12] & 4294967295 AS threshold, r.charges[n][13]::smallint AS flags,
+       r.charges[n][12] & 4294967295 AS threshold, (r.charges[n][13] & 32767)::smallint AS flags,
        r.charges[n][14] AS debit_price_micros, r.charges[n][15] AS debit_block,
        CASE r.charges[n][16] WHEN 1 THEN 'free' WHEN 2 THEN 'card' WHEN 3 THEN 'money' END AS debit_source,
        r.charges[n][17] AS debit_source_id, r.charges[n][18] >> 32 & 4294967295 AS tariff_change_s,
-       r.charges[n][18] & 4294967295 AS redirect_rule
+       r.charges[n][18] & 4294967295 AS redirect_rule, nullif(r.charges[n][13] >> 32, 0) AS pool
   FROM gyro.record r CROSS JOIN LATERAL generate_series(1, gyro.matrix_rows(r.charges)) n;
-COMMENT ON VIEW gyro.charge IS 'records, one row per service: usage at the debit price, grant at the price; flag 16: a further part of the usage before it, 64: an event, 128: of a card';
+COMMENT ON VIEW gyro.charge IS 'records, one row per service: usage at the debit price, grant at the price; flag 16: a further part of the usage before it, or, with 256, what another of its pool left of a grant; 64: an event, 128: of a card';
 
 -- Both sides of the ledger: money in (payments) and out (usage).
 CREATE VIEW gyro.ledger AS

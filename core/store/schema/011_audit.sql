@@ -208,7 +208,7 @@ RETURNS TABLE (invariant text, account_id bigint, detail text) LANGUAGE sql STAB
                                       c.session, c.request_type, c.request_number, c.rating_group, c.granted,
                                       c.price_micros, c.block, c.carry, c.reserved)
       FROM gyro.charge c
-     WHERE c.flags & 112 = 0 AND c.reserved <> CASE WHEN c.granted > 0
+     WHERE (c.flags & 112 = 0 OR c.flags & 256 <> 0) AND c.reserved <> CASE WHEN c.granted > 0
                               THEN ceil((c.granted::numeric * c.price_micros + c.carry) / c.block) ELSE 0 END
     UNION ALL
     SELECT 'I4', r.account_id, format('session %s Rating-Group %s: granted %s, reserved %s', r.session, r.rating_group,

@@ -311,6 +311,28 @@ START_TEST(free_units_without_money)
 }
 END_TEST
 
+/* Over-use takes what no grant holds of the day's free units, then money (G-37, G-97). */
+START_TEST(over_use_takes_free_units_first)
+{
+	with_free_units();
+	begin(GY_INITIAL, 1, 0);
+	request_more(&r, GY_UNIT_OCTETS, 2 * MIB);
+	sent();
+	begin(GY_INITIAL, 2, 0);
+	request_more(&r, GY_UNIT_OCTETS, 1 * MIB);
+	sent();
+	ck_assert_int_eq(account()->reserved, 0);
+	begin(GY_UPDATE, 1, 1);
+	used(6 * MIB, GY_TCU_ABSENT); /* two granted, two left, two that cost */
+	sent();
+	ck_assert_int_eq(account()->balance, OPENING - 200000);
+	begin(GY_TERMINATION, 2, 1);
+	used(1 * MIB, GY_TCU_ABSENT);
+	sent();
+	ck_assert_int_eq(account()->balance, OPENING - 200000);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("core-change");
@@ -328,6 +350,7 @@ int main(void)
 	tcase_add_test(tests, free_units_are_promised_once);
 	tcase_add_test(tests, free_units_come_back_with_the_next_day);
 	tcase_add_test(tests, free_units_without_money);
+	tcase_add_test(tests, over_use_takes_free_units_first);
 	suite_add_tcase(suite, tests);
 	return gy_tap_run(suite);
 }
