@@ -18,6 +18,11 @@ static const struct gy_policy policies[] = {
 	  .default_grant = 10 * MIB,
 	  .max_grant = 50 * MIB,
 	  .validity_s = 3600 },
+	{ .rating_group = 21,
+	  .default_grant = 10 * MIB,
+	  .max_grant = 50 * MIB,
+	  .validity_s = 3600,
+	  .final_unit = GY_FINAL_RESTRICT_ACCESS },
 	{ .rating_group = 30,
 	  .default_grant = 10 * MIB,
 	  .max_grant = 50 * MIB,
@@ -27,7 +32,7 @@ static const struct gy_policy policies[] = {
 	  .max_grant = 50 * MIB,
 	  .validity_s = 3600 },
 };
-/* Rating-Group 20 has no price, 30 is free. */
+/* Rating-Groups 20 and 21 have no price, 30 is free. */
 static const struct gy_specific_rule rules[] = {
 	{ 1, 1, 10, GY_UNIT_OCTETS, GY_RULE_PRICED, { 100000, MIB }, INT64_MIN, INT64_MAX },
 	{ 3, 1, 30, GY_UNIT_OCTETS, GY_RULE_FREE, { 0, 1 }, INT64_MIN, INT64_MAX },
@@ -39,7 +44,7 @@ static const struct gy_peer_profile peers[] = {
 	{ .peer = "pgw2.spec.test", .tariff_time_change = true, .free_answer = GY_FREE_BY_GRANT },
 };
 static const struct gy_catalogue catalogue = { .version = 1,
-					       .n_policies = 4,
+					       .n_policies = 5,
 					       .policies = policies,
 					       .n_rules = 3,
 					       .rules = rules,
@@ -902,6 +907,61 @@ START_TEST(an_event_from_cards_only)
 }
 END_TEST
 
+/* Without an amount any unit of any source is enough (G-76). */
+START_TEST(a_question_without_an_amount)
+{
+	static const struct {
+		int64_t card, money;
+		uint32_t group;
+		enum gy_check_balance want;
+	} rows[] = {
+		{ 1, 0, 10, GY_CHECK_ENOUGH },       { 0, 1, 10, GY_CHECK_ENOUGH },
+		{ 0, 0, 10, GY_CHECK_NO_CREDIT },    { 1, 0, 20, GY_CHECK_ENOUGH },
+		{ 0, 1000, 20, GY_CHECK_NO_CREDIT },
+	};
+
+	begin();
+	card(0, 1, MIB);
+	bind(0, 0, 1);
+	open_shop(rows[_i].money);
+	if (rows[_i].card == 0) {
+		event(0, 0, GY_DIRECT_DEBITING, rows[_i].group, MIB);
+	}
+	ck_assert_int_eq(event(0, 1, GY_CHECK_BALANCE, rows[_i].group, -1)->check_balance,
+			 rows[_i].want);
+	done();
+}
+END_TEST
+
+/* A group that is charged from cards only ends like others: a report after the last units is told
+ * when to ask again (G-63), and then a new card lifts the restriction (G-64). */
+START_TEST(after_the_last_units_of_a_card)
+{
+	const struct gy_service_answer *a = NULL;
+
+	begin();
+	card(0, 1, 3 * MIB);
+	bind(0, 0, 1);
+	card(0, 2, 20 * MIB);
+	open_shop(0);
+	ck_assert_int_eq(say(0, GY_INITIAL, 0, 21, -1, 10 * MIB), 3 * MIB);
+	a = &world.plan.answer.services[0];
+	ck_assert(a->final_unit == GY_FINAL_RESTRICT_ACCESS);
+	say(0, GY_UPDATE, 1, 21, 3 * MIB, -1);
+	a = &world.plan.answer.services[0];
+	ck_assert(a->rc == GY_OK && a->unit == GY_UNIT_NONE);
+	ck_assert_uint_eq(a->validity_s, 3600);
+	bind(0, 0, 2);
+	ck_assert_int_eq(say(0, GY_UPDATE, 2, 21, -1, 10 * MIB), 10 * MIB);
+	a = &world.plan.answer.services[0];
+	ck_assert(a->final_unit == GY_FINAL_NONE);
+	say(0, GY_UPDATE, 3, 21, MIB, -1);
+	a = &world.plan.answer.services[0];
+	ck_assert_uint_eq(a->validity_s, 0);
+	done();
+}
+END_TEST
+
 /* One question about two services has the card once. */
 START_TEST(a_question_about_two_services)
 {
@@ -1020,7 +1080,9 @@ int main(void)
 	tcase_add_test(tests, an_event_draws_from_cards);
 	tcase_add_test(tests, an_event_from_many_cards);
 	tcase_add_test(tests, an_event_from_cards_only);
+	tcase_add_loop_test(tests, a_question_without_an_amount, 0, 5);
 	tcase_add_test(tests, a_question_about_two_services);
+	tcase_add_test(tests, after_the_last_units_of_a_card);
 	tcase_add_test(tests, events_of_a_pool);
 	tcase_add_test(tests, an_owners_event);
 	tcase_add_test(tests, a_refund_of_what_a_card_gave);
