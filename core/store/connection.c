@@ -277,14 +277,15 @@ static enum gy_rc check_durability(struct gy_store *store, char *error, size_t e
 static enum gy_rc check_schema(struct gy_store *store, char *error, size_t error_size)
 {
 	char version[32];
+	bool newer;
 
 	scalar(store, "SELECT max(version) FROM gyro.schema_version", version, sizeof(version));
 	if (version[0] != '\0' && atoi(version) == gy_schema_newest)
 		return GY_OK;
-	snprintf(error, error_size,
-		 "schema version is %s, this node needs %d: run gyroctl migrate (of the same "
-		 "version)",
-		 version[0] != '\0' ? version : "none", gy_schema_newest);
+	newer = atoi(version) > gy_schema_newest;
+	snprintf(error, error_size, "schema version is %s, this node needs %d: %s",
+		 version[0] != '\0' ? version : "none", gy_schema_newest,
+		 newer ? "use a newer one" : "run gyroctl migrate (of the same version)");
 	return GY_STORE_REFUSED;
 }
 

@@ -62,8 +62,9 @@ static struct gy_rows *requests_of(struct gy_ctl *ctl, const char *key, const ch
 		" LEFT JOIN LATERAL gyro.subscriber_then(r.subscriber_id, r.at, r.flags >> 8) s ON "
 		"true"
 		" WHERE r.session = $1 AND ($2::bigint IS NULL OR r.request_number = $2)"
-		/* Records are kept by day and found by time. */
-		" AND r.at >= (SELECT opened FROM gyro.session_index WHERE session = $1)"
+		/* Records are kept by day and found by time; the clock may have been set back. */
+		" AND r.at >= (SELECT opened - interval '3 hours' FROM gyro.session_index"
+		"               WHERE session = $1)"
 		" ORDER BY r.at, r.request_type, r.request_number",
 		key, request);
 }

@@ -31,13 +31,15 @@ class Findings:
         return collections.Counter(invariant for invariant, _, _ in self.lines)
 
 
-def audit(conninfo, logs=(), complete=False, grace_s=60, overuse=0, fixed_catalogue=False):
-    """(findings, what was looked at): findings as [(invariant, where, text)]."""
+def audit(conninfo, logs=(), complete=False, grace_s=60, overuse=0, fixed_catalogue=False,
+          moment=None):
+    """(findings, what was looked at): findings as [(invariant, where, text)]. moment: of a time in the database, a key
+    to sort by, where its clock was set back."""
     found, checked = Findings(), collections.Counter()
     asked = claims.read(logs)
     t = tables.read(conninfo)
     shop = cards.Shop(t, found, grace_s)
-    book = ledger.Ledger(t, found, shop, grace_s, fixed_catalogue)
+    book = ledger.Ledger(t, found, shop, grace_s, fixed_catalogue, moment)
     book.run()
     shop.run()
     for index in t.index.values():

@@ -60,6 +60,7 @@ class Node:
         self.home = stack.home / name
         self.home.mkdir()
         self.port = free_port()
+        self.lib = stack.build / 'lib'
         self.log = self.home / 'gyrod.log'
         self.process = None
         self.stopped_by_us = True
@@ -67,7 +68,7 @@ class Node:
 
     def configure(self):
         words = {'IDENTITY': f'{self.name}.gyro.test', 'REALM': 'gyro.test', 'PORT': str(self.port),
-                 'YAML': str(self.home / 'gyro.yaml'), 'LIB': str(self.stack.build / 'lib')}
+                 'YAML': str(self.home / 'gyro.yaml'), 'LIB': str(self.lib)}
         template = (ROOT / 'deploy/conf/gyrod.conf.in').read_text(encoding='utf-8')
         (self.home / 'gyrod.conf').write_text(re.sub(r'@([A-Z]+)@', lambda m: words[m[1]], template), encoding='utf-8')
         lines = [f'database: "{self.stack.conninfo()}"', f'listen: [ "127.0.0.1:{self.port}" ]',
@@ -80,7 +81,8 @@ class Node:
         with open(self.log, 'ab') as log:
             self.process = subprocess.Popen(
                 ['setpriv', '--pdeathsig', 'KILL', str(self.stack.build / 'bin/gyrod'), '-c',
-                 str(self.home / 'gyrod.conf')], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd='/')
+                 str(self.home / 'gyrod.conf')], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd='/',
+                env={**os.environ, **self.stack.environment})
         self.stopped_by_us = False
         if not wait:
             return self
@@ -128,10 +130,11 @@ class Stack:
     """with Stack(build) as stack: ..., two nodes unless told otherwise; keep: a directory for what is left behind."""
 
     def __init__(self, build, nodes=2, subscribers=100, balance=10**12, node_settings=None, postgres=None, more_sql='',
-                 keep=None, pg=None):
-        """pg: a Postgres that was made elsewhere, started or not; it is closed here."""
+                 keep=None, pg=None, environment=None):
+        """pg: a Postgres that was made elsewhere, started or not; it is closed here. environment: more for the nodes."""
         self.build = pathlib.Path(build).absolute()
         self.keep = keep
+        self.environment = environment or {}
         self.home = pathlib.Path(tempfile.mkdtemp(prefix='gyro-chaos-', dir='/tmp'))
         self.pg = pg or Postgres(settings={**SETTINGS, **(postgres or {})})
         self.nodes = []
