@@ -171,20 +171,13 @@ static int64_t charge_services(const struct gy_charging *c, struct gy_plan *plan
 /* Of a charge's flags, those that a record shows too. */
 #define RECORD_FLAGS (unsigned)(GY_CHARGE_OVERRUN | GY_CHARGE_UNRATED | GY_CHARGE_LATE)
 
-/* Records of a session are looked for from its opening on: none is earlier, even if the clock went
- * back meanwhile (P9). */
-static gy_time_us recorded_at(gy_time_us opened_us, gy_time_us now)
-{
-	return now > opened_us ? now : opened_us;
-}
-
 static void fill_record(const struct gy_charging *c, gy_time_us opened_us, int64_t debit,
 			struct gy_plan *plan)
 {
 	unsigned n = plan->record.n_charges;
 
 	plan->record = (struct gy_record){
-		.at_us = recorded_at(opened_us, c->now),
+		.at_us = c->now,
 		.account_id = c->account->account_id,
 		.group_id = c->account->group_id,
 		.subscriber_id = c->profile->subscriber_id,
@@ -739,7 +732,7 @@ void gy_charge_end(struct gy_account *account, struct gy_session_key key,
 	s->deadline_us = now + late_window_us;
 	plan->changed = true;
 	plan->record = (struct gy_record){
-		.at_us = recorded_at(s->opened_us, now),
+		.at_us = now,
 		.account_id = account->account_id,
 		.group_id = account->group_id,
 		.subscriber_id = s->subscriber_id,
