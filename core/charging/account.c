@@ -11,6 +11,20 @@ int64_t gy_account_available(const struct gy_account *account)
 	return account->balance + account->credit_limit - account->reserved;
 }
 
+int gy_session_lost(const struct gy_account *account, int64_t gateway_id, gy_time_us restarted_us,
+		    struct gy_session_key told_by)
+{
+	for (unsigned i = 0; i < account->n_sessions; i++) {
+		const struct gy_session *s = &account->sessions[i];
+
+		if (s->state == GY_SESSION_OPEN && s->gateway_id == gateway_id && !s->taken_over &&
+		    s->opened_us < restarted_us &&
+		    (s->key.hi != told_by.hi || s->key.lo != told_by.lo))
+			return (int)i;
+	}
+	return -1;
+}
+
 int gy_session_find(const struct gy_account *account, struct gy_session_key key)
 {
 	int ended = -1;

@@ -37,7 +37,9 @@ struct gy_session {
 	uint64_t seen;
 	int64_t initial_number;
 	int64_t initial_end_to_end;
-	int64_t place; /* of the last request: gy_network_place; 0: not looked at */
+	bool taken_over; /* another gateway has had it than the one that opened it */
+	uint32_t realm;  /* from which it was opened: gy_realm_key; 0: not known */
+	int64_t place;   /* of the last request: gy_network_place; 0: not looked at */
 };
 
 /* What a session holds for one (Rating-Group, set of services). The row stays, with granted 0,
@@ -179,6 +181,12 @@ struct gy_profile {
 
 /* Balance and credit less what is held; negative only by booked over-use (G-96). */
 int64_t gy_account_available(const struct gy_account *account);
+
+/* Index of an open session of this gateway that it has lost by its restart (G-92), -1 if none:
+ * those opened before, but not the one of the request that told it, nor those of which more than
+ * one gateway knows. */
+int gy_session_lost(const struct gy_account *account, int64_t gateway_id, gy_time_us restarted_us,
+		    struct gy_session_key told_by);
 
 /* Index of the session with this key, -1 if none. An open one is preferred to an ended one. */
 int gy_session_find(const struct gy_account *account, struct gy_session_key key);

@@ -12,6 +12,19 @@ static uint64_t mix(uint64_t x)
 	return x ^ (x >> 31);
 }
 
+uint32_t gy_realm_key(struct gy_bytes realm)
+{
+	uint64_t hash = 0;
+
+	for (size_t i = 0; i < realm.len; i++) {
+		uint8_t c = realm.data[i];
+
+		hash = mix(hash ^ (c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c));
+	}
+	hash &= (UINT64_C(1) << 30) - 1;
+	return hash > 0 ? (uint32_t)hash : 1;
+}
+
 int64_t gy_service_key(const uint32_t *service_ids, unsigned n)
 {
 	uint64_t sum = 0;

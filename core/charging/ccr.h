@@ -180,6 +180,9 @@ struct gy_ccr {
  */
 uint32_t gy_refund_number(uint32_t number, unsigned place);
 
+/* Tells realms apart, as far as 30 bits can; case does not matter (RFC 6733 §4.3.1). Never 0. */
+uint32_t gy_realm_key(struct gy_bytes realm);
+
 /* The key of a set of Service-Identifiers: 0 for none, the identifier + 1 for one, a negative
  * 63-bit hash that does not depend on their order for more. */
 int64_t gy_service_key(const uint32_t *service_ids, unsigned n);

@@ -16,13 +16,15 @@ struct gy_counting {
 };
 
 /* The counters as rating wants them, at `at`, for a Rating-Group and unit. Free units that other
- * reservations hold count as used. free has room for GY_FREE_USED_MAX; *counters points to it. */
+ * reservations hold count as used, and what can't be counted is used up. free has room for
+ * GY_FREE_USED_MAX; *counters points to it. */
 void gy_counters_read(const struct gy_account *account, const struct gy_counting *counting,
 		      uint32_t rating_group, enum gy_unit unit, gy_time_us at,
 		      struct gy_free_used *free, struct gy_counters *counters);
 
 /* Adds what was used of a Rating-Group and what it cost; free_rule: units of it were free by that
- * rule, 0 none. Rows of past days and months make way. */
+ * rule, 0 none. Rows of past days and months make way; rows of later ones (the usage may be
+ * yesterday's) keep what they say of these. */
 void gy_counters_add(struct gy_account *account, const struct gy_counting *counting,
 		     uint32_t rating_group, enum gy_unit unit, int64_t units, int64_t micros,
 		     int64_t free_rule, gy_time_us at);

@@ -61,7 +61,8 @@ struct gy_room gy_account_room(const struct gy_ccr *ccr, const struct gy_account
 		.reservations = ccr->n_services + 1,
 		.answers = ccr->n_services + 1,
 		.slices = slices * ccr->n_services,
-		.counters = 3 * ccr->n_services, /* of the group, of all, of free units */
+		/* Of the group, of all, of free units before and after a Tariff-Time-Change. */
+		.counters = 4 * ccr->n_services,
 		.draws = gy_draws_room(ccr->n_services, account, profile->cards),
 	};
 }
@@ -170,13 +171,20 @@ static int64_t charge_services(const struct gy_charging *c, struct gy_plan *plan
 /* Of a charge's flags, those that a record shows too. */
 #define RECORD_FLAGS (unsigned)(GY_CHARGE_OVERRUN | GY_CHARGE_UNRATED | GY_CHARGE_LATE)
 
+/* Records of a session are looked for from its opening on: none is earlier, even if the clock went
+ * back meanwhile (P9). */
+static gy_time_us recorded_at(gy_time_us opened_us, gy_time_us now)
+{
+	return now > opened_us ? now : opened_us;
+}
+
 static void fill_record(const struct gy_charging *c, gy_time_us opened_us, int64_t debit,
 			struct gy_plan *plan)
 {
 	unsigned n = plan->record.n_charges;
 
 	plan->record = (struct gy_record){
-		.at_us = c->now,
+		.at_us = recorded_at(opened_us, c->now),
 		.account_id = c->account->account_id,
 		.group_id = c->account->group_id,
 		.subscriber_id = c->profile->subscriber_id,
@@ -280,6 +288,21 @@ static bool is_free_at_command_level(const struct gy_charging *c, const struct g
 	return true;
 }
 
+/* Was anything used, and paid by money, a card or free units? Then it has to be remembered. */
+static bool charged_usage(const struct gy_plan *plan)
+{
+	for (unsigned i = 0; i < plan->record.n_charges; i++)
+		if (plan->charges[i].from != 0 && plan->charges[i].used > 0)
+			return true;
+	return false;
+}
+
+static void fail_as_first_service(struct gy_answer *answer)
+{
+	answer->rc = answer->services[0].rc;
+	answer->message = gy_rc_text(answer->rc);
+}
+
 static bool may_open(const struct gy_ccr *ccr, const struct gy_view *view,
 		     const struct gy_catalogue *catalogue, gy_time_us now, struct gy_plan *plan)
 {
@@ -323,6 +346,7 @@ static void open_session(const struct gy_ccr *ccr, struct gy_view *view,
 {
 	struct gy_account *a = view->account;
 	struct gy_charging c = charging(ccr, view, catalogue, now, plan);
+	bool refused;
 	int64_t debit;
 
 	if (!may_open(ccr, view, catalogue, now, plan))
@@ -339,11 +363,13 @@ static void open_session(const struct gy_ccr *ccr, struct gy_view *view,
 		.highest = -1,
 		.initial_number = ccr->number,
 		.initial_end_to_end = ccr->end_to_end,
+		.realm = gy_realm_key(ccr->origin_realm),
 		.place = place_of(&c),
 	};
 	debit = charge_services(&c, plan);
-	if (debit == 0 && (fails_at_command_level(&plan->answer) ||
-			   is_free_at_command_level(&c, &plan->answer))) {
+	refused = fails_at_command_level(&plan->answer) ||
+		  is_free_at_command_level(&c, &plan->answer);
+	if (refused && !charged_usage(plan)) {
 		enum gy_rc rc = plan->answer.services[0].rc;
 
 		release_all(a, &view->homes, (unsigned)c.session);
@@ -351,6 +377,8 @@ static void open_session(const struct gy_ccr *ccr, struct gy_view *view,
 		gy_answer_refuse(&plan->answer, rc, gy_rc_text(rc));
 		return;
 	}
+	if (refused)
+		fail_as_first_service(&plan->answer);
 	a->sessions[c.session].deadline_us = supervised_until(a, (unsigned)c.session, now);
 	plan->check_at_us = a->sessions[c.session].deadline_us;
 	plan->opened = true;
@@ -359,6 +387,14 @@ static void open_session(const struct gy_ccr *ccr, struct gy_view *view,
 	if (replaces >= 0)
 		gy_session_remove(a, (unsigned)replaces);
 	gy_tombstones_trim(a, now);
+}
+
+/* A session is its realm's: another gateway of that may go on with it (one of a pool, after a
+ * failover), a gateway of another network may not so much as ask for it. */
+static bool is_foreign(const struct gy_ccr *ccr, int64_t gateway_id, uint32_t realm)
+{
+	return gateway_id != ccr->gateway_id && realm != 0 &&
+	       realm != gy_realm_key(ccr->origin_realm);
 }
 
 /* A Session-Id that the index knows, and the account row doesn't any more or, after another account
@@ -398,6 +434,11 @@ static enum gy_rc decide_initial(const struct gy_ccr *ccr, struct gy_view *view,
 		open_session(ccr, view, catalogue, now, -1, plan);
 		return GY_OK;
 	}
+	if (a->sessions[found].state == GY_SESSION_OPEN &&
+	    is_foreign(ccr, a->sessions[found].gateway_id, a->sessions[found].realm)) {
+		gy_answer_refuse(&plan->answer, GY_UNABLE_TO_COMPLY, "session already open");
+		return GY_OK;
+	}
 	if (a->sessions[found].state != GY_SESSION_OPEN && !ccr->retransmitted &&
 	    a->sessions[found].initial_end_to_end != (int64_t)ccr->end_to_end) {
 		/* A real client uses Session-Ids again (G-86): a new session. */
@@ -432,6 +473,7 @@ static void use_session(const struct gy_ccr *ccr, struct gy_view *view,
 	const char *why = NULL;
 	int64_t debit;
 
+	s->taken_over |= s->gateway_id != ccr->gateway_id;
 	s->gateway_id = ccr->gateway_id; /* requests of ours go to whoever spoke last (G-80) */
 	s->place = place_of(&c);
 	c.session = (int)session;
@@ -446,10 +488,8 @@ static void use_session(const struct gy_ccr *ccr, struct gy_view *view,
 		gy_number_note(s, ccr->number);
 		s->deadline_us = supervised_until(a, session, now);
 	}
-	if (ccr->type == GY_UPDATE && fails_at_command_level(&plan->answer)) {
-		plan->answer.rc = plan->answer.services[0].rc;
-		plan->answer.message = gy_rc_text(plan->answer.rc);
-	}
+	if (ccr->type == GY_UPDATE && fails_at_command_level(&plan->answer))
+		fail_as_first_service(&plan->answer);
 	fill_record(&c, s->opened_us, debit, plan);
 	gy_answer_keep(a, session, ccr, &plan->answer);
 	gy_tombstones_trim(a, now);
@@ -487,7 +527,7 @@ static enum gy_rc decide_forgotten(const struct gy_ccr *ccr, struct gy_view *vie
 
 	if (h == NULL)
 		return GY_NEED_HISTORY;
-	if (!h->known) {
+	if (!h->known || is_foreign(ccr, h->gateway_id, h->realm)) {
 		refuse_unknown_session(ccr, plan);
 	} else if (h->account_id != view->account->account_id) {
 		gy_answer_refuse(&plan->answer, GY_INVALID_AVP_VALUE,
@@ -517,6 +557,10 @@ static enum gy_rc decide_further(const struct gy_ccr *ccr, struct gy_view *view,
 	if (found < 0)
 		return decide_forgotten(ccr, view, catalogue, now, plan);
 	s = &a->sessions[found];
+	if (is_foreign(ccr, s->gateway_id, s->realm)) {
+		refuse_unknown_session(ccr, plan);
+		return GY_OK;
+	}
 	seen = gy_request_seen(a, (unsigned)found, ccr);
 	if (seen == GY_SEEN_KEPT) {
 		gy_answer_replay(a, (unsigned)found, ccr, catalogue, plan);
@@ -695,7 +739,7 @@ void gy_charge_end(struct gy_account *account, struct gy_session_key key,
 	s->deadline_us = now + late_window_us;
 	plan->changed = true;
 	plan->record = (struct gy_record){
-		.at_us = now,
+		.at_us = recorded_at(s->opened_us, now),
 		.account_id = account->account_id,
 		.group_id = account->group_id,
 		.subscriber_id = s->subscriber_id,

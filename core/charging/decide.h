@@ -16,6 +16,7 @@ struct gy_history {
 	int64_t account_id;
 	int64_t subscriber_id;
 	int64_t gateway_id;
+	uint32_t realm; /* of that gateway: gy_realm_key; 0: not known */
 	gy_time_us opened_us;
 	gy_time_us ended_us; /* last record of its end; opened_us if none was found */
 
@@ -101,7 +102,7 @@ struct gy_inputs {
 
 /* One row of gyro.record. */
 struct gy_record {
-	gy_time_us at_us;
+	gy_time_us at_us; /* not before opened_us */
 	int64_t account_id, group_id, subscriber_id, gateway_id;
 	struct gy_session_key session;
 	gy_time_us opened_us;

@@ -207,9 +207,8 @@ static void check_balance(const struct gy_charging *c, struct gy_plan *plan)
 	}
 	if (needed.micros == 0 && !needed.cards)
 		needed.micros = 1; /* no amount asked: is there anything at all? (G-76) */
-	enough = needed.covered &&
-		 (needed.micros == 0 ||
-		  needed.micros <= gy_account_spendable(c->account) - needed.due);
+	enough = needed.covered && (needed.micros == 0 ||
+				    needed.micros <= gy_account_spendable(c->account) - needed.due);
 	plan->answer = (struct gy_answer){
 		.rc = GY_OK,
 		.check_balance = enough ? GY_CHECK_ENOUGH : GY_CHECK_NO_CREDIT,

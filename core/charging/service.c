@@ -161,8 +161,7 @@ static struct gy_reservation *row_make(struct gy_servicing *s)
 		.rate = s->carry_rate,
 		.carry = s->carry,
 	};
-	/* The usage may have moved a counter, and with it the price: the remainder is the old one's.
-	 */
+	/* The usage may have moved a counter, and with it the price: the remainder is of before. */
 	gy_row_reprice(s->row, s->tariff.unit, s->tariff.rate, s->tariff.rule_id);
 	return s->row;
 }

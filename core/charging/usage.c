@@ -290,8 +290,8 @@ static void charge_by_row(struct gy_servicing *s)
 		drain_slices(s, 1, used.units[1]);
 	} else {
 		if (over > 0)
-			used.units[0] += drain_beyond(s, over, 0, s->row->rate, s->row->rule_id) -
-					 over;
+			used.units[0] +=
+				drain_beyond(s, over, 0, s->row->rate, s->row->rule_id) - over;
 		if (used.units[0] > 0)
 			drain_money(s, s->row->rate, s->row->rule_id, used.units[0], 0);
 	}

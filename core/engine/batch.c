@@ -1,8 +1,8 @@
 /* One batch: who is meant, lock, decide, apply, answer. The path of every request (DESIGN 2, steps
  * 3 to 7), one function a step.
  *
- * A request of the batch ends in one of four ways: answered, refused, put into lane->retry, or
- * parked for the sweeper. Card operations have transactions of their own, before the batch's.
+ * A request of the batch ends in one of three ways: answered, refused, or put into lane->retry.
+ * Card operations have transactions of their own, before the batch's.
  * Nothing leaves for work of this batch before gy_commit_barrier. */
 #include <stdlib.h>
 #include <string.h>
@@ -137,7 +137,57 @@ static bool changed_in_batch(const struct batch *b, const struct work *w)
 		    earlier->request->ccr.session.hi == key.hi &&
 		    earlier->request->ccr.session.lo == key.lo)
 			return true;
+	for (unsigned i = 0; i < b->n_lost; i++)
+		if (b->lost[i]->session.hi == key.hi && b->lost[i]->session.lo == key.lo)
+			return true;
 	return false;
+}
+
+static enum gy_rc note_lost(struct batch *b, const struct gy_record *record)
+{
+	if (b->n_lost == b->lost_room) {
+		b->lost_room = b->lost_room * 2 + 8;
+		b->lost = talloc_realloc(b->pool, b->lost, const struct gy_record *, b->lost_room);
+		if (b->lost == NULL)
+			return GY_NO_MEMORY;
+	}
+	b->lost[b->n_lost++] = record;
+	return GY_OK;
+}
+
+/* Sessions of this account that the request's gateway lost when it restarted give back what they
+ * hold before the request is decided: the sweeper may have many others to end first (G-92). What
+ * the index says of them is left to it. */
+static enum gy_rc end_lost(struct batch *b, struct work *w, const struct gy_homes *homes)
+{
+	int64_t late_us = (int64_t)b->lane->engine->config.late_window_s * GY_SECOND_US;
+	struct gy_account *a = &w->locked->account;
+	int lost;
+
+	if (w->restart.at_us == 0)
+		return GY_OK;
+	while ((lost = gy_session_lost(a, w->request->ccr.gateway_id, w->restart.at_us,
+				       w->restart.told_by)) >= 0) {
+		struct gy_plan *plan = talloc_zero(b->pool, struct gy_plan);
+		enum gy_rc rc;
+
+		if (plan == NULL)
+			return GY_NO_MEMORY;
+		plan->room = a->n_reservations + 1;
+		plan->parts = 1;
+		plan->charges = talloc_array(b->pool, struct gy_charge, plan->room);
+		if (plan->charges == NULL)
+			return GY_NO_MEMORY;
+		gy_charge_end(a, a->sessions[lost].key, homes, GY_SESSION_RELEASED, b->now, late_us,
+			      plan);
+		gy_plan_check(a, plan);
+		rc = note_lost(b, &plan->record);
+		if (rc != GY_OK)
+			return rc;
+		w->locked->changed = true;
+		gy_homes_changed(b->locked, b->n_locked, homes);
+	}
+	return GY_OK;
 }
 
 static enum gy_rc decide_one(struct batch *b, struct work *w)
@@ -158,6 +208,8 @@ static enum gy_rc decide_one(struct batch *b, struct work *w)
 		w->fate = TRY_AGAIN;
 		return GY_OK;
 	}
+	if (rc == GY_OK)
+		rc = end_lost(b, w, &view.homes);
 	if (rc == GY_OK)
 		rc = make_room(b, w, &view.homes, NULL);
 	if (rc != GY_OK)
@@ -246,7 +298,8 @@ static bool opened_again(const struct batch *b, unsigned i)
 
 static enum gy_rc apply(struct batch *b)
 {
-	const struct gy_record **records = talloc_array(b->pool, const struct gy_record *, b->n);
+	const struct gy_record **records =
+		talloc_array(b->pool, const struct gy_record *, b->n + b->n_lost);
 	struct gy_opened *opened = talloc_array(b->pool, struct gy_opened, b->n);
 	unsigned n_records = 0, n_opened = 0;
 
@@ -254,6 +307,8 @@ static enum gy_rc apply(struct batch *b)
 		gy_store_rollback(b->lane->store);
 		return GY_NO_MEMORY;
 	}
+	for (unsigned i = 0; i < b->n_lost; i++)
+		records[n_records++] = b->lost[i];
 	for (unsigned i = 0; i < b->n; i++) {
 		struct work *w = &b->work[i];
 
@@ -324,14 +379,6 @@ static void try_again(struct batch *b, struct work *w)
 	gy_queue_push(&b->lane->retry, w->request);
 }
 
-static void park(struct gy_engine *engine, struct gy_request *request)
-{
-	pthread_mutex_lock(&engine->parked_lock);
-	gy_queue_push(&engine->parked, request);
-	pthread_mutex_unlock(&engine->parked_lock);
-	gy_maintenance_wake(engine);
-}
-
 static void give_back(struct batch *b)
 {
 	for (unsigned i = 0; i < b->n; i++) {
@@ -341,9 +388,6 @@ static void give_back(struct batch *b)
 		case ANSWERED:
 		case DECIDED:
 			gy_request_done(b->lane->engine, w->request, GY_ANSWER);
-			break;
-		case PARKED:
-			park(b->lane->engine, w->request);
 			break;
 		case TRY_AGAIN:
 		case PUT_OFF:
@@ -363,9 +407,7 @@ static void give_back_failed(struct batch *b, enum gy_rc rc)
 
 		if (rc == GY_OUTCOME_UNKNOWN && w->fate == DECIDED)
 			w->request->unsettled = true;
-		if (w->fate == PARKED) {
-			park(b->lane->engine, w->request);
-		} else if (rc == GY_STORE_REFUSED && b->n == 1 && w->request->unsettled) {
+		if (rc == GY_STORE_REFUSED && b->n == 1 && w->request->unsettled) {
 			gy_request_done(b->lane->engine, w->request, GY_NO_ANSWER);
 		} else if (rc == GY_STORE_REFUSED && b->n == 1) {
 			gy_work_refuse(w, GY_UNABLE_TO_COMPLY, "this request cannot be stored");

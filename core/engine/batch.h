@@ -9,7 +9,6 @@ enum fate {
 	ANSWERED,  /* without the database: a refusal, an unknown subscriber or session */
 	DECIDED,   /* in this transaction */
 	TRY_AGAIN, /* row held by somebody, or profile moved */
-	PARKED,
 	PUT_OFF, /* reads the history or is a card operation, and this batch has had enough of these
 		  */
 };
@@ -27,6 +26,7 @@ struct work {
 	int64_t indexed; /* CCR-I, CCR-E: the account of which the index has its Session-Id; 0: none
 			  */
 	bool session_known; /* and so it has, or will have by an earlier request of this batch */
+	struct gy_restart restart; /* the last one of its gateway */
 	struct gy_history history;
 	struct gy_plan plan;
 	unsigned first_lookup, n_lookups;
@@ -44,6 +44,9 @@ struct batch {
 	struct gy_locked *locked;
 	unsigned histories; /* read so far */
 	bool committed;     /* what was decided is durable; usage of unknown sessions may not be */
+	/* Ends of sessions that a request's gateway has lost (G-92). */
+	unsigned n_lost, lost_room;
+	const struct gy_record **lost;
 	gy_time_us now;
 };
 

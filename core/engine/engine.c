@@ -310,7 +310,6 @@ static struct gy_engine *engine_make(const struct gy_engine_config *config)
 	engine->store_timeout_ms = engine->config.deadline_ms * 3 / 8;
 	pthread_mutex_init(&engine->snapshot_lock, NULL);
 	pthread_mutex_init(&engine->gateways.lock, NULL);
-	pthread_mutex_init(&engine->parked_lock, NULL);
 	pthread_mutex_init(&engine->outbox.lock, NULL);
 	engine->wake_pipe[0] = engine->wake_pipe[1] = -1;
 	engine->database = strdup(config->database);
@@ -449,14 +448,12 @@ void gy_engine_stop(struct gy_engine *engine)
 	}
 	for (unsigned i = 0; i < engine->n_lanes; i++)
 		lane_stop(engine, &engine->lanes[i]);
-	give_back_all(engine, &engine->parked);
 	gy_snapshot_release(engine->snapshot);
 	gy_gateways_free(&engine->gateways);
 	for (int i = 0; i < 2; i++)
 		if (engine->wake_pipe[i] >= 0)
 			close(engine->wake_pipe[i]);
 	pthread_mutex_destroy(&engine->snapshot_lock);
-	pthread_mutex_destroy(&engine->parked_lock);
 	pthread_mutex_destroy(&engine->outbox.lock);
 	free(engine->lanes);
 	free(engine->database);

@@ -39,18 +39,21 @@ static struct gy_gateway *find(struct gy_gateways *gateways, struct gy_bytes hos
 	return g;
 }
 
-struct gy_gateway *gy_gateway_find(struct gy_gateways *gateways, struct gy_bytes host)
+struct gy_gateway *gy_gateway_find(struct gy_gateways *gateways, struct gy_bytes host,
+				   struct gy_restart *restart)
 {
 	struct gy_gateway *g;
 
 	pthread_mutex_lock(&gateways->lock);
 	g = find(gateways, host, XXH3_64bits(host.data, host.len));
+	if (g != NULL && restart != NULL)
+		*restart = g->restart;
 	pthread_mutex_unlock(&gateways->lock);
 	return g;
 }
 
 struct gy_gateway *gy_gateway_add(struct gy_gateways *gateways, struct gy_bytes host,
-				  int64_t gateway_id, uint32_t origin_state)
+				  const struct gy_gateway_state *state)
 {
 	uint64_t hash = XXH3_64bits(host.data, host.len);
 	struct gy_gateway *g;
@@ -61,8 +64,9 @@ struct gy_gateway *gy_gateway_add(struct gy_gateways *gateways, struct gy_bytes 
 		g = malloc(sizeof(*g) + host.len);
 		if (g != NULL) {
 			*g = (struct gy_gateway){ .next = gateways->buckets[hash % BUCKETS],
-						  .gateway_id = gateway_id,
-						  .origin_state = origin_state,
+						  .gateway_id = state->gateway_id,
+						  .origin_state = state->origin_state,
+						  .restart = state->restart,
 						  .hash = hash,
 						  .len = host.len };
 			memcpy(g->host, host.data, host.len);
@@ -72,6 +76,18 @@ struct gy_gateway *gy_gateway_add(struct gy_gateways *gateways, struct gy_bytes 
 	}
 	pthread_mutex_unlock(&gateways->lock);
 	return g;
+}
+
+void gy_gateway_told(struct gy_gateways *gateways, struct gy_gateway *g,
+		     const struct gy_gateway_state *state)
+{
+	pthread_mutex_lock(&gateways->lock);
+	/* Another lane may have heard of a later one meanwhile. */
+	if (state->restart.at_us > g->restart.at_us)
+		g->restart = state->restart;
+	if (state->origin_state > atomic_load(&g->origin_state))
+		atomic_store(&g->origin_state, state->origin_state);
+	pthread_mutex_unlock(&gateways->lock);
 }
 
 static bool is_named(const struct gy_peer *peer, struct gy_bytes name)

@@ -63,6 +63,7 @@ struct gy_gateway {
 	const struct gy_peer *_Atomic peer; /* which brought its last request; NULL: none yet */
 	int64_t gateway_id;
 	_Atomic uint32_t origin_state;
+	struct gy_restart restart; /* its last one; under the lock */
 	uint64_t hash;
 	size_t len;
 	char host[];
@@ -79,11 +80,17 @@ struct gy_gateways {
 };
 
 void gy_gateways_free(struct gy_gateways *gateways);
-/* NULL: not known yet. */
-struct gy_gateway *gy_gateway_find(struct gy_gateways *gateways, struct gy_bytes host);
+/* NULL: not known yet. *restart: its last one, unless that is NULL. */
+struct gy_gateway *gy_gateway_find(struct gy_gateways *gateways, struct gy_bytes host,
+				   struct gy_restart *restart);
 /* NULL without memory, or when there are too many: the caller asks the store each time. */
 struct gy_gateway *gy_gateway_add(struct gy_gateways *gateways, struct gy_bytes host,
-				  int64_t gateway_id, uint32_t origin_state);
+				  const struct gy_gateway_state *state);
+/* Remembers what the store knows of it now. Only after that: whoever finds the greater number here
+ * takes it that the time of the restart is noted, and that what is opened from now on is younger.
+ */
+void gy_gateway_told(struct gy_gateways *gateways, struct gy_gateway *gateway,
+		     const struct gy_gateway_state *state);
 /* Remembers which peer brought a request of it. */
 void gy_gateway_heard(struct gy_gateways *gateways, struct gy_gateway *gateway,
 		      struct gy_bytes ingress);
@@ -176,9 +183,7 @@ struct gy_engine {
 	pthread_t watch;
 	bool watch_started;
 	struct gy_outbox outbox;
-	pthread_mutex_t parked_lock;
-	struct gy_queue
-		parked; /* wait until the sweeper has ended what their gateway lost (G-92) */
+	_Atomic bool sweep_soon; /* a gateway has lost its sessions (G-92) */
 	int wake_pipe[2];
 
 	_Atomic bool draining, stopping;
@@ -234,7 +239,7 @@ void *gy_maintenance_run(void *engine);
 void *gy_watch_run(void *engine);
 void gy_maintenance_wake(struct gy_engine *engine);
 
-/* Runs one transaction for these requests. Every one of them is given back, parked, or put into
+/* Runs one transaction for these requests. Every one of them is given back or put into
  * lane->retry. Returns GY_OK or the environment error that the whole batch met. */
 enum gy_rc gy_batch_run(struct gy_lane *lane, struct gy_queue *batch, bool wait) GY_MUST_CHECK;
 

@@ -21,8 +21,6 @@
 #define CATALOGUE_NS  (1000 * MS)
 #define PURCHASES_NS  (1000 * MS)
 #define PARTITIONS_NS (3600 * 1000 * MS)
-/* So long a request waits for its gateway's older sessions to end; the rest ends after it. */
-#define PARKED_NS (500 * MS)
 /* A session whose row can't be read is looked at again after this time. */
 #define UNREADABLE_US (60 * GY_SECOND_US)
 /* So long the sweeper goes on before it lets other work have its turn. */
@@ -66,6 +64,20 @@ static unsigned accounts_of(const struct gy_due *due, unsigned n, int64_t *ids)
 	return distinct;
 }
 
+/* The index knows who opened a session; the account, whether another gateway has had it since. */
+static bool lives_elsewhere(const struct gy_account *account, struct gy_due *due)
+{
+	int found = gy_session_find(account, due->session);
+	const struct gy_session *s = &account->sessions[found < 0 ? 0 : found];
+
+	if (found < 0 || s->state != GY_SESSION_OPEN ||
+	    (s->gateway_id == due->lost_by && !s->taken_over && s->opened_us < due->restarted_us))
+		return false;
+	due->looked = due->taken_over = true;
+	due->look_at_us = s->deadline_us;
+	return true;
+}
+
 /* Looks at one session; its record, if it was ended, goes to *record. */
 static enum gy_rc look_at(struct gy_engine *engine, void *pool, struct gy_due *due,
 			  struct gy_locked *locked, const struct gy_homes *homes, gy_time_us now,
@@ -77,14 +89,17 @@ static enum gy_rc look_at(struct gy_engine *engine, void *pool, struct gy_due *d
 	*record = NULL;
 	if (plan == NULL)
 		return GY_NO_MEMORY;
+	if (due->lost_by != 0 && lives_elsewhere(&locked->account, due))
+		return GY_OK;
 	plan->room = locked->account.n_reservations + 1;
 	plan->parts = 1;
 	plan->charges = talloc_array(pool, struct gy_charge, plan->room);
 	if (plan->charges == NULL)
 		return GY_NO_MEMORY;
 	gy_charge_end(&locked->account, due->session, homes,
-		      due->release_requested ? GY_SESSION_RELEASED : GY_SESSION_EXPIRED, now,
-		      late_us, plan);
+		      due->release_requested || due->lost_by != 0 ? GY_SESSION_RELEASED
+								  : GY_SESSION_EXPIRED,
+		      now, late_us, plan);
 	due->looked = true;
 	due->ended = plan->check_at_us == 0;
 	due->look_at_us = due->ended ? now + late_us : plan->check_at_us;
@@ -190,19 +205,26 @@ static enum gy_rc end_due(struct maintenance *m, void *pool, struct gy_due *due,
 	return rc;
 }
 
-/* One transaction of supervision. *done: how many were looked at or forgotten. */
-static enum gy_rc sweep_once(struct maintenance *m, unsigned *found, unsigned *done)
+/* How far a transaction of supervision got: sessions found, looked at or forgotten. */
+struct swept {
+	unsigned found, done;
+};
+
+static enum gy_rc sweep_once(struct maintenance *m,
+			     enum gy_rc (*find)(struct gy_store *, void *, unsigned,
+						struct gy_due **, unsigned *),
+			     struct swept *swept)
 {
 	void *pool = talloc_new(NULL);
 	struct gy_due *due = NULL;
 	enum gy_rc rc;
 
-	*done = 0;
-	rc = gy_store_due(m->store, pool, DUE_MAX, &due, found);
-	if (rc == GY_OK && *found == 0)
+	swept->done = 0;
+	rc = find(m->store, pool, DUE_MAX, &due, &swept->found);
+	if (rc == GY_OK && swept->found == 0)
 		gy_store_rollback(m->store);
 	else if (rc == GY_OK)
-		rc = end_due(m, pool, due, *found, done);
+		rc = end_due(m, pool, due, swept->found, &swept->done);
 	talloc_free(pool);
 	return rc;
 }
@@ -210,17 +232,22 @@ static enum gy_rc sweep_once(struct maintenance *m, unsigned *found, unsigned *d
 static enum gy_rc sweep(struct maintenance *m)
 {
 	int64_t until_ns = gy_engine_now_ns() + SWEEP_NS;
-	unsigned found, done;
+	struct swept due, lost;
 	enum gy_rc rc;
 
-	/* Until nothing is due; what others hold is left for the next time. */
+	/* Until nothing is due; what others hold is left for the next time. Portions of both kinds
+	 * in turn: many of one don't keep the other waiting. */
 	do {
-		rc = sweep_once(m, &found, &done);
-		if (rc == GY_OK && found > 0 && done > 0 && gy_engine_now_ns() >= until_ns) {
+		rc = sweep_once(m, gy_store_due, &due);
+		if (rc == GY_OK)
+			rc = sweep_once(m, gy_store_lost, &lost);
+		if (rc == GY_OK && due.done + lost.done > 0 && gy_engine_now_ns() >= until_ns) {
 			gy_maintenance_wake(m->engine); /* and then at once again */
 			return GY_OK;
 		}
-	} while (rc == GY_OK && found > 0 && done > 0 && !atomic_load(&m->engine->stopping));
+	} while (rc == GY_OK && due.done + lost.done > 0 && !atomic_load(&m->engine->stopping));
+	if (rc == GY_OK && lost.found == 0)
+		rc = gy_store_lost_done(m->store);
 	m->sweep_at_ns = gy_engine_now_ns() + (int64_t)m->engine->config.sweep_ms * MS;
 	return rc;
 }
@@ -239,29 +266,6 @@ static enum gy_rc sweep_purchases(struct maintenance *m)
 	if (all > 0)
 		gy_engine_log(m->engine, GY_LOG_INFO, "%u purchases ended without a request", all);
 	m->purchases_at_ns = gy_engine_now_ns() + (done == PURCHASES_MAX ? 0 : PURCHASES_NS);
-	return rc;
-}
-
-/* Requests whose gateway has restarted go on once its older sessions have ended (G-92). */
-static enum gy_rc unpark(struct maintenance *m)
-{
-	struct gy_engine *engine = m->engine;
-	int64_t until_ns = gy_engine_now_ns() + PARKED_NS;
-	unsigned found = 1, done = 1;
-	struct gy_request *request;
-	enum gy_rc rc = GY_OK;
-	struct gy_queue parked;
-
-	pthread_mutex_lock(&engine->parked_lock);
-	parked = engine->parked;
-	engine->parked = (struct gy_queue){ NULL, NULL, 0 };
-	pthread_mutex_unlock(&engine->parked_lock);
-	if (parked.n == 0)
-		return GY_OK;
-	while (m->store != NULL && rc == GY_OK && found > 0 && gy_engine_now_ns() < until_ns)
-		rc = sweep_once(m, &found, &done);
-	while ((request = gy_queue_pop(&parked)) != NULL)
-		gy_request_enqueue(engine, request);
 	return rc;
 }
 
@@ -325,7 +329,7 @@ static enum gy_rc with_database(struct maintenance *m)
 		rc = refresh_catalogue(m);
 	if (rc == GY_OK)
 		rc = gy_outbox_run(m->engine, m->store, news, &released);
-	if (released)
+	if (released || atomic_exchange(&m->engine->sweep_soon, false))
 		m->sweep_at_ns = 0;
 	if (rc == GY_OK && gy_engine_now_ns() >= m->partitions_at_ns) {
 		rc = gy_store_partitions(m->store);
@@ -362,8 +366,8 @@ void *gy_maintenance_run(void *data)
 	while (!atomic_load(&m.engine->stopping)) {
 		if (m.store == NULL && gy_engine_now_ns() >= m.connect_at_ns)
 			connect_store(&m);
-		rc = unpark(&m);
-		if (rc == GY_OK && m.store != NULL)
+		rc = GY_OK;
+		if (m.store != NULL)
 			rc = with_database(&m);
 		if (rc != GY_OK && m.store != NULL) {
 			gy_engine_log(m.engine, gy_rc_log_level(rc), "maintenance: %s: %s",

@@ -250,7 +250,7 @@ static enum gy_rc settle(struct gy_engine *engine, struct gy_store *store, bool 
 static const struct gy_peer *way_to(struct gy_engine *engine, struct gy_bytes host,
 				    int64_t *leave_ms)
 {
-	const struct gy_gateway *g = gy_gateway_find(&engine->gateways, host);
+	const struct gy_gateway *g = gy_gateway_find(&engine->gateways, host, NULL);
 	const struct gy_peer *peer = g != NULL ? atomic_load(&g->peer) : NULL;
 
 	*leave_ms = 0;

@@ -279,61 +279,76 @@ enum gy_rc gy_batch_reload_stale(struct batch *b)
 
 /* --- which gateway, and has it restarted? --- */
 
-/* True if it is this request that ends the gateway's older sessions (G-92). */
+/* A greater Origin-State-Id is written down before anything is decided by it, and before other
+ * lanes may take it as known: what is opened after the restart is younger than the time that is
+ * noted (G-92).
+ */
 static enum gy_rc gateway_told_state(struct batch *b, struct work *w, struct gy_gateway *g)
 {
 	const struct gy_ccr *ccr = &w->request->ccr;
-	uint32_t known = atomic_load(&g->origin_state);
-	int64_t ended;
+	const struct gy_peer_profile *peer;
+	struct gy_gateway_state state;
+	bool news;
 	enum gy_rc rc;
 
-	do {
-		if (ccr->origin_state <= known)
-			return GY_OK;
-	} while (!atomic_compare_exchange_weak(&g->origin_state, &known, ccr->origin_state));
+	if (ccr->origin_state <= atomic_load(&g->origin_state))
+		return GY_OK;
+	peer = gy_peer_profile_find(b->catalogue, ccr->origin_host);
 	rc = gy_store_gateway_restarted(b->lane->store, g->gateway_id, ccr->origin_state,
-					ccr->session, &ended);
-	if (rc != GY_OK) {
-		atomic_store(&g->origin_state, known);
+					ccr->session, peer == NULL || !peer->keeps_sessions, &state,
+					&news);
+	if (rc != GY_OK)
 		return rc;
-	}
-	if (ended > 0) {
+	gy_gateway_told(&b->lane->engine->gateways, g, &state);
+	w->restart = state.restart;
+	if (news) {
 		gy_engine_log(b->lane->engine, GY_LOG_NOTICE,
-			      "gateway %.*s restarted (Origin-State-Id %" PRIu32 "): %" PRId64
-			      " sessions of before end",
-			      (int)g->len, g->host, ccr->origin_state, ended);
-		w->fate = PARKED;
+			      "gateway %.*s restarted (Origin-State-Id %" PRIu32
+			      "): its sessions of before end",
+			      (int)g->len, g->host, ccr->origin_state);
+		atomic_store(&b->lane->engine->sweep_soon, true);
+		gy_maintenance_wake(b->lane->engine);
 	}
+	return GY_OK;
+}
+
+static enum gy_rc find_gateway(struct batch *b, struct work *w, struct gy_gateway **g)
+{
+	struct gy_gateways *gateways = &b->lane->engine->gateways;
+	struct gy_ccr *ccr = &w->request->ccr;
+	struct gy_gateway_state state;
+	enum gy_rc rc;
+
+	*g = gy_gateway_find(gateways, ccr->origin_host, &w->restart);
+	if (*g == NULL) {
+		rc = gy_store_gateway(b->lane->store, ccr->origin_host, ccr->origin_realm, &state);
+		if (rc != GY_OK)
+			return rc;
+		ccr->gateway_id = state.gateway_id;
+		w->restart = state.restart;
+		*g = gy_gateway_add(gateways, ccr->origin_host, &state);
+	}
+	if (*g != NULL)
+		ccr->gateway_id = (*g)->gateway_id;
 	return GY_OK;
 }
 
 enum gy_rc gy_batch_find_gateways(struct batch *b)
 {
-	struct gy_gateways *gateways = &b->lane->engine->gateways;
+	struct gy_gateway *g;
 	enum gy_rc rc = GY_OK;
 
 	for (unsigned i = 0; rc == GY_OK && i < b->n; i++) {
 		struct work *w = &b->work[i];
-		struct gy_ccr *ccr = &w->request->ccr;
-		struct gy_gateway *g;
-		uint32_t origin_state;
 
 		if (w->fate != UNDECIDED)
 			continue;
-		g = gy_gateway_find(gateways, ccr->origin_host);
-		if (g == NULL) {
-			rc = gy_store_gateway(b->lane->store, ccr->origin_host, ccr->origin_realm,
-					      &ccr->gateway_id, &origin_state);
-			if (rc == GY_OK)
-				g = gy_gateway_add(gateways, ccr->origin_host, ccr->gateway_id,
-						   origin_state);
-		}
-		if (g != NULL) {
-			ccr->gateway_id = g->gateway_id;
-			gy_gateway_heard(gateways, g, w->request->ingress);
-			if (ccr->has_origin_state)
-				rc = gateway_told_state(b, w, g);
-		}
+		rc = find_gateway(b, w, &g);
+		if (rc != GY_OK || g == NULL)
+			continue;
+		gy_gateway_heard(&b->lane->engine->gateways, g, w->request->ingress);
+		if (w->request->ccr.has_origin_state)
+			rc = gateway_told_state(b, w, g);
 	}
 	return rc;
 }

@@ -135,8 +135,9 @@ struct gy_counted {
 
 /* Units that one FREE rule has given away in the local day of gy_counters.at_us. */
 struct gy_free_used {
-	int64_t rule_id;
+	int64_t rule_id; /* 0: any that isn't listed */
 	int64_t units;
+	int64_t later; /* of a later day, promised already */
 };
 
 /* Counters of a subscriber as of at_us. Of a later local day (month) they count as zero. */

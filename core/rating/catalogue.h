@@ -99,6 +99,7 @@ struct gy_peer_profile {
 	enum gy_free_answer free_answer;
 	bool terminate_only; /* Final-Unit-Action is TERMINATE, whatever the policy says */
 	bool credit_pools;   /* it counts the grants of a pool as one (G-72) */
+	bool keeps_sessions; /* a greater Origin-State-Id ends none of its sessions (G-92) */
 };
 
 struct gy_dynamic;

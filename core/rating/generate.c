@@ -142,19 +142,21 @@ static enum gy_verdict bound(struct run *r, const struct gy_indexed_rule *rule, 
 static int64_t free_used(const struct run *r, int64_t rule_id)
 {
 	const struct gy_counters *counters = r->input->counters;
+	const struct gy_free_used *used = NULL;
 
 	if (counters == NULL)
 		return 0;
-	for (unsigned i = 0; i < counters->n_free; i++) {
-		if (counters->free[i].rule_id != rule_id)
-			continue;
-		if (r->input->now > counters->at_us &&
-		    gy_civil_at(r->acquired->zone, r->input->now).day >
-			    gy_civil_at(r->acquired->zone, counters->at_us).day)
-			return 0;
-		return counters->free[i].units;
-	}
-	return 0;
+	for (unsigned i = 0; i < counters->n_free; i++)
+		if (counters->free[i].rule_id == rule_id ||
+		    (counters->free[i].rule_id == 0 && used == NULL))
+			used = &counters->free[i];
+	if (used == NULL)
+		return 0;
+	if (r->input->now > counters->at_us &&
+	    gy_civil_at(r->acquired->zone, r->input->now).day >
+		    gy_civil_at(r->acquired->zone, counters->at_us).day)
+		return used->later;
+	return used->units;
 }
 
 static enum gy_verdict give_free(struct run *r, const struct gy_indexed_rule *rule, int64_t *other)

@@ -150,6 +150,7 @@ static enum gy_rc read_peers(struct gy_catalogue *c, const PGresult *result)
 			(enum gy_free_answer)gy_get_int2(PQgetvalue(result, (int)i, 2));
 		peers[i].terminate_only = *PQgetvalue(result, (int)i, 3) != 0;
 		peers[i].credit_pools = *PQgetvalue(result, (int)i, 4) != 0;
+		peers[i].keeps_sessions = *PQgetvalue(result, (int)i, 5) == 0;
 		if (peers[i].peer == NULL)
 			return GY_NO_MEMORY;
 	}

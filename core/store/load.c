@@ -72,9 +72,19 @@ enum gy_rc gy_store_find_sessions(struct gy_store *store, struct gy_lookup *look
 	return find(store, GY_SQL_PROFILE_BY_SESSION, lookups, n);
 }
 
+static void read_gateway(const PGresult *result, struct gy_gateway_state *state)
+{
+	*state = (struct gy_gateway_state){
+		.gateway_id = gy_get_int8(PQgetvalue(result, 0, 0)),
+		.origin_state = (uint32_t)gy_get_int8(PQgetvalue(result, 0, 1)),
+	};
+	if (!PQgetisnull(result, 0, 2))
+		state->restart = (struct gy_restart){ gy_get_time(PQgetvalue(result, 0, 2)),
+						      gy_get_uuid(PQgetvalue(result, 0, 3)) };
+}
+
 enum gy_rc gy_store_gateway(struct gy_store *store, struct gy_bytes origin_host,
-			    struct gy_bytes origin_realm, int64_t *gateway_id,
-			    uint32_t *origin_state)
+			    struct gy_bytes origin_realm, struct gy_gateway_state *state)
 {
 	struct gy_params *p = &store->find;
 	enum gy_rc rc;
@@ -93,30 +103,32 @@ enum gy_rc gy_store_gateway(struct gy_store *store, struct gy_bytes origin_host,
 	 */
 	if (PQntuples(store->result[0]) != 1)
 		return GY_STORE_RETRY;
-	*gateway_id = gy_get_int8(PQgetvalue(store->result[0], 0, 0));
-	*origin_state = (uint32_t)gy_get_int8(PQgetvalue(store->result[0], 0, 1));
+	read_gateway(store->result[0], state);
 	return GY_OK;
 }
 
 enum gy_rc gy_store_gateway_restarted(struct gy_store *store, int64_t gateway_id,
-				      uint32_t origin_state, struct gy_session_key but,
-				      int64_t *ended)
+				      uint32_t origin_state, struct gy_session_key told_by,
+				      bool ends, struct gy_gateway_state *state, bool *news)
 {
 	struct gy_params *p = &store->find;
 	enum gy_rc rc;
 
-	gy_params_begin(p, 3);
+	gy_params_begin(p, 4);
 	gy_value_int8(p, 1, gateway_id);
 	gy_value_int8(p, 2, origin_state);
-	gy_value_uuid(p, 3, but);
+	gy_value_uuid(p, 3, told_by);
+	gy_value_bool(p, 4, ends);
 	if (p->out_of_memory)
 		return GY_NO_MEMORY;
 	gy_round_begin(store);
 	gy_round_add(store, GY_SQL_GATEWAY_RESTARTED, p);
 	rc = gy_round_end(store);
-	if (rc == GY_OK)
-		*ended = gy_get_int8(PQgetvalue(store->result[0], 0, 0));
-	return rc;
+	if (rc != GY_OK)
+		return rc;
+	read_gateway(store->result[0], state);
+	*news = *PQgetvalue(store->result[0], 0, 4) != 0;
+	return GY_OK;
 }
 
 /* --- locks ---- */
@@ -392,6 +404,8 @@ static enum gy_rc history_session(struct gy_store *store, const struct gy_ccr *c
 	history->opened_us = gy_get_time(PQgetvalue(result, 0, 3));
 	history->ended_us = PQgetisnull(result, 0, 4) ? history->opened_us
 						      : gy_get_time(PQgetvalue(result, 0, 4));
+	if (!PQgetisnull(result, 0, 5))
+		history->realm = gy_realm_key(gy_result_bytes(result, 0, 5));
 	return GY_OK;
 }
 

@@ -51,7 +51,9 @@ static void read_sessions(const struct gy_matrix *m, struct gy_session *sessions
 			.highest = gy_matrix_at(m, i, 7),
 			.seen = (uint64_t)gy_matrix_at(m, i, 8),
 			.initial_number = gy_matrix_at(m, i, 9),
-			.initial_end_to_end = gy_matrix_at(m, i, 10),
+			.initial_end_to_end = gy_matrix_at(m, i, 10) & UINT32_MAX,
+			.taken_over = gy_matrix_at(m, i, 10) >> 32 & 1,
+			.realm = (uint32_t)(gy_matrix_at(m, i, 10) >> 33),
 			.place = gy_matrix_at(m, i, 11),
 		};
 }
@@ -287,7 +289,9 @@ void gy_sessions_put(struct gy_params *params, unsigned number, const struct gy_
 		gy_array_int8(params, number, s->highest);
 		gy_array_int8(params, number, (int64_t)s->seen);
 		gy_array_int8(params, number, s->initial_number);
-		gy_array_int8(params, number, s->initial_end_to_end);
+		gy_array_int8(params, number,
+			      s->initial_end_to_end | (int64_t)s->taken_over << 32 |
+				      (int64_t)s->realm << 33);
 		gy_array_int8(params, number, s->place);
 	}
 }

@@ -53,15 +53,28 @@ enum gy_rc gy_store_attributes(struct gy_store *store, struct gy_profile *const 
 enum gy_rc gy_store_bindings(struct gy_store *store, struct gy_profile *const *profiles,
 			     unsigned n) GY_MUST_CHECK;
 
-/* The gateway's number, and the greatest Origin-State-Id it told; made if it is new. */
+/* When a gateway lost its sessions: those opened before, but not the one whose request told it. */
+struct gy_restart {
+	gy_time_us at_us; /* 0: never */
+	struct gy_session_key told_by;
+};
+
+struct gy_gateway_state {
+	int64_t gateway_id;
+	uint32_t origin_state; /* the greatest it told */
+	struct gy_restart restart;
+};
+
+/* The gateway's number and state; made if it is new. */
 enum gy_rc gy_store_gateway(struct gy_store *store, struct gy_bytes origin_host,
-			    struct gy_bytes origin_realm, int64_t *gateway_id,
-			    uint32_t *origin_state) GY_MUST_CHECK;
-/* Tells a greater Origin-State-Id: sessions of before become due for the sweeper (G-92). *ended:
- * how many; -1: another node knew it already. */
+			    struct gy_bytes origin_realm,
+			    struct gy_gateway_state *state) GY_MUST_CHECK;
+/* Tells a greater Origin-State-Id, which ends older sessions if ends is set (G-92). *state: what is
+ * known then, also if another node was first; *news: it was not, and sessions end. */
 enum gy_rc gy_store_gateway_restarted(struct gy_store *store, int64_t gateway_id,
-				      uint32_t origin_state, struct gy_session_key but,
-				      int64_t *ended) GY_MUST_CHECK;
+				      uint32_t origin_state, struct gy_session_key told_by,
+				      bool ends, struct gy_gateway_state *state,
+				      bool *news) GY_MUST_CHECK;
 
 /* --- one batch, one transaction ---- */
 
@@ -134,14 +147,22 @@ struct gy_due {
 	struct gy_session_key session;
 	int64_t account_id;
 	bool release_requested;
-	bool ended;            /* the sweeper saw it before: it may be forgotten */
+	bool ended;      /* the sweeper saw it before: it may be forgotten */
+	int64_t lost_by; /* the gateway that has lost it; 0: it is due by itself */
+	gy_time_us restarted_us;
 	gy_time_us look_at_us; /* set by the caller: when to look again */
 	bool looked;           /* set by the caller: its account row was there to be looked at */
+	bool taken_over;       /* set by the caller: more than one gateway has had it */
 };
 
 /* BEGIN and the due sessions, at most max, under pool. */
 enum gy_rc gy_store_due(struct gy_store *store, void *pool, unsigned max, struct gy_due **due,
 			unsigned *n) GY_MUST_CHECK;
+/* The same of sessions that their gateways have lost (G-92), at most max of each of them. */
+enum gy_rc gy_store_lost(struct gy_store *store, void *pool, unsigned max, struct gy_due **due,
+			 unsigned *n) GY_MUST_CHECK;
+/* None is left: those restarts are done with. A transaction of its own. */
+enum gy_rc gy_store_lost_done(struct gy_store *store) GY_MUST_CHECK;
 /* Inside the same transaction: locks these accounts, skipping held ones. A row that makes no
  * sense is GY_STORE_REFUSED, or, with mark, one of them that says so. */
 enum gy_rc gy_store_lock_due(struct gy_store *store, void *pool, const int64_t *account_ids,

@@ -197,7 +197,8 @@ static void free_of(const struct telling *t, int64_t service, struct gy_free_use
 	while (next_input(&at, &in) && counters->n_free < GY_FREE_USED_MAX)
 		if (in.service == service && in.origin == GY_INPUTS_FREE)
 			free[counters->n_free++] =
-				(struct gy_free_used){ in.code_id, input_value(&in).number };
+				(struct gy_free_used){ .rule_id = in.code_id,
+						       .units = input_value(&in).number };
 }
 
 /* The acquired struct as it was: its shape by gy_tariff_acquire from the recorded codes, its values
@@ -293,6 +294,12 @@ static void told_free(struct telling *t, const struct gy_counters *counters)
 	for (unsigned i = 0; i < counters->n_free; i++) {
 		const struct gy_free_used *used = &counters->free[i];
 
+		if (used->rule_id == 0) {
+			gy_story_say(
+				&t->story, NULL, NULL,
+				"No counter was left for other rules: they gave no free units.");
+			continue;
+		}
 		json_array_append_new(list,
 				      json_pack("{sIsI}", "rule_id", (json_int_t)used->rule_id,
 						"units", (json_int_t)used->units));

@@ -302,6 +302,8 @@ static void read_peers(struct gy_model *m, const struct gy_yaml_file *f)
 		c[2] = gy_model_word(m, "free", f->peers[i].free_answer, gy_words_free_answer, "0");
 		c[3] = gy_model_bool(m, "terminate_only", f->peers[i].terminate_only, "f");
 		c[4] = gy_model_bool(m, "credit_pools", f->peers[i].credit_pools, "t");
+		c[5] = gy_model_bool(m, "restart_ends_sessions", f->peers[i].restart_ends_sessions,
+				     "t");
 	}
 }
 

@@ -170,7 +170,8 @@ static bool read_counters(struct question *q)
 			q->counters.all = c;
 		else if (q->counters.n_free < FREE_MAX)
 			q->free[q->counters.n_free++] =
-				(struct gy_free_used){ number(rows, i, "id"), c.units_day };
+				(struct gy_free_used){ .rule_id = number(rows, i, "id"),
+						       .units = c.units_day };
 	}
 	return true;
 }
@@ -269,7 +270,8 @@ static void add_piece(struct question *q, struct pieces *pieces, int64_t units, 
 			return;
 		}
 	if (q->counters.n_free < FREE_MAX)
-		q->free[q->counters.n_free++] = (struct gy_free_used){ rule, units };
+		q->free[q->counters.n_free++] =
+			(struct gy_free_used){ .rule_id = rule, .units = units };
 }
 
 /* The three units, with what --set says between the first and the second. */

@@ -85,6 +85,7 @@ static const struct gy_column peers[] = {
 	{ .key = "free", .kind = GY_WORD, .words = gy_words_free_answer },
 	{ .key = "terminate_only", .kind = GY_BOOL },
 	{ .key = "credit_pools", .kind = GY_BOOL },
+	{ .key = "restart_ends_sessions", .kind = GY_BOOL },
 	GY_COLUMNS_END,
 };
 
@@ -307,12 +308,15 @@ const struct gy_section gy_sections[GY_SECTIONS] = {
 		.valid_until = 7,
 	},
 	[GY_PEERS] = {
-		"peers", "peer", peers, "k....",
-		.read = "SELECT peer, tariff_time_change, free_answer AS free, terminate_only, credit_pools FROM gyro.peer_profile",
-		.put = "INSERT INTO gyro.peer_profile (peer, tariff_time_change, free_answer, terminate_only, credit_pools)"
-		       " VALUES ($1, $2, $3, $4, $5) ON CONFLICT (peer) DO UPDATE SET"
+		"peers", "peer", peers, "k.....",
+		.read = "SELECT peer, tariff_time_change, free_answer AS free, terminate_only, credit_pools,"
+			" restart_ends_sessions FROM gyro.peer_profile",
+		.put = "INSERT INTO gyro.peer_profile (peer, tariff_time_change, free_answer, terminate_only,"
+		       " credit_pools, restart_ends_sessions) VALUES ($1, $2, $3, $4, $5, $6)"
+		       " ON CONFLICT (peer) DO UPDATE SET"
 		       " tariff_time_change = excluded.tariff_time_change, free_answer = excluded.free_answer,"
-		       " terminate_only = excluded.terminate_only, credit_pools = excluded.credit_pools",
+		       " terminate_only = excluded.terminate_only, credit_pools = excluded.credit_pools,"
+		       " restart_ends_sessions = excluded.restart_ends_sessions",
 		.remove = "DELETE FROM gyro.peer_profile WHERE peer = $1",
 	},
 	[GY_ZONES] = {

@@ -115,6 +115,7 @@ static const cyaml_schema_field_t peer_fields[] = {
 	MAYBE(gy_yaml_peer, "free", free_answer),
 	MAYBE(gy_yaml_peer, "terminate_only", terminate_only),
 	MAYBE(gy_yaml_peer, "credit_pools", credit_pools),
+	MAYBE(gy_yaml_peer, "restart_ends_sessions", restart_ends_sessions),
 	CYAML_FIELD_END
 };
 ENTRY(peer, gy_yaml_peer, peer_fields);

@@ -55,7 +55,8 @@ struct gy_yaml_subscriber {
 };
 
 struct gy_yaml_peer {
-	char *peer, *tariff_time_change, *free_answer, *terminate_only, *credit_pools;
+	char *peer, *tariff_time_change, *free_answer, *terminate_only, *credit_pools,
+		*restart_ends_sessions;
 };
 
 struct gy_yaml_zone {

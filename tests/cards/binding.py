@@ -277,9 +277,52 @@ def reauthorized(tap, shop):
     general = shop.buy('open', BOB)
     shop.bind(general, BOB)
     tap.equal(sorted(shop.asked()), sorted([(s, None, 'card bound') for s in (on_10, on_20, on_30, refused_20)]), 'general: all of the user')
+    forget_answers(shop, on_10)
+    shop.bind(shop.buy('tied', BOB), BOB, apps='music')
+    tap.equal(shop.asked(), [(on_10, 21, 'card bound')], 'directed: also a session whose first answers are not kept any more')
     for state, why in ((3, 'card frozen'), (2, 'card unfrozen'), (4, 'card revoked')):
         shop.rows('SELECT gyro.card_set_state(%s, %s::smallint)', general, state)
         tap.equal(sorted(shop.asked()), sorted([(s, None, why) for s in (on_10, on_20, on_30, refused_20)]), why)
+
+
+def forget_answers(shop, session):
+    """As after many more requests; the sessions of a row keep their order."""
+    shop.rows('''UPDATE gyro.account SET answers = coalesce((SELECT array_agg(gyro.matrix_row(answers, n) ORDER BY n)
+                                                           FROM generate_series(1, gyro.matrix_rows(answers)) n
+                                                          WHERE answers[n][1] & 4294967295 <> %s), '{}') WHERE account_id = 2''',
+              shop.value('SELECT session_no FROM gyro.session WHERE session::text = %s', session))
+
+
+def moot(tap, shop):
+    """A RAR is dropped when the gateway has asked by itself: for what the RAR is about."""
+    def put(group, why):
+        shop.rows('SELECT gyro.outbox_put(1::smallint, 3, NULL, %s, %s, false, %s)', session, group, why)
+
+    def dropped():
+        found = shop.rows('SELECT gyro.outbox_moot(o) FROM gyro.outbox o WHERE session::text = %s', session)
+        shop.asked()
+        return [row[0] for row in found]
+
+    def asks(number, group, result=2001):
+        row = [no | 1 << 32, 2 << 32 | number, 1, 2001 | result << 16 | 1 << 32, group, 0, 0, 3600 << 32, 0]
+        shop.rows('''UPDATE gyro.account SET version = version + 1, answers = answers || %s::bigint[], sessions[%s][8] = %s
+                      WHERE account_id = 3''', [row], no, number)
+    session = shop.session(CAROL, 20, refused=4012)
+    no = shop.value('SELECT session_no FROM gyro.session WHERE session::text = %s', session)
+    done = 'the gateway asked by itself'
+    for number, (about, asked, wanted) in enumerate(((20, 10, None), (20, 20, done), (10, 10, done), (21, 10, None)), 1):
+        put(about, 'test')
+        asks(number, asked, 4012 if asked == 20 else 2001)
+        tap.equal(dropped(), [wanted], f'a RAR for {about}, and a CCR-U about {asked}: {wanted or "it is sent"}')
+    put(None, 'test')
+    asks(5, 10)
+    tap.equal(dropped(), [None], 'a RAR for the session: what was refused has to be asked for, too')
+    put(None, 'test')
+    asks(6, 10)
+    asks(7, 20)
+    tap.equal(dropped(), [done], 'then it is dropped')
+    shop.rows('DELETE FROM gyro.outbox')
+    shop.rows("UPDATE gyro.account SET answers = '{}', sessions[%s][8] = -1 WHERE account_id = 3", no)
 
 
 def states(tap, shop):
@@ -373,7 +416,7 @@ def main():
         registry(shop)
         products(shop)
         resolve(tap, shop)
-        for part in (classes, ownership, pools, priorities, reauthorized, states, validity, frozen_info):
+        for part in (classes, ownership, pools, priorities, reauthorized, moot, states, validity, frozen_info):
             part(tap, shop)
             shop.clean(tap, part.__name__)
     tap.done()

@@ -6,7 +6,7 @@ purchase.py
 import uuid
 
 from shop import (ALICE, AMY, BARRED, BOB, CANCEL, CAROL, CHECK_BALANCE, DOLLAR, FOREVER, INITIAL, POOR, PRICE_ENQUIRY, PURCHASE,
-                  REFUND, TERMINATE, UPDATE, Postgres, Shop)
+                  REFUND, SPONSOR, STATISTICS, TERMINATE, UPDATE, Postgres, Shop)
 from tap import Tap
 
 
@@ -186,6 +186,44 @@ def at_once(tap, shop):
     shop.clean(tap, 'after purchases at once')
 
 
+def questions(tap, shop):
+    """What must not be done by a request that only asks, or is no CCR-E."""
+    buyer = Buyer(shop, 'base', BOB)
+    buyer.begin()
+    for action in (CHECK_BALANCE, PRICE_ENQUIRY):
+        refused(tap, shop.request(CANCEL, BOB, action=action, purchase=buyer.purchase), 5004, ['Requested-Action'],
+                f'CANCEL with Requested-Action {action}', 436)
+    for kind in (INITIAL, UPDATE, TERMINATE):
+        refused(tap, shop.request(CANCEL, BOB, kind, purchase=buyer.purchase), 5004, ['CCR-E'], f'CANCEL in a request of type {kind}', 416)
+    tap.equal(state(shop, buyer.purchase), 'HELD', 'nothing was cancelled')
+    buyer.go_on(TERMINATE, 0)
+
+
+def beneficiaries(tap, shop):
+    gift = Buyer(shop, 'base', ALICE, to=BOB)
+    gift.begin()
+    for name, kind, to in (('CCR-U', UPDATE, CAROL), ('CCR-T', TERMINATE, CAROL), ('CCR-T', TERMINATE, ALICE)):
+        refused(tap, gift.go_on(kind, 1, to=to), 5012, ['something else'], f'a {name} for somebody else than the CCR-I: {to}')
+    tap.equal(state(shop, gift.purchase), 'HELD', 'nothing is confirmed by it')
+    tap.equal(gift.go_on(UPDATE, 1, to=BOB).result, 2001, 'the same beneficiary')
+    tap.equal(gift.go_on(TERMINATE, 1).result, 2001, 'or none')
+
+
+def owed(tap, shop):
+    """What an owner owes for usage of his cards, he cannot spend."""
+    shop.product('pool', audience='everyone', settle=2, usage_price=10000, max_bindings=9, quota=100000)
+    card = shop.buy('pool', SPONSOR)
+    shop.bind(card, SPONSOR)
+    shop.draw(card, SPONSOR, 10, 7001)
+    tap.equal(shop.money(SPONSOR), (100000000, 0), 'nothing is settled yet')
+    refused(tap, shop.request(PURCHASE, SPONSOR, product='base', purchase=shop.unique()), 4012, ['not enough money'],
+            '100 less the 70.01 that are owed: not enough for 30')
+    shop.request(STATISTICS, SPONSOR, card=card)
+    tap.equal(shop.money(SPONSOR)[0], 29990000, 'settled')
+    shop.value("SELECT gyro.topup(4, 10000, 'cent')")
+    tap.equal(shop.request(PURCHASE, SPONSOR, product='base', purchase=shop.unique()).result, 2001, 'what is settled is not owed twice')
+
+
 def dry(tap, shop):
     def counts():
         return shop.rows('''SELECT (SELECT sum(version) FROM gyro.account), (SELECT count(*) FROM gyro.purchase),
@@ -326,10 +364,17 @@ def prices(tap, shop):
     """What is held keeps its price and quota; what is issued keeps all."""
     buyer = Buyer(shop, 'base', BOB)
     buyer.begin()
-    shop.rows("UPDATE gyro.product SET price = 31000000, quota = 1 WHERE code = 'base'")
+    columns = 'validity_s, validity_from, directed, max_bindings, cap, settle, usage_price, usage_block, priority_policy, window_from'
+    (terms,) = shop.rows(f"SELECT {columns} FROM gyro.product WHERE code = 'base'")
+    shop.rows('''UPDATE gyro.product SET price = 31000000, quota = 1, validity_s = 60, validity_from = 3, directed = 2, max_bindings = 7,
+                        cap = 5, settle = 2, usage_price = 8, usage_block = 9, priority_policy = 2, window_from = 0, window_until = 60
+                  WHERE code = 'base' ''')
     done = buyer.go_on(TERMINATE, 1)
     tap.equal((done.cost, shop.row(done.card)[3]), (30000000, 5000), 'a price that changes leaves what is held alone')
-    shop.rows("UPDATE gyro.product SET price = 30000000, quota = 5000, on_sale = false WHERE code = 'base'")
+    tap.equal((shop.rows(f'SELECT {columns} FROM gyro.card WHERE code = %s', done.card)[0], shop.row(done.card)[8:]),
+              (terms, [0, 0, 0, 1]), 'and so does anything else that changes')
+    shop.rows(f'''UPDATE gyro.product SET price = 30000000, quota = 5000, on_sale = false, ({columns}, window_until) =
+                         ({', '.join(['%s'] * len(terms))}, NULL) WHERE code = 'base' ''', *terms)
     tap.equal(shop.bind(done.card, BOB).result, 2001, 'a product taken off sale leaves its cards alone')
     shop.rows("UPDATE gyro.product SET on_sale = true WHERE code = 'base'")
     shop.clean(tap, 'after a change of prices')
@@ -340,7 +385,7 @@ def main():
     with Postgres() as pg:
         shop = Shop(pg, 'shop')
         products(shop)
-        for part in (refusals, poor, four_steps, at_once, dry, undone, expired, refunds, prices):
+        for part in (refusals, poor, four_steps, at_once, questions, beneficiaries, owed, dry, undone, expired, refunds, prices):
             part(tap, shop)
     tap.done()
 

@@ -136,6 +136,11 @@ def retired(tap, shop):
     tap.equal(shop.value('SELECT gyro.card_retire(4)'), 0, 'nothing more leaves')
     drawn = shop.rows('SELECT count(*) FROM gyro.card_draw WHERE card_id = %s AND subscriber_id = 0', shop.number_of(card))
     tap.equal(drawn, [(0,)], 'its draws went with it')
+    drew = 'SELECT account_id FROM gyro.card_draw WHERE card_id = %s ORDER BY 1'
+    tap.equal(shop.rows(drew, shop.number_of(card)), [(ALICE,)], "also what its owner drew under the cap; what others drew stays in their rows")
+    shop.bind(shop.buy('base'))
+    tap.equal(shop.rows(drew, shop.number_of(card)), [], 'until they are bound to another card')
+    tap.equal(shop.rows(drew, shop.number_of(held)), [(SPONSOR,)] * 2, 'of cards in use everything stays')
     busy = shop.buy('small-pool', SPONSOR)
     shop.session(SPONSOR, 10, 30, busy)
     shop.rows('UPDATE gyro.account SET card_use[gyro.card_row_no(cards, %s)][3] = 1 WHERE account_id = 4', shop.number_of(busy))

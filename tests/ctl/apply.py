@@ -207,12 +207,13 @@ def differences(tap, pg, cat):
     tap.equal(cat.changes(('validity: 3600', f'validity: 3600, final_unit: restrict, filter_rules: ["{rules[0]}", "{rules[1]}"]')),
               [('change', 'rating_group 80', {'final_unit': ['terminate', 'restrict'], 'filter_rules': [[], rules], 'pool': [7, 0]})],
               'rules of a restriction')
-    peers = ('tariffs:', 'peers:\n  - { peer: smf.example.net, free: grant, terminate_only: true, credit_pools: false }\n  - { peer: "*.example.net" }\ntariffs:')
+    peers = ('tariffs:', 'peers:\n  - { peer: smf.example.net, free: grant, terminate_only: true, credit_pools: false, restart_ends_sessions: false }\n  - { peer: "*.example.net" }\ntariffs:')
     tap.equal([c[:2] for c in cat.changes(peers)], [('add', 'peer smf.example.net'), ('add', 'peer *.example.net'), ('change', 'rating_group 80')],
               'profiles of gateways')
-    tap.equal(pg.query('SELECT peer, tariff_time_change, free_answer, terminate_only, credit_pools FROM gyro.peer_profile ORDER BY peer',
+    tap.equal(pg.query('SELECT peer, tariff_time_change, free_answer, terminate_only, credit_pools, restart_ends_sessions FROM gyro.peer_profile '
+                       'ORDER BY peer',
                        'small'),
-              [['*.example.net', 't', '0', 'f', 't'], ['smf.example.net', 't', '2', 't', 'f']], 'with their defaults')
+              [['*.example.net', 't', '0', 'f', 't', 't'], ['smf.example.net', 't', '2', 't', 'f', 'f']], 'with their defaults')
     tap.equal(cat.changes((peers[0], peers[1].replace('free: grant', 'free: command'))),
               [('change', 'peer smf.example.net', {'free': ['grant', 'command']})], 'one of them changes')
     for wrong in ("final_unit = 2, filter_ids = '{}'", "filter_rules = '{allow all}'", 'triggers = ARRAY[4, NULL]'):

@@ -87,6 +87,14 @@ def bindings(tap, shop):
     tap.equal(bind(five, 1005, more=[directed('video')]).result, 4010, 'Z-13 exclusive to another app: 4010')
     tap.equal(bound(bind(five, 1005, more=[directed('live')]))[:3], (2001, 1, [101, 102]), 'Z-13 its own app')
 
+    claimed = shop.card('general', 1010)
+    answer = bind(claimed, 1010, more=[('User-Class', 1)])
+    tap.equal(bound(answer)[:3], (2001, 0, []), 'Z-7 User-Class of the client is a hint: who is named is SPECIFIED, whatever it says')
+    shop.ask('UNBIND', who=1010, more=[('Card-Id', claimed)])
+    claimed = shop.card('required', 1010)
+    answer = bind(claimed, 1010, more=[('User-Class', 0)])
+    tap.equal((answer.result, failed(answer)), (5005, [avp('Directed-Traffic-Info', b'')]), 'Z-7 and who is not named needs directed info')
+
     answer = bind(card, more=[beneficiary(value='460009999999999')])
     tap.equal((answer.result, failed(answer)), (5030, [avp(*beneficiary(value='460009999999999'))]), 'a beneficiary nobody knows: 5030')
     six = shop.card('general', 1006)

@@ -8,6 +8,7 @@ Cards are bought and bound by the SQL function that nodes and gyroctl call, too 
 """
 import json
 import sys
+import tempfile
 import threading
 import time
 import uuid
@@ -260,6 +261,115 @@ def idle_time(tap, site, gateway):
     session.say(TERMINATION, service(10, used=0))
 
 
+def idle_time_alone(tap, site, gateway):
+    """The hours end within the validity, in a zone of its own, and there is no money for after it: the grant ends with them."""
+    user = User(site, 0)
+    ends = (int(time.time()) // 60 + 3) * 60
+    minute = (ends // 60 + 330) % 1440  # of Kolkata, half an hour beside everybody else
+    site.pg.query(f"""INSERT INTO gyro.time_zone (name) VALUES ('Asia/Kolkata');
+        UPDATE gyro.subscriber SET zone_id = (SELECT zone_id FROM gyro.time_zone WHERE name = 'Asia/Kolkata') WHERE subscriber_id = {user.id};
+        INSERT INTO gyro.product (code, price, currency, quota, audience_id, window_from, window_until)
+        VALUES ('night there', 0, 156, 104857600, 1, {(minute - 10) % 1440}, {minute})""")
+    code = buy(site, user.id, 'night there')
+    bind(site, user.id, code)
+    session, now = user.open(gateway), time.time()
+    got = session.answer.services[0]
+    tap.equal((session.granted, got['Granted-Service-Unit/Tariff-Time-Change'], got['Final-Unit-Indication']), (10 * MIB, None, None),
+              'hours that end, and no money: all that is asked for, and not as final units')
+    tap.ok(abs(got['Validity-Time'] - (ends - now)) < 5, 'until they end', f'{got["Validity-Time"]}, {ends - now:.1f} left')
+    session.say(TERMINATION, service(10, used=MIB))
+    tap.equal((card(site, code)[0], user.money()), (MIB, (0, 0)), 'the card is drained')
+
+
+def capped(tap, site, gateway):
+    """A cap counts what was held when the user was unbound: bound again, he gets no more than it."""
+    sponsor, user = User(site), User(site, 0)
+    site.pg.query("""INSERT INTO gyro.product (code, price, currency, quota, audience_id, max_bindings, cap)
+                     VALUES ('capped', 0, 156, 104857600, 1, 9, 5242880)""")
+    code = buy(site, sponsor.id, 'capped')
+    bind(site, user.id, code)
+    session = user.open(gateway, units=4 * MIB)
+    operate(site, UNBIND, user.id, card=code)
+    session.say(UPDATE, service(10, used=4 * MIB))
+    bind(site, user.id, code)
+    session.say(UPDATE, service(10, units=10 * MIB))
+    tap.equal((session.granted, card(site, code)[:2]), (MIB, (4 * MIB, MIB)), 'unbound while he held 4 of the 5 MiB of his cap: 1 is left')
+    session.say(TERMINATION, service(10, used=MIB))
+    draws = site.pg.query(f"SELECT used FROM gyro.card_draw WHERE account_id = {user.id} AND subscriber_id = {user.id}")
+    tap.equal(draws, [[str(5 * MIB)]], 'which he drew')
+
+
+def refused_before(tap, site, gateway):
+    """A Rating-Group was refused, and other requests have come since: bound to a directed card, the session is asked for it."""
+    site.pg.query("""INSERT INTO gyro.app (name) VALUES ('film');
+                     INSERT INTO gyro.app_target (app_id, rating_group, service_id) SELECT app_id, 20, 7 FROM gyro.app WHERE name = 'film'""")
+    user = User(site)
+    session = Session(user, gateway).say(INITIAL, service(10, units=MIB), service(20, units=MIB, more=[('Service-Identifier', 7)]))
+    tap.equal(session.answer.services[1]['Result-Code'], 5031, 'no card, no price: 5031')
+    for _ in range(6):
+        session.say(UPDATE, service(10, used=0, units=MIB))
+    code = buy(site, user.id, 'directed')
+    bind(site, user.id, code, apps=['film'])
+    rar = until(lambda: request(gateway, 0.5), 3)
+    tap.equal((rar and rar['Session-Id'], rar and rar['Rating-Group']), (session.id, 20), 'a directed card: a RAR for its Rating-Group')
+    if rar:
+        gateway.reply(rar, 2002)
+    session.say(UPDATE, *(service(20, units=MIB, more=[('Service-Identifier', n) for n in ids]) for ids in ((7,), (), (7, 8))))
+    tap.equal([s['Result-Code'] for s in session.answer.services], [2001, 5031, 5031],
+              'it serves its Service-Identifier, and neither the Rating-Group as a whole nor more than that one')
+    session.say(TERMINATION, service(20, used=MIB, more=[('Service-Identifier', 7)]))
+    tap.equal(card(site, code)[0], MIB, 'which drains it')
+
+
+def events(tap, site, gateway):
+    """The order of consumption holds for events."""
+    user = User(site, 1_000_000)
+    code = buy(site, user.id, 'small')  # takes all the money
+    bind(site, user.id, code)
+    site.pg.query(f"SELECT gyro.topup({user.id}, {PRICE}, 'events')")
+
+    def event(action, group, units, more=(), number=0, session=None, **how):
+        parts = [('Requested-Service-Unit', [('CC-Total-Octets', units)])] if units else []
+        return gateway.charge(session or gateway.session(), 4, number, [family.service(group, rsu=None, more=[*parts, *more])],
+                              who=user.imsi, more=[('Requested-Action', action)], **how)
+
+    def told(answer):
+        value = answer['Cost-Information/Unit-Value/Value-Digits']
+        return answer['Check-Balance-Result'] if value is None else value * 10 ** ((answer['Cost-Information/Unit-Value/Exponent'] or 0) + 6)
+    tap.equal([told(event(3, 10, n * MIB)) for n in (2, 3, 4)], [0, 0, PRICE], 'PRICE_ENQUIRY: what money would pay')
+    tap.equal([told(event(2, 10, n * MIB)) for n in (3, 4, 5)], [0, 0, 1], 'CHECK_BALANCE: whether card and money would do')
+    tap.equal([told(event(2, 20, n * MIB)) for n in (3, 4)], [0, 1], 'cards only: whether they would')
+    tap.equal([event(0, g, n * MIB).services[0]['Result-Code'] for g, n in ((10, 5), (20, 4))], [4012, 4012], 'too much: 4012')
+    tap.equal((card(site, code)[:2], user.money()), ((0, 0), (PRICE, 0)), 'and nothing happens')
+    session = gateway.session()
+    first = event(0, 10, 4 * MIB, session=session, end_to_end=4711)
+    tap.equal((card(site, code)[:2], user.money()), ((3 * MIB, 0), (0, 0)), 'DIRECT_DEBITING takes the card first, then money')
+    again = event(0, 10, 4 * MIB, session=session, end_to_end=4711, flags=family.P | family.T)
+    tap.equal((again.services[0].raw, card(site, code)[0], user.money()), (first.services[0].raw, 3 * MIB, (0, 0)), 'once')
+    refund = event(1, 10, None, more=[('Refund-Information', first.services[0]['Refund-Information'])])
+    tap.equal((refund.result, 'traffic card' in refund['Error-Message'], user.money()), (5012, True, (0, 0)), 'it is not refunded')
+    tap.equal(event(0, 30, MIB).services[0]['Result-Code'], 4011, 'a free Rating-Group stays free')
+
+
+def product_in_mid_session(tap, site, gateway):
+    """Z-1: a product is applied while a session is open, then bought, bound and used; nothing else is disturbed."""
+    user = User(site)
+    session = user.open(gateway, units=MIB)
+    before = site.pg.value(f'SELECT version FROM gyro.account WHERE account_id = {user.id}')
+    with tempfile.NamedTemporaryFile('w', suffix='.yaml') as file:
+        file.write('audiences:\n  - { name: everyone, everyone: true }\nproducts:\n'
+                   '  - { code: fresh, price: "2.00", currency: 156, quota: 50MiB, audience: everyone }\n')
+        file.flush()
+        site.gyroctl('apply', '-f', file.name)
+    tap.equal(site.pg.value(f'SELECT version FROM gyro.account WHERE account_id = {user.id}'), before, 'a new product leaves open sessions alone')
+    code = buy(site, user.id, 'fresh')
+    bind(site, user.id, code)
+    session.say(UPDATE, service(10, used=MIB, units=5 * MIB))
+    tap.equal((session.granted, card(site, code)[:2], user.money()), (5 * MIB, (0, 5 * MIB), (98_000_000 - PRICE, 0)), 'and is used by the next grant')
+    session.say(TERMINATION, service(10, used=5 * MIB))
+    tap.equal(card(site, code)[0], 5 * MIB, 'drained')
+
+
 def lost_raa(tap, site, gateway):
     """Nobody answers the RAR: the switch comes with the next report, at Validity-Time at the latest."""
     user = User(site)
@@ -386,6 +496,11 @@ def main():
         switch(tap, site, gateways[0], gateways[1])
         crossing(tap, site, gateways[1])
         idle_time(tap, site, gateways[0])
+        idle_time_alone(tap, site, gateways[0])
+        capped(tap, site, gateways[1])
+        refused_before(tap, site, gateways[0])
+        events(tap, site, gateways[1])
+        product_in_mid_session(tap, site, gateways[0])
         lost_raa(tap, site, gateways[0])
         two_sessions(tap, site, gateways)
         race(tap, site, gateways, 640 if options.long else 64)

@@ -44,7 +44,8 @@ CREATE TABLE gyro.peer_profile (
     tariff_time_change boolean NOT NULL DEFAULT true,
     free_answer        smallint NOT NULL DEFAULT 0 CHECK (free_answer IN (0, 1, 2)),
     terminate_only     boolean NOT NULL DEFAULT false,
-    credit_pools       boolean NOT NULL DEFAULT true
+    credit_pools       boolean NOT NULL DEFAULT true,
+    restart_ends_sessions boolean NOT NULL DEFAULT true
 );
 COMMENT ON TABLE gyro.peer_profile IS 'what differs for some gateways; others have all defaults';
 COMMENT ON COLUMN gyro.peer_profile.peer IS 'Origin-Host, or *.realm for every host below it; the longest that fits counts';
@@ -52,6 +53,7 @@ COMMENT ON COLUMN gyro.peer_profile.tariff_time_change IS 'it reports usage befo
 COMMENT ON COLUMN gyro.peer_profile.free_answer IS 'how it is told that a service is free (G-34): 0 by 4011 in the service, 1 by 4011 for the command and no session, if it opens one for free services only, 2 by a grant that costs nothing';
 COMMENT ON COLUMN gyro.peer_profile.terminate_only IS 'it knows no Final-Unit-Action but TERMINATE: policies that redirect or restrict end the service there';
 COMMENT ON COLUMN gyro.peer_profile.credit_pools IS 'it counts grants with a G-S-U-Pool-Reference as one sum (G-72); false: it never gets one';
+COMMENT ON COLUMN gyro.peer_profile.restart_ends_sessions IS 'a greater Origin-State-Id of it ends its older sessions (G-92); false: its number grows also when it has lost none, at every reconnect';
 
 CREATE TABLE gyro.rating_group (
     rating_group     bigint PRIMARY KEY CHECK (rating_group BETWEEN 0 AND 4294967295),

@@ -10,7 +10,11 @@ CREATE TABLE gyro.gateway (
     origin_host  text NOT NULL UNIQUE,
     origin_realm text NOT NULL,
     first_seen   timestamptz NOT NULL DEFAULT now(),
-    origin_state bigint NOT NULL DEFAULT 0 CHECK (origin_state BETWEEN 0 AND 4294967295)
+    origin_state bigint NOT NULL DEFAULT 0 CHECK (origin_state BETWEEN 0 AND 4294967295),
+    restarted_at timestamptz,
+    restarted_by uuid,
+    restart_open boolean NOT NULL DEFAULT false,
+    CHECK (restarted_at IS NOT NULL OR NOT restart_open)
 );
 COMMENT ON TABLE gyro.gateway IS 'every Origin-Host that a request came from';
 COMMENT ON COLUMN gyro.gateway.gateway_id IS 'number used in sessions and records';
@@ -18,6 +22,9 @@ COMMENT ON COLUMN gyro.gateway.origin_host IS 'Origin-Host (RFC 6733 6.3)';
 COMMENT ON COLUMN gyro.gateway.origin_realm IS 'Origin-Realm when first seen';
 COMMENT ON COLUMN gyro.gateway.first_seen IS 'when it sent its first request';
 COMMENT ON COLUMN gyro.gateway.origin_state IS 'greatest Origin-State-Id it sent (RFC 6733 8.16); a greater one ends its older sessions (G-92)';
+COMMENT ON COLUMN gyro.gateway.restarted_at IS 'when it told a greater Origin-State-Id last: its sessions opened before are lost there; NULL: never';
+COMMENT ON COLUMN gyro.gateway.restarted_by IS 'the session of the request that told it, which goes on, however old';
+COMMENT ON COLUMN gyro.gateway.restart_open IS 'the sweeper has not yet ended all of them';
 
 CREATE TABLE gyro.account (
     account_id      bigint NOT NULL,
@@ -103,10 +110,11 @@ CREATE TABLE gyro.session_index (
     opened            timestamptz NOT NULL,
     check_at          timestamptz NOT NULL,
     release_requested boolean NOT NULL DEFAULT false,
-    ended             boolean NOT NULL DEFAULT false
+    ended             boolean NOT NULL DEFAULT false,
+    taken_over        boolean NOT NULL DEFAULT false
 ) WITH (fillfactor = 90);
 CREATE INDEX session_index_check ON gyro.session_index (check_at);
-CREATE INDEX session_index_gateway ON gyro.session_index (gateway_id) WHERE NOT ended;
+CREATE INDEX session_index_gateway ON gyro.session_index (gateway_id, opened) WHERE NOT ended AND NOT taken_over;
 COMMENT ON TABLE gyro.session_index IS 'Session-Id to account; also the supervision timer: written at CCR-I, then only when check_at has come';
 COMMENT ON COLUMN gyro.session_index.session IS '128-bit hash of Session-Id and CC-Sub-Session-Id';
 COMMENT ON COLUMN gyro.session_index.session_id IS 'Session-Id (RFC 6733 8.8)';
@@ -117,7 +125,8 @@ COMMENT ON COLUMN gyro.session_index.subscriber_id IS 'whose session it is';
 COMMENT ON COLUMN gyro.session_index.gateway_id IS 'the gateway that opened it';
 COMMENT ON COLUMN gyro.session_index.opened IS 'time of the CCR-I';
 COMMENT ON COLUMN gyro.session_index.check_at IS 'when the sweeper looks at the session next: its deadline may have moved since';
-COMMENT ON COLUMN gyro.session_index.release_requested IS 'an operator asked to end it, or its gateway restarted (G-92)';
+COMMENT ON COLUMN gyro.session_index.release_requested IS 'an operator asked to end it, or it ended because its gateway restarted (G-92)';
+COMMENT ON COLUMN gyro.session_index.taken_over IS 'the sweeper saw that another gateway has had it since: a restart of the first one does not end it';
 COMMENT ON COLUMN gyro.session_index.ended IS 'the sweeper saw that it has ended: the row goes at check_at, after the late window';
 
 CREATE TABLE gyro.record (
@@ -145,7 +154,7 @@ CREATE TABLE gyro.record (
 CREATE TABLE gyro.record_default PARTITION OF gyro.record DEFAULT;
 CREATE INDEX record_at ON gyro.record USING brin (at) WITH (pages_per_range = 32, autosummarize = on);
 COMMENT ON TABLE gyro.record IS 'append-only: ledger and charging data record, one row per request that was decided';
-COMMENT ON COLUMN gyro.record.at IS 'when it was decided';
+COMMENT ON COLUMN gyro.record.at IS 'when it was decided; not before opened, also if the clock went back';
 COMMENT ON COLUMN gyro.record.account_id IS 'the account debited';
 COMMENT ON COLUMN gyro.record.group_id IS 'distribution key of that account';
 COMMENT ON COLUMN gyro.record.subscriber_id IS 'whose request';
@@ -162,7 +171,7 @@ COMMENT ON COLUMN gyro.record.result IS 'Result-Code of the command';
 COMMENT ON COLUMN gyro.record.request_type IS 'CC-Request-Type; 0: ended by supervision or operator';
 COMMENT ON COLUMN gyro.record.flags IS '1 over-use booked below zero, 2 usage without tariff, 4 late usage of an ended session; times 256: kind of the identity that named the subscriber, 0 its session did';
 COMMENT ON COLUMN gyro.record.catalogue IS 'version of the catalogue that priced it, see gyro.catalogue_archive; 0: none was asked';
-COMMENT ON COLUMN gyro.record.inputs IS 'what dynamic rules looked at, a line each: service (from 0), dynamic code or 0, attribute or 0, origin (0 missing, 1 own source, 2 default, 3 no attribute), type, number or text. Origin 4 is no code: free units that a rule (in the code''s place) had given that day, type 1, units. Origin 5: the price after a Tariff-Time-Change, micro-units in the code''s place, the block in the attribute''s, type 1, specific rule';
+COMMENT ON COLUMN gyro.record.inputs IS 'what dynamic rules looked at, a line each: service (from 0), dynamic code or 0, attribute or 0, origin (0 missing, 1 own source, 2 default, 3 no attribute), type, number or text. Origin 4 is no code: free units that a rule (in the code''s place; 0: any other, no counter being left) had given that day, type 1, units. Origin 5: the price after a Tariff-Time-Change, micro-units in the code''s place, the block in the attribute''s, type 1, specific rule';
 COMMENT ON COLUMN gyro.record.correlation IS 'what the request said of the larger thing it is part of (G-31), a line each: cause and Termination-Cause, correlation and CC-Correlation-Id in hex, multi (or multi-hex) and Acct-Multi-Session-Id; NULL: nothing. See gyro.record_line';
 COMMENT ON COLUMN gyro.record.charges IS 'one row per service, see view gyro.charge';
 

@@ -55,28 +55,26 @@ CREATE FUNCTION gyro.session_release(wanted uuid) RETURNS boolean LANGUAGE sql A
      WHERE session = wanted AND NOT ended RETURNING true
 $$;
 
--- A gateway told a greater Origin-State-Id: it has lost its sessions (G-92). Asks the sweeper to end
--- those opened before, but not the one of the request that told it. Returns how many; -1: the
--- number was known already, nothing follows.
-CREATE FUNCTION gyro.gateway_restarted(restarted bigint, told_state bigint, but_session uuid)
-RETURNS bigint LANGUAGE plpgsql AS $$
-DECLARE
-    asked    bigint;
-    had_one  boolean;
+-- A gateway told a greater Origin-State-Id: it has lost its sessions (G-92). Notes it, and no more: there may be very
+-- many of them. The sweeper ends them in portions; a request of one of their accounts does it before. ends: false for
+-- gateways whose number says nothing about their sessions (gyro.peer_profile). news: this call noted a restart; the
+-- rest is what is known now, whoever told it.
+CREATE FUNCTION gyro.gateway_restarted(told bigint, told_state bigint, told_by uuid, ends boolean,
+                                       OUT news boolean, OUT known_state bigint, OUT restarted timestamptz,
+                                       OUT teller uuid)
+LANGUAGE plpgsql AS $$
 BEGIN
-    SELECT origin_state > 0 INTO had_one FROM gyro.gateway
-     WHERE gateway_id = restarted AND origin_state < told_state FOR UPDATE;
-    IF NOT FOUND THEN
-        RETURN -1;
-    END IF;
-    UPDATE gyro.gateway SET origin_state = told_state WHERE gateway_id = restarted;
-    IF NOT had_one THEN -- the first that it ever told: nothing to compare with
-        RETURN 0;
-    END IF;
-    UPDATE gyro.session_index SET release_requested = true, check_at = now()
-     WHERE gateway_id = restarted AND NOT ended AND session <> but_session;
-    GET DIAGNOSTICS asked = ROW_COUNT;
-    RETURN asked;
+    -- Two nodes that hear it at the same time: the second waits, and finds it known. Sessions that it opens are
+    -- younger than the time noted here, since it reads the clock later.
+    SELECT origin_state INTO known_state FROM gyro.gateway WHERE gateway_id = told FOR UPDATE;
+    -- 0: the first that it ever told, there is nothing to compare it with.
+    news := ends AND known_state > 0 AND known_state < told_state;
+    UPDATE gyro.gateway
+       SET origin_state = told_state, restart_open = restart_open OR news,
+           restarted_at = CASE WHEN news THEN clock_timestamp() ELSE restarted_at END,
+           restarted_by = CASE WHEN news THEN told_by ELSE restarted_by END
+     WHERE gateway_id = told AND known_state < told_state;
+    SELECT origin_state, restarted_at, restarted_by INTO known_state, restarted, teller FROM gyro.gateway WHERE gateway_id = told;
 END $$;
 
 -- Makes the daily partitions of gyro.record for today and the next days; returns how many were new.
@@ -112,6 +110,7 @@ CREATE FUNCTION gyro.session_uuid(hi bigint, lo bigint) RETURNS uuid LANGUAGE sq
 $$;
 
 CREATE VIEW gyro.session AS
+-- sessions[n][11]: the End-to-End-Id, 1 << 32 if another gateway has had it than the one that opened it, its realm << 33.
 SELECT a.account_id, n AS session_no, gyro.session_uuid(a.sessions[n][1], a.sessions[n][2]) AS session,
        i.session_id, i.sub_session,
        a.sessions[n][3] AS subscriber_id, a.sessions[n][4] AS gateway_id,
@@ -121,7 +120,8 @@ SELECT a.account_id, n AS session_no, gyro.session_uuid(a.sessions[n][1], a.sess
        to_timestamp(a.sessions[n][6] / 1000000.0) AS opened,
        to_timestamp(a.sessions[n][7] / 1000000.0) AS deadline,
        a.sessions[n][8] AS highest_number, a.sessions[n][9] AS seen,
-       a.sessions[n][10] AS initial_number, a.sessions[n][11] AS initial_end_to_end, a.sessions[n][12] AS place
+       a.sessions[n][10] AS initial_number, a.sessions[n][11] & 4294967295 AS initial_end_to_end, a.sessions[n][12] AS place,
+       a.sessions[n][11] >> 32 & 1 = 1 AS taken_over
   FROM gyro.account a
  CROSS JOIN LATERAL generate_series(1, gyro.matrix_rows(a.sessions)) n
   LEFT JOIN gyro.session_index i ON i.session = gyro.session_uuid(a.sessions[n][1], a.sessions[n][2]);

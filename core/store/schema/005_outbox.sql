@@ -114,24 +114,35 @@ CREATE FUNCTION gyro.session_is_short(a gyro.account, number_in_row integer) RET
                                          AND l.service_key = a.reservations[n][3]))
 $$;
 
+-- Has a CCR-U after this number reported or asked for a service? service_key NULL: for any of the Rating-Group.
+CREATE FUNCTION gyro.asked_since(a gyro.account, number_in_row integer, number_before bigint, of_group bigint, of_key bigint)
+RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT EXISTS (SELECT FROM generate_series(1, gyro.matrix_rows(a.answers)) w
+                    WHERE a.answers[w][1] & 4294967295 = number_in_row AND a.answers[w][2] >> 32 = 2
+                      AND a.answers[w][2] & 4294967295 > number_before
+                      AND a.answers[w][5] IN (of_group, -1) AND a.answers[w][4] >> 16 & 65535 <> 0
+                      AND (of_key IS NULL OR a.answers[w][6] = of_key))
+$$;
+
 -- Why a row need not be sent any more; NULL: it must. A CCR-U that was decided after the cause counts
 -- as the re-authorisation (G-82), if it or others after the cause asked for all services of the
--- session; of a Rating-Group, for that.
+-- session, also those that were refused and hold nothing; of a Rating-Group, for that.
 CREATE FUNCTION gyro.outbox_moot(o gyro.outbox) RETURNS text LANGUAGE sql STABLE AS $$
     SELECT CASE
            WHEN o.after_end AND NOT EXISTS (SELECT FROM gyro.session_index i WHERE i.session = o.session AND i.opened = o.opened)
            THEN 'the Session-Id is forgotten, or of a new session'
            WHEN s.no IS NULL AND NOT o.after_end THEN 'the session has ended'
-           WHEN o.kind = 1 AND s.highest > o.number_before AND NOT EXISTS (
-                SELECT FROM generate_series(1, gyro.matrix_rows(a.reservations)) r
-                 WHERE a.reservations[r][1] = s.no
-                   AND (o.rating_group IS NULL OR a.reservations[r][2] = o.rating_group)
-                   AND NOT EXISTS (
-                       SELECT FROM generate_series(1, gyro.matrix_rows(a.answers)) w
-                        WHERE a.answers[w][1] & 4294967295 = s.no AND a.answers[w][2] >> 32 = 2
-                          AND a.answers[w][2] & 4294967295 > o.number_before
-                          AND a.answers[w][5] IN (a.reservations[r][2], -1)
-                          AND a.answers[w][6] = a.reservations[r][3]))
+           WHEN o.kind = 1 AND s.highest > o.number_before
+                AND (o.rating_group IS NULL OR gyro.asked_since(a, s.no, o.number_before, o.rating_group, NULL))
+                AND NOT EXISTS (
+                    SELECT FROM (
+                        SELECT a.reservations[r][2] AS rating_group, a.reservations[r][3] AS service_key
+                          FROM generate_series(1, gyro.matrix_rows(a.reservations)) r WHERE a.reservations[r][1] = s.no
+                         UNION ALL
+                        SELECT a.answers[w][5], a.answers[w][6] FROM generate_series(1, gyro.matrix_rows(a.answers)) w
+                         WHERE a.answers[w][1] & 4294967295 = s.no AND a.answers[w][4] >> 16 & 65535 IN (4010, 4012, 5031)) v
+                     WHERE (o.rating_group IS NULL OR v.rating_group = o.rating_group)
+                       AND NOT gyro.asked_since(a, s.no, o.number_before, v.rating_group, v.service_key))
            THEN 'the gateway asked by itself'
            END
       FROM (SELECT) one
@@ -228,7 +239,8 @@ $$;
 -- --- causes: none of these fires on what a node writes for a request --------------------------------
 
 -- Supervision has ended a session (G-68). The sweeper marks the index before the account row: there the
--- session is still open, or expired; one that a CCR-T or an operator has ended is not.
+-- session is still open, or expired; one that a CCR-T or an operator has ended is not. One that its gateway has
+-- lost is marked as released when it is ended.
 CREATE FUNCTION gyro.expiry_aborts() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF (SELECT on_expiry FROM gyro.outbox_policy) THEN
@@ -246,7 +258,7 @@ BEGIN
     RETURN NULL;
 END $$;
 CREATE TRIGGER expiry_aborts AFTER UPDATE OF ended ON gyro.session_index
-    FOR EACH ROW WHEN (NEW.ended AND NOT OLD.ended AND NOT OLD.release_requested) EXECUTE FUNCTION gyro.expiry_aborts();
+    FOR EACH ROW WHEN (NEW.ended AND NOT OLD.ended AND NOT OLD.release_requested AND NOT NEW.release_requested) EXECUTE FUNCTION gyro.expiry_aborts();
 
 -- Money came: sessions that waited for it ask again. Those with a full grant need no hint.
 CREATE FUNCTION gyro.payment_reauthorizes() RETURNS trigger LANGUAGE plpgsql AS $$

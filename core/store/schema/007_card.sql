@@ -156,12 +156,14 @@ CREATE TABLE gyro.purchase (
     group_id    bigint NOT NULL,
     card_id     bigint,
     price       bigint NOT NULL,
+    terms       jsonb,
     state       smallint NOT NULL CHECK (state BETWEEN 3 AND 9),
     session     uuid NOT NULL,
     at          timestamptz NOT NULL DEFAULT clock_timestamp(),
     hold_until  timestamptz NOT NULL,
     changed_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
-    why         text NOT NULL DEFAULT ''
+    why         text NOT NULL DEFAULT '',
+    CHECK (terms IS NOT NULL OR state <> 3)
 );
 CREATE INDEX purchase_by_session ON gyro.purchase (session);
 CREATE INDEX purchase_by_buyer ON gyro.purchase (buyer, product_id);
@@ -175,6 +177,7 @@ COMMENT ON COLUMN gyro.purchase.account_id IS 'the buyer''s account: it pays and
 COMMENT ON COLUMN gyro.purchase.group_id IS 'distribution key of that account';
 COMMENT ON COLUMN gyro.purchase.card_id IS 'the card; NULL: refused';
 COMMENT ON COLUMN gyro.purchase.price IS 'micro-units, as it was when held';
+COMMENT ON COLUMN gyro.purchase.terms IS 'while held: the product as it was then, which the card is issued by';
 COMMENT ON COLUMN gyro.purchase.state IS '3 HELD, 4 CONFIRMED, 5 DONE, 6 REFUSED, 7 CANCELLED, 8 EXPIRED, 9 REFUNDED (NEW and PREAUTHED last no longer than a transaction)';
 COMMENT ON COLUMN gyro.purchase.session IS 'see gyro.record: the session that buys';
 COMMENT ON COLUMN gyro.purchase.at IS 'when it began';

@@ -91,6 +91,29 @@ RETURNS void LANGUAGE sql AS $$
       FROM gyro.account a WHERE a.account_id = for_account
 $$;
 
+-- What an account owes for usage of its cards that no statistics window has closed, and for what is held of them:
+-- gy_account_spendable in core/charging/card.c.
+CREATE FUNCTION gyro.account_unsettled(a gyro.account) RETURNS numeric LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+    cards bigint[] := a.cards;
+    used  bigint[] := a.card_use;
+    draws bigint[] := a.draws;
+    units numeric;
+    due   numeric := 0;
+BEGIN
+    FOR n IN 1 .. gyro.matrix_rows(cards) LOOP
+        CONTINUE WHEN cards[n][7] = 0;
+        units := used[n][1] + used[n][2];
+        FOR i IN 1 .. gyro.matrix_rows(draws) LOOP
+            IF draws[i][1] = cards[n][1] AND draws[i][2] = 0 THEN
+                units := units - draws[i][5];
+            END IF;
+        END LOOP;
+        due := due + ceil(units * cards[n][7] / cards[n][8]);
+    END LOOP;
+    RETURN due;
+END $$;
+
 CREATE FUNCTION gyro.audience_names(audience integer, subscriber bigint) RETURNS boolean LANGUAGE sql STABLE AS $$
     SELECT EXISTS (SELECT FROM gyro.audience u
                     WHERE u.audience_id = audience
@@ -127,7 +150,7 @@ BEGIN
         RETURN gyro.card_refuse(4010, 'account has as many cards as one may');
     ELSIF p.directed = 0 AND NOT gyro.audience_names(p.audience_id, beneficiary) THEN
         RETURN gyro.card_refuse(4010, 'product is not for this beneficiary');
-    ELSIF a.balance + a.credit_limit - a.reserved < p.price THEN
+    ELSIF p.price > 0 AND a.balance + a.credit_limit - a.reserved - gyro.account_unsettled(a) < p.price THEN
         RETURN gyro.card_refuse(4012, 'not enough money for the price');
     END IF;
     RETURN NULL;
@@ -147,13 +170,13 @@ BEGIN
            cards = cards || ARRAY[[number, 1, p.unit, p.quota, 0, p.price, p.usage_price, p.usage_block]],
            card_use = card_use || ARRAY[[0, 0, 9223372036854775807, 0]]
      WHERE account_id = payer.account_id;
-    INSERT INTO gyro.purchase AS q (purchase_id, product_id, buyer, beneficiary, account_id, group_id, card_id, price, state,
+    INSERT INTO gyro.purchase AS q (purchase_id, product_id, buyer, beneficiary, account_id, group_id, card_id, price, terms, state,
                                     session, hold_until)
-    VALUES (o.purchase, p.product_id, o.requester, o.beneficiary, payer.account_id, payer.group_id, number, p.price, 3,
+    VALUES (o.purchase, p.product_id, o.requester, o.beneficiary, payer.account_id, payer.group_id, number, p.price, to_jsonb(p), 3,
             o.session, clock_timestamp() + p.hold_s * interval '1 second')
         ON CONFLICT (purchase_id) DO UPDATE -- refused before
        SET account_id = excluded.account_id, group_id = excluded.group_id, card_id = excluded.card_id, price = excluded.price,
-           state = 3, session = excluded.session, at = excluded.at, hold_until = excluded.hold_until,
+           terms = excluded.terms, state = 3, session = excluded.session, at = excluded.at, hold_until = excluded.hold_until,
            changed_at = excluded.changed_at, why = ''
      WHERE q.state = 6 AND q.buyer = excluded.buyer;
     IF NOT FOUND THEN -- somebody else took the name at this very moment: the next try sees who
@@ -170,17 +193,19 @@ BEGIN
            card_use = gyro.matrix_without(card_use, gyro.card_row_no(cards, q.card_id))
      WHERE account_id = q.account_id;
     UPDATE gyro.product SET stock = stock + 1 WHERE product_id = q.product_id AND stock IS NOT NULL;
-    UPDATE gyro.purchase SET state = new_state, why = cause, changed_at = clock_timestamp() WHERE purchase_id = q.purchase_id;
+    UPDATE gyro.purchase SET state = new_state, why = cause, terms = NULL, changed_at = clock_timestamp()
+     WHERE purchase_id = q.purchase_id;
 END $$;
 
--- Step 3, authentication confirm: the card is issued. From here on there is only forward.
+-- Step 3, authentication confirm: the card is issued, by the terms of the day it was held. From here on there is only
+-- forward.
 CREATE FUNCTION gyro.purchase_confirm(q gyro.purchase) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     p    gyro.product;
     n    integer;
     from_us bigint := gyro.us(clock_timestamp());
 BEGIN
-    SELECT * INTO p FROM gyro.product WHERE product_id = q.product_id;
+    SELECT * INTO p FROM jsonb_populate_record(NULL::gyro.product, q.terms);
     SELECT gyro.card_row_no(cards, q.card_id) INTO n FROM gyro.account WHERE account_id = q.account_id;
     UPDATE gyro.account
        SET version = version + 1, cards[n][2] = 2, cards[n][5] = from_us,
@@ -194,7 +219,7 @@ BEGIN
     VALUES (q.card_id, 'c' || q.card_id, q.product_id, q.purchase_id, q.buyer, q.beneficiary, q.account_id, q.group_id,
             p.validity_s, p.validity_from, p.directed, p.app_id, p.audience_id, p.max_bindings, p.cap, p.settle, p.usage_price,
             p.usage_block, p.priority_policy, p.priority, p.window_from, p.window_until);
-    UPDATE gyro.purchase SET state = 4, changed_at = clock_timestamp() WHERE purchase_id = q.purchase_id;
+    UPDATE gyro.purchase SET state = 4, terms = NULL, changed_at = clock_timestamp() WHERE purchase_id = q.purchase_id;
 END $$;
 
 -- Step 4, deduction confirm: the price is debited.
@@ -351,7 +376,7 @@ BEGIN
     IF NOT FOUND THEN
         RETURN gyro.card_refuse(5002, 'no such session');
     ELSIF q.buyer <> o.requester OR o.purchase NOT IN ('', q.purchase_id)
-          OR o.product NOT IN ('', (SELECT code FROM gyro.product WHERE product_id = q.product_id)) THEN
+          OR o.beneficiary NOT IN (0, q.beneficiary) OR o.product NOT IN ('', (SELECT code FROM gyro.product WHERE product_id = q.product_id)) THEN
         RETURN gyro.card_refuse(5012, 'this session buys something else');
     ELSIF o.units > 1 THEN
         RETURN gyro.card_refuse(5004, 'a purchase is of one card', 446);

@@ -1,7 +1,8 @@
 -- Cards: binding, which decides the user's class, resolves directed info and switches the order of consumption
 -- (spec/cards.md Z-7 to Z-12); what their owners and operators change later.
 
--- Open sessions that a binding touches ask anew: of a general one all, of a directed one those with its targets.
+-- Open sessions that a binding touches ask anew: of a general one all, of a directed one those that asked for its
+-- targets, or may have: of those that were refused nothing is held, and only the last answers are kept.
 CREATE FUNCTION gyro.binding_reauthorize(b gyro.card_binding, why text) RETURNS integer LANGUAGE sql AS $$
     SELECT coalesce(sum(gyro.outbox_put(1::smallint, s.account_id, NULL, e.session, t.only_group, false, why)), 0)::integer
       FROM gyro.subscriber s
@@ -12,10 +13,12 @@ CREATE FUNCTION gyro.binding_reauthorize(b gyro.card_binding, why text) RETURNS 
        AND (NOT b.directed OR EXISTS (SELECT FROM gyro.reservation r JOIN gyro.binding_target g ON g.rating_group = r.rating_group
                                        WHERE r.account_id = s.account_id AND r.session_no = e.session_no
                                          AND g.binding_id = b.binding_id)
-                           -- refused for want of money: nothing is held, but the answer is kept
                            OR EXISTS (SELECT FROM gyro.kept_answer w JOIN gyro.binding_target g ON g.rating_group = w.rating_group
                                        WHERE w.account_id = s.account_id AND w.session_no = e.session_no
-                                         AND g.binding_id = b.binding_id))
+                                         AND g.binding_id = b.binding_id)
+                           OR NOT EXISTS (SELECT FROM gyro.kept_answer w
+                                           WHERE w.account_id = s.account_id AND w.session_no = e.session_no
+                                             AND w.request_type = 1))
 $$;
 
 -- The app of one Directed-Traffic-Info. app NULL: why tells what is wrong with which AVP.
@@ -145,6 +148,13 @@ CREATE FUNCTION gyro.card_unusable(k gyro.card) RETURNS text LANGUAGE sql STABLE
       FROM (SELECT) one LEFT JOIN gyro.card_row r ON r.account_id = k.account_id AND r.card_id = k.card_id
 $$;
 
+-- Draws without what users drew of cards that have been retired: a row for each card with a cap would stay for ever.
+CREATE FUNCTION gyro.draws_in_use(d bigint[]) RETURNS bigint[] LANGUAGE sql STABLE AS $$
+    SELECT coalesce(array_agg(ARRAY[d[n][1], d[n][2], d[n][3], d[n][4], d[n][5]] ORDER BY n), '{}')
+      FROM generate_series(1, gyro.matrix_rows(d)) n
+     WHERE d[n][2] = 0 OR NOT EXISTS (SELECT FROM gyro.card k WHERE k.card_id = d[n][1] AND k.retired IS NOT NULL)
+$$;
+
 CREATE FUNCTION gyro.card_bind(o gyro.card_order, k gyro.card) RETURNS gyro.card_reply LANGUAGE plpgsql AS $$
 DECLARE
     b         gyro.card_binding;
@@ -182,6 +192,9 @@ BEGIN
     ELSIF given AND NOT EXISTS (SELECT FROM gyro.app_target WHERE app_id = ANY (d.apps)) THEN
         RETURN gyro.card_refuse(5004, 'the app has no Rating-Group', 6);
     END IF;
+    UPDATE gyro.account a SET version = version + 1, draws = gyro.draws_in_use(a.draws)
+      FROM gyro.subscriber s
+     WHERE s.subscriber_id = o.beneficiary AND a.account_id = s.account_id AND gyro.draws_in_use(a.draws) <> a.draws;
     INSERT INTO gyro.card_binding (card_id, subscriber_id, user_class, directed, cap, priority)
     SELECT k.card_id, o.beneficiary, CASE WHEN named THEN 0 ELSE 1 END, given, k.cap,
            CASE k.priority_policy

@@ -79,7 +79,7 @@ BEGIN
            SET version = version + 1, cards = gyro.matrix_without(cards, n), card_use = gyro.matrix_without(card_use, n),
                draws = coalesce((SELECT array_agg(ARRAY[a.draws[i][1], a.draws[i][2], a.draws[i][3], a.draws[i][4], a.draws[i][5]] ORDER BY i)
                                    FROM generate_series(1, gyro.matrix_rows(a.draws)) i
-                                  WHERE NOT (a.draws[i][1] = k.card_id AND a.draws[i][2] = 0)), '{}')
+                                  WHERE a.draws[i][1] <> k.card_id), '{}')
          WHERE account_id = for_account;
         gone := gone + 1;
     END LOOP;
@@ -144,7 +144,11 @@ DECLARE
     k gyro.card;
     q gyro.purchase;
 BEGIN
-    IF o.operation IN (0, 5) THEN
+    IF o.operation = 5 AND o.request_type <> 4 THEN
+        RETURN gyro.card_refuse(5004, 'CANCEL needs a CCR-E', 416);
+    ELSIF o.operation = 5 AND o.action IN (2, 3) THEN -- what would only be asked must not be done
+        RETURN gyro.card_refuse(5004, 'CANCEL has no such Requested-Action', 436);
+    ELSIF o.operation IN (0, 5) THEN
         SELECT * INTO q FROM gyro.purchase WHERE purchase_id = o.purchase OR session = o.session AND o.request_type IN (2, 3) LIMIT 1;
         SELECT * INTO k FROM gyro.card WHERE card_id = q.card_id;
         k.account_id := coalesce(k.account_id, q.account_id);
@@ -157,7 +161,7 @@ BEGIN
         RETURN gyro.card_refuse(5004, 'Card-Operation needs a CCR-E', 416);
     ELSIF o.operation NOT BETWEEN 1 AND 4 THEN
         RETURN gyro.card_refuse(5004, 'no such Card-Operation', 1);
-    ELSIF o.action > 0 THEN -- what would only be asked must not be done
+    ELSIF o.action > 0 THEN
         RETURN gyro.card_refuse(5004, 'this Card-Operation has no such Requested-Action', 436);
     ELSIF o.card = '' AND o.operation <> 3 THEN
         RETURN gyro.card_refuse(5005, 'Card-Id is missing', 4);
@@ -215,6 +219,8 @@ BEGIN
         IF NOT FOUND THEN
             RETURN gyro.card_refuse(5030, 'beneficiary is unknown', 13);
         END IF;
+    ELSIF of_type IN (2, 3) THEN -- whoever the session's purchase is for
+        o.beneficiary := 0;
     END IF;
     r := gyro.card_decide(o);
     IF r.result = 2001 AND NOT (of_type = 4 AND of_action IN (2, 3)) THEN

@@ -63,14 +63,14 @@ BEGIN
       LEFT JOIN (SELECT card_id, rating_group, sum(used) AS used FROM entry WHERE usage GROUP BY 1, 2) l USING (card_id, rating_group)
      WHERE d.subscriber_id = 0 AND d.used <> coalesce(l.used, 0)
     UNION ALL
-    -- I2: what one subscriber drew under a cap = the ledger, and no more than the cap
+    -- I2: what one subscriber drew under a cap = the ledger, and no more than the cap, as long as anything can be drawn
     SELECT 'I2', d.account_id, format('card %s, subscriber %s: drew %s, ledger %s, cap %s', d.card_id, d.subscriber_id, d.used, l.used, k.cap)
       FROM (SELECT min(account_id) AS account_id, card_id, subscriber_id, sum(used) AS used
               FROM draw WHERE subscriber_id <> 0 GROUP BY 2, 3) d
       JOIN gyro.card k USING (card_id)
       LEFT JOIN (SELECT card_id, subscriber_id, sum(used) AS used FROM entry WHERE usage GROUP BY 1, 2) l
              USING (card_id, subscriber_id)
-     WHERE d.used <> coalesce(l.used, 0) OR d.used > k.cap
+     WHERE k.retired IS NULL AND (d.used <> coalesce(l.used, 0) OR d.used > k.cap)
     UNION ALL
     -- I3: reserved of a card = what open grants hold of it, wherever their sessions are
     SELECT 'I3', coalesce(h.account_id, s.home), format('card %s: reserved %s, slices %s', coalesce(h.card_id, s.card_id), h.reserved, s.units)

@@ -61,7 +61,7 @@ WITH changed AS (
        SET account_id = excluded.account_id, group_id = excluded.group_id,
            subscriber_id = excluded.subscriber_id, gateway_id = excluded.gateway_id,
            opened = excluded.opened, check_at = excluded.check_at,
-           release_requested = false, ended = false
+           release_requested = false, ended = false, taken_over = false
      WHERE x.account_id = excluded.account_id
         OR EXISTS (SELECT FROM opened o WHERE o.session = x.session AND o.of_account = x.account_id AND o.of_opened = x.opened)
     RETURNING 1

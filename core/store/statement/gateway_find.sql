@@ -1,12 +1,12 @@
--- The number of an Origin-Host, made when it is new, and its greatest Origin-State-Id. Its realm may have
--- changed.
+-- The number of an Origin-Host, made when it is new, its greatest Origin-State-Id, and its last restart. Its realm may
+-- have changed.
 WITH made AS (
     INSERT INTO gyro.gateway (origin_host, origin_realm) VALUES ($1::text, $2::text)
     ON CONFLICT (origin_host) DO UPDATE SET origin_realm = excluded.origin_realm
      WHERE gateway.origin_realm <> excluded.origin_realm
-    RETURNING gateway_id, origin_state
+    RETURNING gateway_id, origin_state, restarted_at, restarted_by
 )
-SELECT gateway_id, origin_state FROM made
+SELECT gateway_id, origin_state, restarted_at, restarted_by FROM made
 UNION ALL
-SELECT gateway_id, origin_state FROM gyro.gateway WHERE origin_host = $1::text
+SELECT gateway_id, origin_state, restarted_at, restarted_by FROM gyro.gateway WHERE origin_host = $1::text
 LIMIT 1

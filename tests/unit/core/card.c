@@ -52,9 +52,9 @@ static const struct gy_zone utc = { 1, "UTC", 1, &utc_begins };
 /* Berlin in 2027: the clocks go forward on 28 March, back on 31 October, both at 01:00 UTC. */
 #define MARCH_28   (INT64_C(1806195600) * GY_SECOND_US)
 #define OCTOBER_31 (INT64_C(1824944400) * GY_SECOND_US)
-static const struct gy_zone_change berlin_changes[] = {
-	{ 0, 3600 }, { MARCH_28, 7200 }, { OCTOBER_31, 3600 }
-};
+static const struct gy_zone_change berlin_changes[] = { { 0, 3600 },
+							{ MARCH_28, 7200 },
+							{ OCTOBER_31, 3600 } };
 static const struct gy_zone berlin = { 2, "Europe/Berlin", 3, berlin_changes };
 static const struct gy_card_target video = { 99, -1 };
 
@@ -896,8 +896,7 @@ START_TEST(an_event_from_cards_only)
 	ck_assert_int_eq(left(0, 1)->used, 0);
 	ck_assert_int_eq(event(0, 5, GY_DIRECT_DEBITING, 20, 3 * MIB)->services[0].rc, GY_OK);
 	ck_assert_int_eq(left(0, 1)->used, 3 * MIB);
-	ck_assert_int_eq(event(0, 6, GY_REFUND_ACCOUNT, 20, MIB)->services[0].rc,
-			 GY_RATING_FAILED);
+	ck_assert_int_eq(event(0, 6, GY_REFUND_ACCOUNT, 20, MIB)->services[0].rc, GY_RATING_FAILED);
 	ck_assert_int_eq(BALANCE(0), 100000000);
 	done();
 }

@@ -4,6 +4,7 @@
  * Snapshots and subscribers in the words of tests/unit/rating/golden.table; the decision through
  * the in-memory store, whose audit runs after every request. 0.10 per MiB, validity an hour. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tests/lib/tap.h"
@@ -381,6 +382,164 @@ START_TEST(free_units_of_a_day_that_ends_within_a_grant)
 }
 END_TEST
 
+/* A request of one of several sessions: the free units of a day are there once for all of them. */
+static const struct gy_service_answer *session(uint64_t session, enum gy_request_type type,
+					       uint32_t number, const char *when, int64_t before,
+					       int64_t after, int64_t more)
+{
+	world.now = instant(when);
+	request_begin(&r, type, session, number);
+	request_service(&r, 10, 0);
+	if (before > 0)
+		used(before, GY_TCU_BEFORE);
+	if (after > 0)
+		used(after, GY_TCU_AFTER);
+	if (type != GY_TERMINATION)
+		request_more(&r, GY_UNIT_OCTETS, more);
+	return sent();
+}
+
+static const struct gy_counter *counter(enum gy_counted_kind kind)
+{
+	for (unsigned i = 0; i < account()->n_counters; i++)
+		if (account()->counters[i].kind == kind)
+			return &account()->counters[i];
+	ck_abort_msg("no counter of kind %d", (int)kind);
+}
+
+START_TEST(what_a_grant_holds_after_midnight_is_not_promised_twice)
+{
+	shop(BERLIN BASE "rule 107 free=5242880\n", "at=2026-05-01T21:30:00Z");
+	session(1, GY_INITIAL, 0, "2026-05-01T21:30:00Z", 0, 0, -1);
+	session(1, GY_UPDATE, 1, "2026-05-01T21:31:00Z", 5 * MIB, 0, -1);
+	ck_assert_int_eq(account()->reserved, 1000000); /* before: none free; after: five */
+	if (_i == 0) {                                  /* tomorrow's five are promised already */
+		session(2, GY_INITIAL, 0, "2026-05-01T21:32:00Z", 0, 0, -1);
+		session(1, GY_TERMINATION, 2, "2026-05-01T22:04:00Z", 0, 5 * MIB, 0);
+		session(2, GY_TERMINATION, 1, "2026-05-01T22:04:00Z", 0, 5 * MIB, 0);
+		ck_assert_int_eq(account()->balance, OPENING - 500000);
+		return;
+	}
+	session(2, GY_INITIAL, 0, "2026-05-01T22:05:00Z", 0, 0, -1);
+	ck_assert_int_eq(account()->reserved, 2 * 1000000);
+	session(1, GY_TERMINATION, 2, "2026-05-01T22:06:00Z", 0, 2 * MIB, 0);
+	session(2, GY_UPDATE, 1, "2026-05-01T22:07:00Z", 0, 0, -1);
+	ck_assert_int_eq(account()->reserved, 700000); /* three of five are left */
+}
+END_TEST
+
+/* Yesterday's usage, told after midnight by the second session, leaves what the first has used
+ * today. */
+START_TEST(usage_of_yesterday_leaves_today_s_counters)
+{
+	shop(BERLIN BASE "rule 107 free=5242880\n", "at=2026-05-01T21:30:00Z");
+	session(1, GY_INITIAL, 0, "2026-05-01T21:30:00Z", 0, 0, -1);
+	session(1, GY_UPDATE, 1, "2026-05-01T21:31:00Z", MIB, 0, 2 * MIB);
+	session(2, GY_INITIAL, 0, "2026-05-01T21:32:00Z", 0, 0, -1);
+	session(1, GY_UPDATE, 2, "2026-05-01T22:10:00Z", 0, 5 * MIB, 2 * MIB);
+	ck_assert_int_eq(counter(GY_COUNTED_FREE)->day, counter(GY_COUNTED_ALL)->day);
+	ck_assert_int_eq(counter(GY_COUNTED_ALL)->units_day, 5 * MIB);
+	session(2, GY_TERMINATION, 1, "2026-05-01T22:20:00Z", 3 * MIB, 0, 0);
+	ck_assert_int_eq(counter(GY_COUNTED_ALL)->units_day, 5 * MIB);
+	ck_assert_int_eq(counter(GY_COUNTED_ALL)->units_month, 9 * MIB);
+	ck_assert_int_eq(counter(GY_COUNTED_FREE)->units_day, 2 * MIB);
+	session(3, GY_INITIAL, 0, "2026-05-01T22:30:00Z", 0, 0, 10 * MIB);
+	ck_assert_int_eq(account()->reserved, 200000 + 700000);
+}
+END_TEST
+
+/* Two rules give free units, one before and one after the change: four counters of one report. */
+START_TEST(free_units_of_two_rules_in_one_grant)
+{
+	shop(BERLIN BASE "rule 107 free=5242880 until=2026-05-01T08:20:00Z\n"
+			 "rule 108 free=5242880 from=2026-05-01T08:20:00Z\n",
+	     "at=2026-05-01T08:00:00Z");
+	switches_at(asked(GY_INITIAL, 0), "2026-05-01T08:20:00Z");
+	ended_at("2026-05-01T08:40:00Z");
+	ck_assert_uint_eq(account()->n_counters, 4);
+	ck_assert_int_eq(account()->balance, OPENING);
+}
+END_TEST
+
+/* So many Rating-Groups that no row is left to count free units in: none are given. */
+START_TEST(free_units_that_cannot_be_counted_are_not_given)
+{
+	shop(BERLIN BASE "rule 107 free=5242880\n", "at=2026-05-01T08:00:00Z");
+	account()->counters = realloc(account()->counters, 256 * sizeof(struct gy_counter));
+	for (int64_t i = 0; i < 256; i++)
+		account()->counters[account()->n_counters++] = (struct gy_counter){
+			.subscriber_id = 1,
+			.kind = GY_COUNTED_GROUP,
+			.id = 1000 + i,
+			.unit = GY_UNIT_OCTETS,
+			.day = instant("2026-05-01T08:00:00Z") / GY_SECOND_US / 86400 - _i,
+			.month = 2026 * 12 + 5 - _i,
+		};
+	asked(GY_INITIAL, 0);
+	ck_assert_int_eq(account()->reserved, _i == 0 ? 1000000 : 500000);
+	begin(GY_UPDATE, 1);
+	used(5 * MIB, GY_TCU_ABSENT);
+	request_more(&r, GY_UNIT_OCTETS, -1);
+	sent();
+	ck_assert_int_eq(account()->balance, _i == 0 ? OPENING - 500000 : OPENING);
+	ck_assert_int_eq(account()->reserved, 1000000);
+}
+END_TEST
+
+/* The clock goes back over midnight: the free units of the new day are not given twice. */
+START_TEST(a_clock_that_goes_back_gives_no_free_units_again)
+{
+	shop(BERLIN BASE "rule 107 free=5242880\n", "at=2026-05-01T22:05:00Z");
+	session(1, GY_INITIAL, 0, "2026-05-01T22:05:00Z", 0, 0, -1);
+	session(1, GY_UPDATE, 1, "2026-05-01T22:10:00Z", 4 * MIB, 0, -1);
+	session(1, GY_UPDATE, 2, "2026-05-01T21:50:00Z", 4 * MIB, 0, -1);
+	ck_assert_int_eq(account()->balance, OPENING - 300000);
+	ck_assert_int_eq(account()->reserved, 1000000);
+	session(1, GY_UPDATE, 3, "2026-05-01T22:20:00Z", 0, 0, -1);
+	ck_assert_int_ge(account()->reserved, 900000); /* one is left of the five, at most */
+}
+END_TEST
+
+START_TEST(usage_of_last_month_leaves_this_month_s_counters)
+{
+	shop(MONTH, "at=2026-03-31T20:00:00Z");
+	session(1, GY_INITIAL, 0, "2026-03-31T20:00:00Z", 0, 0, -1);
+	session(1, GY_UPDATE, 1, "2026-03-31T20:30:00Z", 25 * MIB, 0, -1);
+	session(1, GY_UPDATE, 2, "2026-03-31T21:30:00Z", 0, 0, -1);
+	session(2, GY_INITIAL, 0, "2026-03-31T21:30:00Z", 0, 0, -1);
+	session(1, GY_UPDATE, 3, "2026-03-31T22:20:00Z", 0, 3 * MIB, -1);
+	session(2, GY_UPDATE, 1, "2026-03-31T22:21:00Z", 2 * MIB, MIB, -1);
+	for (unsigned i = 0; i < account()->n_counters; i++) {
+		ck_assert_int_eq(account()->counters[i].month, 2026 * 12 + 4);
+		ck_assert_int_eq(account()->counters[i].units_month, 4 * MIB);
+		ck_assert_int_eq(account()->counters[i].units_day, 4 * MIB);
+	}
+}
+END_TEST
+
+/* A client without MSCC that reports with its CCR-I: the free units are gone, and nothing is left
+ * to grant. What was used is remembered, also by copies. */
+START_TEST(free_units_used_up_by_a_request_that_is_refused)
+{
+	const struct gy_answer *answer;
+
+	shop(BERLIN BASE "rule 107 free=5242880\n", "at=2026-05-01T08:00:00Z");
+	account()->balance = world.accounts[0].paid = 0;
+	for (unsigned copy = 0; copy < 2; copy++) {
+		begin(GY_INITIAL, 0);
+		used(5 * MIB, GY_TCU_ABSENT);
+		request_more(&r, GY_UNIT_OCTETS, -1);
+		r.ccr.services_at_command_level = true;
+		request_end(&r);
+		answer = gy_world_request(&world, &r.ccr, 0, &profile);
+		ck_assert_int_eq(answer->rc, GY_CREDIT_LIMIT_REACHED);
+		ck_assert_int_eq(answer->replayed, copy);
+		ck_assert_uint_eq(world.n_records, 1);
+		ck_assert_int_eq(counter(GY_COUNTED_FREE)->units_day, 5 * MIB);
+	}
+}
+END_TEST
+
 /* ---- usage that moves its own price ---- */
 
 #define DEARER                                                  \
@@ -433,6 +592,13 @@ int main(void)
 	tcase_add_test(tests, the_next_month_begins_with_the_price_before);
 	tcase_add_test(tests, free_units_that_were_not_used_are_promised_again);
 	tcase_add_test(tests, free_units_of_a_day_that_ends_within_a_grant);
+	tcase_add_loop_test(tests, what_a_grant_holds_after_midnight_is_not_promised_twice, 0, 2);
+	tcase_add_test(tests, usage_of_yesterday_leaves_today_s_counters);
+	tcase_add_test(tests, free_units_of_two_rules_in_one_grant);
+	tcase_add_loop_test(tests, free_units_that_cannot_be_counted_are_not_given, 0, 2);
+	tcase_add_test(tests, a_clock_that_goes_back_gives_no_free_units_again);
+	tcase_add_test(tests, free_units_used_up_by_a_request_that_is_refused);
+	tcase_add_test(tests, usage_of_last_month_leaves_this_month_s_counters);
 	tcase_add_loop_test(tests, a_first_report_that_moves_its_own_price, 0, 3);
 	suite_add_tcase(suite, tests);
 	return gy_tap_run(suite);

@@ -365,6 +365,174 @@ START_TEST(a_batch_reads_so_many_histories_and_puts_the_rest_off)
 }
 END_TEST
 
+/* --- gateways that restart, and gateways that take over ---- */
+
+static struct gy_request *told(struct gy_request *r, uint32_t origin_state)
+{
+	r->ccr.has_origin_state = true;
+	r->ccr.origin_state = origin_state;
+	return r;
+}
+
+static struct gy_request *from(struct gy_request *r, const char *host, const char *realm)
+{
+	r->ccr.origin_host = bytes(host);
+	r->ccr.origin_realm = bytes(realm);
+	return r;
+}
+
+static int64_t reserved(void)
+{
+	return number_of("SELECT reserved FROM gyro.account WHERE account_id = 1");
+}
+
+static int64_t is_open(const char *session_id)
+{
+	char query[200];
+
+	snprintf(query, sizeof(query),
+		 "SELECT count(*) FROM gyro.session WHERE session_id = '%s' AND state = 1",
+		 session_id);
+	return number_of(query);
+}
+
+/* The sweeper, which is told of a restart, too, finds all these sessions held by somebody. */
+static void without_sweeper(void)
+{
+	PQclear(PQexec(sql, "BEGIN; SELECT FROM gyro.session_index FOR UPDATE"));
+}
+
+/* The request itself finds the money free (G-92). */
+START_TEST(a_restart_gives_back_what_the_account_holds_at_once)
+{
+	int64_t before = reserved();
+
+	batch(from(told(request("h;1", GY_INITIAL, 0), 100), "h.spec.test", "spec.test"), NULL);
+	batch(from(request("h;other", GY_INITIAL, 0), "other.spec.test", "spec.test"), NULL);
+	ck_assert_int_eq(reserved() - before, 2 * 1000000);
+	without_sweeper();
+	batch(from(told(request("h;2", GY_INITIAL, 0), 101), "h.spec.test", "spec.test"), NULL);
+	ck_assert_int_eq(given[2]->answer.rc, GY_OK);
+	ck_assert_int_eq(reserved() - before, 2 * 1000000);
+	ck_assert(is_open("h;2") && is_open("h;other") && !is_open("h;1"));
+	ck_assert_int_eq(records("h;1", 0, 0), 1);
+	PQclear(PQexec(sql, "ROLLBACK"));
+	/* What it used meanwhile is paid all the same. */
+	before = balance();
+	batch(from(told(request("h;1", GY_UPDATE, 1), 101), "h.spec.test", "spec.test"), NULL);
+	ck_assert_int_eq(given[3]->answer.rc, GY_UNKNOWN_SESSION_ID);
+	ck_assert_int_eq(before - balance(), 100000);
+	/* And its copy in the batch that ends it is paid once. */
+	batch(from(told(request("h;3", GY_INITIAL, 0), 101), "h.spec.test", "spec.test"), NULL);
+	before = balance();
+	without_sweeper();
+	batch(from(told(request("h;4", GY_INITIAL, 0), 102), "h.spec.test", "spec.test"),
+	      from(told(request("h;3", GY_UPDATE, 1), 102), "h.spec.test", "spec.test"),
+	      from(told(copy("h;3", GY_UPDATE, 1), 102), "h.spec.test", "spec.test"), NULL);
+	while (lane.retry.n > 0)
+		again();
+	ck_assert_int_eq(before - balance(), 100000);
+	ck_assert(is_open("h;4") && !is_open("h;3") && !is_open("h;2"));
+}
+END_TEST
+
+START_TEST(the_session_whose_request_told_the_restart_goes_on)
+{
+	batch(from(told(request("i;1", GY_INITIAL, 0), 100), "i.spec.test", "spec.test"),
+	      from(told(request("i;2", GY_INITIAL, 0), 100), "i.spec.test", "spec.test"), NULL);
+	without_sweeper();
+	batch(from(told(request("i;1", GY_UPDATE, 1), 101), "i.spec.test", "spec.test"), NULL);
+	ck_assert_int_eq(given[2]->answer.rc, GY_OK);
+	ck_assert(is_open("i;1") && !is_open("i;2"));
+	batch(from(told(request("i;1", GY_TERMINATION, 2), 101), "i.spec.test", "spec.test"), NULL);
+	ck_assert_int_eq(given[3]->answer.rc, GY_OK);
+}
+END_TEST
+
+/* Three are lost and the row keeps two that have ended: their late usage asks the index. */
+START_TEST(late_usage_of_many_lost_sessions_is_debited_once)
+{
+	int64_t before;
+	const char *names[] = { "j;1", "j;2", "j;3" };
+
+	for (unsigned i = 0; i < 3; i++)
+		batch(from(told(request(names[i], GY_INITIAL, 0), 100), "j.spec.test", "spec.test"),
+		      NULL);
+	before = balance();
+	without_sweeper();
+	batch(from(told(request("j;4", GY_INITIAL, 0), 101), "j.spec.test", "spec.test"),
+	      from(told(request("j;1", GY_UPDATE, 1), 101), "j.spec.test", "spec.test"),
+	      from(told(copy("j;1", GY_UPDATE, 1), 101), "j.spec.test", "spec.test"),
+	      from(told(request("j;2", GY_UPDATE, 1), 101), "j.spec.test", "spec.test"), NULL);
+	while (lane.retry.n > 0)
+		again();
+	ck_assert_uint_eq(n_given, 3 + 4);
+	ck_assert_int_eq(before - balance(), 2 * 100000);
+	ck_assert(is_open("j;4") && !is_open("j;1") && !is_open("j;2") && !is_open("j;3"));
+}
+END_TEST
+
+/* The gateway that has it now knows it, whichever of the two restarts. */
+START_TEST(a_session_that_was_taken_over_outlives_both_gateways_restarts)
+{
+	batch(from(told(request("k;1", GY_INITIAL, 0), 100), "k1.spec.test", "spec.test"),
+	      from(told(request("k;2", GY_INITIAL, 0), 100), "k2.spec.test", "spec.test"), NULL);
+	batch(from(told(request("k;1", GY_UPDATE, 1), 100), "k2.spec.test", "spec.test"), NULL);
+	without_sweeper();
+	batch(from(told(request("k;3", GY_INITIAL, 0), 101), "k1.spec.test", "spec.test"),
+	      from(told(request("k;4", GY_INITIAL, 0), 101), "k2.spec.test", "spec.test"), NULL);
+	ck_assert(is_open("k;1") && !is_open("k;2"));
+	batch(from(told(request("k;1", GY_TERMINATION, 2), 101), "k2.spec.test", "spec.test"),
+	      NULL);
+	ck_assert_int_eq(given[n_given - 1]->answer.rc, GY_OK);
+}
+END_TEST
+
+START_TEST(a_gateway_of_another_realm_takes_no_session)
+{
+	int64_t before, held;
+
+	batch(from(request("l;1", GY_INITIAL, 0), "l.spec.test", "spec.test"), NULL);
+	batch(from(request("l;2", GY_INITIAL, 0), "l.spec.test", "spec.test"), NULL);
+	batch(from(request("l;2", GY_TERMINATION, 1), "l.spec.test", "spec.test"), NULL);
+	before = balance();
+	held = reserved();
+	n_given = 0;
+	batch(from(request("l;1", GY_UPDATE, 1), "l.other.test", "other.test"),
+	      from(request("l;1", GY_TERMINATION, 2), "l.other.test", "other.test"),
+	      from(request("l;2", GY_TERMINATION, 1), "l.other.test", "other.test"), /* no copy */
+	      from(request("l;2", GY_UPDATE, 7), "l.other.test", "other.test"), NULL);
+	for (unsigned i = 0; i < 4; i++)
+		ck_assert_int_eq(given[i]->answer.rc, GY_UNKNOWN_SESSION_ID);
+	batch(from(copy("l;1", GY_INITIAL, 0), "l.other.test", "other.test"), NULL);
+	ck_assert_int_eq(given[4]->answer.rc, GY_UNABLE_TO_COMPLY);
+	ck_assert(balance() == before && reserved() == held && is_open("l;1"));
+	ck_assert_int_eq(number_of("SELECT count(*) FROM gyro.unmatched_usage WHERE origin_host = "
+				   "'l.other.test'"),
+			 4);
+	/* One of the same realm, in other letters, does. */
+	batch(from(request("l;1", GY_UPDATE, 1), "l2.Spec.test", "SPEC.test"), NULL);
+	ck_assert_int_eq(given[5]->answer.rc, GY_OK);
+	ck_assert_int_eq(before - balance(), 100000);
+}
+END_TEST
+
+/* The row has forgotten it: the index tells whose it was. */
+START_TEST(nor_one_that_the_row_has_forgotten)
+{
+	int64_t before;
+
+	forgotten_session("m;1");
+	before = balance();
+	batch(from(request("m;1", GY_UPDATE, 5), "m.other.test", "other.test"),
+	      from(request("m;1", GY_TERMINATION, 9), "m.other.test", "other.test"), NULL);
+	ck_assert_int_eq(given[0]->answer.rc, GY_UNKNOWN_SESSION_ID);
+	ck_assert(!given[1]->answer.replayed);
+	ck_assert_int_eq(given[1]->answer.rc, GY_UNKNOWN_SESSION_ID);
+	ck_assert_int_eq(before, balance());
+}
+END_TEST
+
 /* --- what is tried again ---- */
 
 static _Atomic bool flooding, held_answered;
@@ -474,6 +642,45 @@ START_TEST(what_may_have_happened_is_not_refused)
 }
 END_TEST
 
+/* --- the database's clock goes back (P9) ---- */
+
+/* As if all that is there had happened an hour later than it did. */
+static void clock_goes_back(void)
+{
+	run("DO $$ BEGIN"
+	    " UPDATE gyro.record SET at = at + interval '1 h', opened = opened + interval '1 h';"
+	    " UPDATE gyro.session_index SET opened = opened + interval '1 h',"
+	    "  check_at = check_at + interval '1 h';"
+	    " FOR i IN 1..100 LOOP"
+	    "  UPDATE gyro.account SET sessions[i][6] = sessions[i][6] + 3600000000,"
+	    "   sessions[i][7] = sessions[i][7] + 3600000000 WHERE array_length(sessions, 1) >= i;"
+	    " END LOOP; END $$");
+}
+
+/* The row has forgotten the answer; its record is found all the same. */
+START_TEST(a_copy_is_known_after_the_clock_went_back)
+{
+	int64_t before;
+
+	batch(request("p;1", GY_INITIAL, 0), NULL);
+	batch(request("p;2", GY_INITIAL, 0), NULL);
+	clock_goes_back();
+	before = balance();
+	for (uint32_t n = 1; n <= 6; n++)
+		batch(request("p;1", GY_UPDATE, n), NULL);
+	forgotten_session("p;3");
+	n_given = 0;
+	batch(request("p;2", GY_TERMINATION, 1), NULL);
+	forgotten_session("p;4");
+	ck_assert_int_eq(before - balance(), 13 * 100000);
+	ck_assert_uint_eq(batch(copy("p;1", GY_UPDATE, 1), copy("p;2", GY_TERMINATION, 1), NULL),
+			  2);
+	ck_assert(given[0]->answer.replayed && given[1]->answer.replayed);
+	ck_assert_int_eq(before - balance(), 13 * 100000);
+	ck_assert_int_eq(number_of("SELECT count(*) FROM gyro.record WHERE at < opened"), 0);
+}
+END_TEST
+
 /* --- supervision ---- */
 
 static bool true_within(unsigned ms, const char *query)
@@ -494,19 +701,20 @@ START_TEST(a_row_that_cannot_be_read_does_not_stop_supervision)
 	struct gy_engine *sweeper;
 	char error[300] = "";
 
-	batch(request("h;1", GY_INITIAL, 0), of_subscriber_2(request("h;2", GY_INITIAL, 0)), NULL);
+	batch(request("sick;1", GY_INITIAL, 0), of_subscriber_2(request("sick;2", GY_INITIAL, 0)),
+	      NULL);
 	run("UPDATE gyro.account SET reservations[1][9] = reservations[1][9] + reservations[1][8]"
 	    " WHERE account_id = 1");
 	run("UPDATE gyro.session_index SET check_at = now() - interval '1 s',"
-	    " release_requested = true WHERE session_id IN ('h;1', 'h;2')");
+	    " release_requested = true WHERE session_id IN ('sick;1', 'sick;2')");
 	config.sweep_ms = 20;
 	ck_assert(gy_engine_start(&config, &sweeper, error, sizeof(error)) == GY_OK);
 	ck_assert(true_within(5000, "SELECT ended::int FROM gyro.session_index"
-				    " WHERE session_id = 'h;2'"));
+				    " WHERE session_id = 'sick;2'"));
 	gy_engine_stop(sweeper);
 	ck_assert_int_eq(number_of("SELECT (check_at > now() + interval '30 s' AND NOT ended"
 				   " AND release_requested)::int FROM gyro.session_index WHERE "
-				   "session_id = 'h;1'"),
+				   "session_id = 'sick;1'"),
 			 1);
 	run("UPDATE gyro.account SET reservations[1][9] = reservations[1][9] - reservations[1][8]"
 	    " WHERE account_id = 1");
@@ -529,9 +737,16 @@ int main(int argc, char **argv)
 	tcase_add_test(tests, late_usage_and_its_copy_are_debited_once);
 	tcase_add_test(tests, late_usage_of_another_session_is_decided_at_once);
 	tcase_add_test(tests, a_batch_reads_so_many_histories_and_puts_the_rest_off);
+	tcase_add_test(tests, a_restart_gives_back_what_the_account_holds_at_once);
+	tcase_add_test(tests, the_session_whose_request_told_the_restart_goes_on);
+	tcase_add_test(tests, late_usage_of_many_lost_sessions_is_debited_once);
+	tcase_add_test(tests, a_session_that_was_taken_over_outlives_both_gateways_restarts);
+	tcase_add_test(tests, a_gateway_of_another_realm_takes_no_session);
+	tcase_add_test(tests, nor_one_that_the_row_has_forgotten);
 	tcase_add_test(tests, what_is_tried_again_is_not_forgotten_in_a_busy_lane);
 	tcase_add_test(tests, usage_that_cannot_be_kept_does_not_hold_up_what_is_durable);
 	tcase_add_test(tests, what_may_have_happened_is_not_refused);
+	tcase_add_test(tests, a_copy_is_known_after_the_clock_went_back);
 	tcase_add_test(tests, a_row_that_cannot_be_read_does_not_stop_supervision);
 	suite_add_tcase(suite, tests);
 	return gy_tap_run(suite);
