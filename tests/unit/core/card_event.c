@@ -86,6 +86,32 @@ START_TEST(an_event_from_cards_only)
 }
 END_TEST
 
+/* Without an amount any unit of any source is enough (G-76). */
+START_TEST(a_question_without_an_amount)
+{
+	static const struct {
+		int64_t card, money;
+		uint32_t group;
+		enum gy_check_balance want;
+	} rows[] = {
+		{ 1, 0, 10, GY_CHECK_ENOUGH },       { 0, 1, 10, GY_CHECK_ENOUGH },
+		{ 0, 0, 10, GY_CHECK_NO_CREDIT },    { 1, 0, 20, GY_CHECK_ENOUGH },
+		{ 0, 1000, 20, GY_CHECK_NO_CREDIT },
+	};
+
+	begin();
+	card(0, 1, MIB);
+	bind_card(0, 0, 1);
+	open_shop(rows[_i].money);
+	if (rows[_i].card == 0) {
+		event(0, 0, GY_DIRECT_DEBITING, rows[_i].group, MIB);
+	}
+	ck_assert_int_eq(event(0, 1, GY_CHECK_BALANCE, rows[_i].group, -1)->check_balance,
+			 rows[_i].want);
+	done();
+}
+END_TEST
+
 /* One question about two services has the card once. */
 START_TEST(a_question_about_two_services)
 {
@@ -175,6 +201,7 @@ int main(void)
 	tcase_add_test(tests, an_event_draws_from_cards);
 	tcase_add_test(tests, an_event_from_many_cards);
 	tcase_add_test(tests, an_event_from_cards_only);
+	tcase_add_loop_test(tests, a_question_without_an_amount, 0, 5);
 	tcase_add_test(tests, a_question_about_two_services);
 	tcase_add_test(tests, events_of_a_pool);
 	tcase_add_test(tests, an_owners_event);

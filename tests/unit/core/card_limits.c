@@ -284,6 +284,35 @@ START_TEST(all_service_identifiers_must_be_targets)
 	}
 }
 END_TEST
+/* A group that is charged from cards only ends like others: a report after the last units is told
+ * when to ask again (G-63), and then a new card lifts the restriction (G-64). */
+START_TEST(after_the_last_units_of_a_card)
+{
+	const struct gy_service_answer *a = NULL;
+
+	begin();
+	card(0, 1, 3 * MIB);
+	bind_card(0, 0, 1);
+	card(0, 2, 20 * MIB);
+	open_shop(0);
+	ck_assert_int_eq(say(0, GY_INITIAL, 0, 21, -1, 10 * MIB), 3 * MIB);
+	a = &world.plan.answer.services[0];
+	ck_assert(a->final_unit == GY_FINAL_RESTRICT_ACCESS);
+	say(0, GY_UPDATE, 1, 21, 3 * MIB, -1);
+	a = &world.plan.answer.services[0];
+	ck_assert(a->rc == GY_OK && a->unit == GY_UNIT_NONE);
+	ck_assert_uint_eq(a->validity_s, 3600);
+	bind_card(0, 0, 2);
+	ck_assert_int_eq(say(0, GY_UPDATE, 2, 21, -1, 10 * MIB), 10 * MIB);
+	a = &world.plan.answer.services[0];
+	ck_assert(a->final_unit == GY_FINAL_NONE);
+	say(0, GY_UPDATE, 3, 21, MIB, -1);
+	a = &world.plan.answer.services[0];
+	ck_assert_uint_eq(a->validity_s, 0);
+	done();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("core-card-limits");
@@ -301,6 +330,7 @@ int main(void)
 	tcase_add_test(tests, a_sponsor_who_is_barred_or_has_expired);
 	tcase_add_test(tests, cards_only_without_a_grant);
 	tcase_add_test(tests, all_service_identifiers_must_be_targets);
+	tcase_add_test(tests, after_the_last_units_of_a_card);
 	suite_add_tcase(suite, tests);
 	return gy_tap_run(suite);
 }

@@ -12,6 +12,11 @@ static const struct gy_policy policies[] = {
 	  .default_grant = 10 * MIB,
 	  .max_grant = 50 * MIB,
 	  .validity_s = 3600 },
+	{ .rating_group = 21,
+	  .default_grant = 10 * MIB,
+	  .max_grant = 50 * MIB,
+	  .validity_s = 3600,
+	  .final_unit = GY_FINAL_RESTRICT_ACCESS },
 	{ .rating_group = 30,
 	  .default_grant = 10 * MIB,
 	  .max_grant = 50 * MIB,
@@ -21,7 +26,7 @@ static const struct gy_policy policies[] = {
 	  .max_grant = 50 * MIB,
 	  .validity_s = 3600 },
 };
-/* Rating-Group 20 has no price, 30 is free. */
+/* Rating-Groups 20 and 21 have no price, 30 is free. */
 static const struct gy_specific_rule rules[] = {
 	{ 1, 1, 10, GY_UNIT_OCTETS, GY_RULE_PRICED, { 100000, MIB }, INT64_MIN, INT64_MAX },
 	{ 3, 1, 30, GY_UNIT_OCTETS, GY_RULE_FREE, { 0, 1 }, INT64_MIN, INT64_MAX },
@@ -33,7 +38,7 @@ static const struct gy_peer_profile peers[] = {
 	{ .peer = "pgw2.spec.test", .tariff_time_change = true, .free_answer = GY_FREE_BY_GRANT },
 };
 static const struct gy_catalogue catalogue = { .version = 1,
-					       .n_policies = 4,
+					       .n_policies = 5,
 					       .policies = policies,
 					       .n_rules = 3,
 					       .rules = rules,
