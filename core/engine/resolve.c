@@ -11,6 +11,11 @@
 
 /* --- who: identities to profiles --- */
 
+static bool is_new(const struct gy_ccr *ccr)
+{
+	return ccr->type == GY_INITIAL || ccr->type == GY_EVENT;
+}
+
 /* User-Name holds whatever the network uses as a name (G-16). */
 static unsigned readings(enum gy_identity_kind kind, enum gy_identity_kind *out)
 {
@@ -127,7 +132,7 @@ static enum gy_rc find_by_session(struct batch *b)
 
 		w->n_lookups = 0;
 		if (w->fate != UNDECIDED || w->card || w->profile.subscriber_id != 0 ||
-		    w->request->ccr.type == GY_INITIAL || w->request->ccr.type == GY_EVENT)
+		    is_new(&w->request->ccr))
 			continue;
 		w->first_lookup = n;
 		w->n_lookups = 1;
@@ -152,7 +157,7 @@ static void refuse_unknown(struct batch *b)
 
 		if (w->fate != UNDECIDED || w->profile.subscriber_id != 0)
 			continue;
-		if (w->request->ccr.type == GY_INITIAL || w->request->ccr.type == GY_EVENT) {
+		if (is_new(&w->request->ccr)) {
 			gy_work_refuse(w, GY_USER_UNKNOWN, "no such subscriber");
 		} else if (!w->card) { /* a purchase knows its buyer */
 			gy_work_refuse(w, GY_UNKNOWN_SESSION_ID, "no such session");
@@ -215,8 +220,9 @@ enum gy_rc gy_batch_find_profiles(struct batch *b)
 		struct work *w = &b->work[i];
 		const struct gy_profile *known = gy_cache_find(&b->lane->cache, w->request->who);
 
-		/* No account row that is locked proves it: card operations look anew. */
-		if (w->card)
+		/* No account row that is locked proves it: card operations look anew. And a session
+		 * that is new is not whose it was before. */
+		if (w->card || (w->request->ccr.n_identities == 0 && is_new(&w->request->ccr)))
 			known = NULL;
 		/* One from the time before there were dynamic tariffs lacks its half of them. */
 		if (known != NULL && (b->catalogue->dynamic == NULL || known->attributes != NULL))
@@ -239,7 +245,20 @@ enum gy_rc gy_batch_find_profiles(struct batch *b)
 	return rc;
 }
 
-/* A profile that is older than its account row is read again, now that the row can't change. */
+/* Does the locked row prove what is known of whose request it is? The session's own request is
+ * proved by the session: one that isn't open there may have become another account's. */
+static bool is_proved(const struct work *w)
+{
+	const struct gy_account *a = &w->locked->account;
+	int session;
+
+	if (a->profile_version != w->profile.profile_version || !w->by_session)
+		return a->profile_version == w->profile.profile_version;
+	session = gy_session_find(a, w->request->ccr.session);
+	return session >= 0 && a->sessions[session].state == GY_SESSION_OPEN;
+}
+
+/* A profile that its account row doesn't prove is read again, now that the row can't change. */
 enum gy_rc gy_batch_reload_stale(struct batch *b)
 {
 	unsigned stale = 0;
@@ -250,7 +269,7 @@ enum gy_rc gy_batch_reload_stale(struct batch *b)
 
 		if (w->fate != UNDECIDED)
 			continue;
-		if (w->locked->account.profile_version == w->profile.profile_version)
+		if (is_proved(w))
 			continue;
 		gy_cache_drop(&b->lane->cache, w->request->who);
 		w->profile.subscriber_id = 0;

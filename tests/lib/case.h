@@ -233,6 +233,7 @@ struct gy_case_seen_service {
 	uint32_t code; /* Result-Code; 0 absent */
 	bool has_grant;
 	struct gy_case_units grant;
+	int64_t currency; /* Currency-Code of a grant of money; 0 absent */
 	/* -1: absent */
 	int64_t validity, volume_threshold, time_threshold, unit_threshold, quota_holding;
 	int64_t final_unit;
@@ -242,7 +243,8 @@ struct gy_case_seen_service {
 };
 
 struct gy_case_seen {
-	uint32_t code; /* Result-Code; 0 absent */
+	uint32_t code;       /* Result-Code; 0 absent */
+	const char *message; /* Error-Message, NULL absent */
 	unsigned n_failed;
 	const uint32_t *failed; /* codes of the AVPs inside Failed-AVP */
 	unsigned n_services;

@@ -214,6 +214,7 @@ static bool same_service(const struct gy_case_seen_service *a, const struct gy_c
 	} numbers[] = {
 		{ "Result-Code", a->code, b->code },
 		{ "presence of a grant", a->has_grant, b->has_grant },
+		{ "Currency-Code", a->currency, b->currency },
 		{ "Validity-Time", a->validity, b->validity },
 		{ "Volume-Quota-Threshold", a->volume_threshold, b->volume_threshold },
 		{ "Time-Quota-Threshold", a->time_threshold, b->time_threshold },
@@ -247,6 +248,9 @@ bool gy_case_same(const struct gy_case_seen *a, const struct gy_case_seen *b, ch
 	if (a->code != b->code)
 		return differs(why, why_size, "command Result-Code was %u, is %u", a->code,
 			       b->code);
+	if (!same_text(a->message, b->message))
+		return differs(why, why_size, "Error-Message was '%s', is '%s'",
+			       a->message ? a->message : "", b->message ? b->message : "");
 	if (a->n_services != b->n_services)
 		return differs(why, why_size, "%u groups before, %u now", a->n_services,
 			       b->n_services);
