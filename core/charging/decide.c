@@ -171,20 +171,13 @@ static int64_t charge_services(const struct gy_charging *c, struct gy_plan *plan
 /* Of a charge's flags, those that a record shows too. */
 #define RECORD_FLAGS (unsigned)(GY_CHARGE_OVERRUN | GY_CHARGE_UNRATED | GY_CHARGE_LATE)
 
-/* Records of a session are looked for from its opening on: none is earlier, even if the clock went
- * back meanwhile (P9). */
-static gy_time_us recorded_at(gy_time_us opened_us, gy_time_us now)
-{
-	return now > opened_us ? now : opened_us;
-}
-
 static void fill_record(const struct gy_charging *c, gy_time_us opened_us, int64_t debit,
 			struct gy_plan *plan)
 {
 	unsigned n = plan->record.n_charges;
 
 	plan->record = (struct gy_record){
-		.at_us = recorded_at(opened_us, c->now),
+		.at_us = c->now,
 		.account_id = c->account->account_id,
 		.group_id = c->account->group_id,
 		.subscriber_id = c->profile->subscriber_id,
@@ -409,7 +402,7 @@ static enum gy_rc initial_of_known(const struct gy_ccr *ccr, struct gy_view *vie
 		return GY_NEED_HISTORY;
 	if (h->known && h->found && h->account_id == view->account->account_id &&
 	    (ccr->retransmitted || h->end_to_end == ccr->end_to_end))
-		gy_history_replay(h, ccr, catalogue, plan);
+		gy_history_replay(view->account, h, ccr, catalogue, plan);
 	else if (h->known && h->account_id != view->account->account_id &&
 		 h->ended_us <= h->opened_us)
 		gy_answer_refuse(&plan->answer, GY_UNABLE_TO_COMPLY,
@@ -451,7 +444,7 @@ static enum gy_rc decide_initial(const struct gy_ccr *ccr, struct gy_view *view,
 	} else if (seen == GY_SEEN_EARLIER && view->history == NULL) {
 		return GY_NEED_HISTORY;
 	} else if (seen == GY_SEEN_EARLIER && view->history->found) {
-		gy_history_replay(view->history, ccr, catalogue, plan);
+		gy_history_replay(view->account, view->history, ccr, catalogue, plan);
 	} else if (a->sessions[found].state == GY_SESSION_OPEN) {
 		gy_answer_refuse(&plan->answer, GY_UNABLE_TO_COMPLY, "session already open");
 	} else {
@@ -508,7 +501,8 @@ static void charge_late(const struct gy_ccr *ccr, struct gy_view *view,
 	debit = charge_services(&c, plan);
 	for (unsigned i = 0; i < plan->record.n_charges; i++)
 		plan->charges[i].flags |= GY_CHARGE_LATE;
-	gy_answer_refuse(&plan->answer, GY_UNKNOWN_SESSION_ID, "session has ended");
+	/* As its copies are told (G-14): the text is not kept. */
+	gy_answer_refuse(&plan->answer, GY_UNKNOWN_SESSION_ID, gy_rc_text(GY_UNKNOWN_SESSION_ID));
 	fill_record(&c, opened_us, debit, plan);
 	plan->record.flags |= GY_CHARGE_LATE;
 	if (session < 0)
@@ -536,7 +530,7 @@ static enum gy_rc decide_forgotten(const struct gy_ccr *ccr, struct gy_view *vie
 			    ccr->n_identities > 0 ? ccr->identities[0].avp
 						  : (struct gy_bytes){ NULL, 0 });
 	} else if (h->found) {
-		gy_history_replay(h, ccr, catalogue, plan);
+		gy_history_replay(view->account, h, ccr, catalogue, plan);
 	} else if (now <= h->ended_us + view->late_window_us) {
 		charge_late(ccr, view, catalogue, now, -1, h->opened_us, plan);
 	} else {
@@ -569,7 +563,7 @@ static enum gy_rc decide_further(const struct gy_ccr *ccr, struct gy_view *view,
 	if (seen == GY_SEEN_EARLIER && view->history == NULL)
 		return GY_NEED_HISTORY;
 	if (seen == GY_SEEN_EARLIER && view->history->found)
-		gy_history_replay(view->history, ccr, catalogue, plan);
+		gy_history_replay(view->account, view->history, ccr, catalogue, plan);
 	else if (s->state == GY_SESSION_OPEN)
 		use_session(ccr, view, catalogue, now, (unsigned)found, plan);
 	else if (now <= s->deadline_us)
@@ -643,7 +637,7 @@ static enum gy_rc decide_refund(const struct gy_ccr *ccr, struct gy_view *view,
 		name_failed(&plan->answer, REFUND_INFORMATION, ccr->services[0].refund_avp);
 		plan->answer.failed[0].vendor = VENDOR_3GPP;
 	} else if (h->found && h->content_hash == ccr->content_hash) {
-		gy_history_replay(h, ccr, catalogue, plan);
+		gy_history_replay(view->account, h, ccr, catalogue, plan);
 	} else if (h->found) {
 		gy_answer_refuse(&plan->answer, GY_UNABLE_TO_COMPLY,
 				 "this debit was refunded before");
@@ -673,7 +667,7 @@ static enum gy_rc decide_event(const struct gy_ccr *ccr, struct gy_view *view,
 		gy_answer_refuse(&plan->answer, GY_UNABLE_TO_COMPLY,
 				 "Session-Id is in use for another account");
 	else if (h != NULL && h->found)
-		gy_history_replay(h, ccr, catalogue, plan);
+		gy_history_replay(view->account, h, ccr, catalogue, plan);
 	else
 		new_event(ccr, view, catalogue, now, found, plan);
 	return GY_OK;
@@ -739,7 +733,7 @@ void gy_charge_end(struct gy_account *account, struct gy_session_key key,
 	s->deadline_us = now + late_window_us;
 	plan->changed = true;
 	plan->record = (struct gy_record){
-		.at_us = recorded_at(s->opened_us, now),
+		.at_us = now,
 		.account_id = account->account_id,
 		.group_id = account->group_id,
 		.subscriber_id = s->subscriber_id,

@@ -102,7 +102,7 @@ struct gy_inputs {
 
 /* One row of gyro.record. */
 struct gy_record {
-	gy_time_us at_us; /* not before opened_us */
+	gy_time_us at_us;
 	int64_t account_id, group_id, subscriber_id, gateway_id;
 	struct gy_session_key session;
 	gy_time_us opened_us;

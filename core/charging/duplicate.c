@@ -143,8 +143,9 @@ static const struct gy_policy *policy_of(const struct gy_service_answer *service
 
 /* Fills the answer from its kept rows. The Service-Identifiers to echo are the request's own: equal
  * content has equal ones; with other content (T set, G-86) a single one is known from its key. */
-static void replay_rows(const struct gy_kept_answer *rows, unsigned n, const struct gy_ccr *ccr,
-			const struct gy_catalogue *catalogue, struct gy_plan *plan)
+static void replay_rows(const struct gy_account *account, const struct gy_kept_answer *rows,
+			unsigned n, const struct gy_ccr *ccr, const struct gy_catalogue *catalogue,
+			struct gy_plan *plan)
 {
 	struct gy_answer *answer = &plan->answer;
 
@@ -153,6 +154,7 @@ static void replay_rows(const struct gy_kept_answer *rows, unsigned n, const str
 		.message = rows[0].rc == GY_OK ? NULL : gy_rc_text(rows[0].rc),
 		.at_command_level = ccr->services_at_command_level,
 		.services = plan->services,
+		.currency = ccr->type == GY_EVENT ? account->currency : 0,
 		.refundable = ccr->type == GY_EVENT && ccr->action == GY_DIRECT_DEBITING,
 		.session = ccr->session,
 		.number = ccr->number,
@@ -234,13 +236,14 @@ void gy_answer_replay(const struct gy_account *account, unsigned session, const 
 	if (account->answers[first].content_hash != ccr->content_hash && !ccr->retransmitted)
 		refuse_reused_number(ccr, plan);
 	else
-		replay_rows(&account->answers[first], n, ccr, catalogue, plan);
+		replay_rows(account, &account->answers[first], n, ccr, catalogue, plan);
 	if (plan->answer.replayed)
 		find_pools(account, session, &account->answers[first], &plan->answer);
 }
 
-void gy_history_replay(const struct gy_history *history, const struct gy_ccr *ccr,
-		       const struct gy_catalogue *catalogue, struct gy_plan *plan)
+void gy_history_replay(const struct gy_account *account, const struct gy_history *history,
+		       const struct gy_ccr *ccr, const struct gy_catalogue *catalogue,
+		       struct gy_plan *plan)
 {
 	static const struct gy_kept_answer no_service = { .service_rc = GY_RC_COUNT };
 
@@ -248,11 +251,11 @@ void gy_history_replay(const struct gy_history *history, const struct gy_ccr *cc
 	if (history->content_hash != ccr->content_hash && !ccr->retransmitted) {
 		refuse_reused_number(ccr, plan);
 	} else if (history->n_rows > 0) {
-		replay_rows(history->rows, history->n_rows, ccr, catalogue, plan);
+		replay_rows(account, history->rows, history->n_rows, ccr, catalogue, plan);
 	} else {
 		struct gy_kept_answer row = no_service;
 
 		row.rc = history->rc;
-		replay_rows(&row, 1, ccr, catalogue, plan);
+		replay_rows(account, &row, 1, ccr, catalogue, plan);
 	}
 }

@@ -32,7 +32,8 @@ void gy_answer_replay(const struct gy_account *account, unsigned session, const 
 		      const struct gy_catalogue *catalogue, struct gy_plan *plan);
 
 /* The same from the history. */
-void gy_history_replay(const struct gy_history *history, const struct gy_ccr *ccr,
-		       const struct gy_catalogue *catalogue, struct gy_plan *plan);
+void gy_history_replay(const struct gy_account *account, const struct gy_history *history,
+		       const struct gy_ccr *ccr, const struct gy_catalogue *catalogue,
+		       struct gy_plan *plan);
 
 #endif

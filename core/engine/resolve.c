@@ -11,6 +11,11 @@
 
 /* --- who: identities to profiles --- */
 
+static bool is_new(const struct gy_ccr *ccr)
+{
+	return ccr->type == GY_INITIAL || ccr->type == GY_EVENT;
+}
+
 /* User-Name holds whatever the network uses as a name (G-16). */
 static unsigned readings(enum gy_identity_kind kind, enum gy_identity_kind *out)
 {
@@ -25,6 +30,14 @@ static unsigned readings(enum gy_identity_kind kind, enum gy_identity_kind *out)
 	return 4;
 }
 
+/* A number has its plus or not; it is stored without. */
+static struct gy_bytes as_stored(enum gy_identity_kind kind, struct gy_bytes value)
+{
+	if (kind == GY_IDENTITY_E164 && value.len > 1 && value.data[0] == '+')
+		return (struct gy_bytes){ value.data + 1, value.len - 1 };
+	return value;
+}
+
 static void add_lookups(struct work *w, struct gy_lookup *lookups, unsigned *n)
 {
 	const struct gy_ccr *ccr = &w->request->ccr;
@@ -35,8 +48,10 @@ static void add_lookups(struct work *w, struct gy_lookup *lookups, unsigned *n)
 		unsigned k = readings(ccr->identities[i].kind, kinds);
 
 		for (unsigned j = 0; j < k; j++)
-			lookups[(*n)++] = (struct gy_lookup){ .kind = kinds[j],
-							      .value = ccr->identities[i].value };
+			lookups[(*n)++] = (struct gy_lookup){
+				.kind = kinds[j],
+				.value = as_stored(kinds[j], ccr->identities[i].value)
+			};
 	}
 	w->n_lookups = *n - w->first_lookup;
 }
@@ -127,7 +142,7 @@ static enum gy_rc find_by_session(struct batch *b)
 
 		w->n_lookups = 0;
 		if (w->fate != UNDECIDED || w->card || w->profile.subscriber_id != 0 ||
-		    w->request->ccr.type == GY_INITIAL || w->request->ccr.type == GY_EVENT)
+		    is_new(&w->request->ccr))
 			continue;
 		w->first_lookup = n;
 		w->n_lookups = 1;
@@ -152,7 +167,7 @@ static void refuse_unknown(struct batch *b)
 
 		if (w->fate != UNDECIDED || w->profile.subscriber_id != 0)
 			continue;
-		if (w->request->ccr.type == GY_INITIAL || w->request->ccr.type == GY_EVENT) {
+		if (is_new(&w->request->ccr)) {
 			gy_work_refuse(w, GY_USER_UNKNOWN, "no such subscriber");
 		} else if (!w->card) { /* a purchase knows its buyer */
 			gy_work_refuse(w, GY_UNKNOWN_SESSION_ID, "no such session");
@@ -215,8 +230,9 @@ enum gy_rc gy_batch_find_profiles(struct batch *b)
 		struct work *w = &b->work[i];
 		const struct gy_profile *known = gy_cache_find(&b->lane->cache, w->request->who);
 
-		/* No account row that is locked proves it: card operations look anew. */
-		if (w->card)
+		/* No account row that is locked proves it: card operations look anew. And a session
+		 * that is new is not whose it was before. */
+		if (w->card || (w->request->ccr.n_identities == 0 && is_new(&w->request->ccr)))
 			known = NULL;
 		/* One from the time before there were dynamic tariffs lacks its half of them. */
 		if (known != NULL && (b->catalogue->dynamic == NULL || known->attributes != NULL))
@@ -239,7 +255,20 @@ enum gy_rc gy_batch_find_profiles(struct batch *b)
 	return rc;
 }
 
-/* A profile that is older than its account row is read again, now that the row can't change. */
+/* Does the locked row prove what is known of whose request it is? The session's own request is
+ * proved by the session: one that isn't open there may have become another account's. */
+static bool is_proved(const struct work *w)
+{
+	const struct gy_account *a = &w->locked->account;
+	int session;
+
+	if (a->profile_version != w->profile.profile_version || !w->by_session)
+		return a->profile_version == w->profile.profile_version;
+	session = gy_session_find(a, w->request->ccr.session);
+	return session >= 0 && a->sessions[session].state == GY_SESSION_OPEN;
+}
+
+/* A profile that its account row doesn't prove is read again, now that the row can't change. */
 enum gy_rc gy_batch_reload_stale(struct batch *b)
 {
 	unsigned stale = 0;
@@ -250,7 +279,7 @@ enum gy_rc gy_batch_reload_stale(struct batch *b)
 
 		if (w->fate != UNDECIDED)
 			continue;
-		if (w->locked->account.profile_version == w->profile.profile_version)
+		if (is_proved(w))
 			continue;
 		gy_cache_drop(&b->lane->cache, w->request->who);
 		w->profile.subscriber_id = 0;

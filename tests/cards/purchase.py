@@ -3,6 +3,7 @@
 
 purchase.py
 """
+import contextlib
 import uuid
 
 from shop import (ALICE, AMY, BARRED, BOB, CANCEL, CAROL, CHECK_BALANCE, DOLLAR, FOREVER, INITIAL, POOR, PRICE_ENQUIRY, PURCHASE,
@@ -164,6 +165,11 @@ def at_once(tap, shop):
     issued = shop.value('SELECT gyro.us(issued_at) FROM gyro.card WHERE code = %s', first.card)
     tap.ok(abs(row[6] - issued) < 10000000 and row[7] == row[6] + 86400 * 1000000 and row[8:] == [0, 0, 0, 1], 'valid for its day', row)
     tap.equal(shop.request(PURCHASE, CAROL, session=session, product='base', purchase=purchase), first, 'a copy: the same answer')
+    # Without a transaction number of its own its COMMIT would not wait for the standby, and it may be the first to know.
+    with contextlib.closing(shop.connect(autocommit=False)) as connection:
+        again = shop.request(PURCHASE, CAROL, session=session, product='base', purchase=purchase, on=connection)
+        number = shop.value('SELECT pg_current_xact_id_if_assigned() IS NOT NULL', on=connection)
+        tap.equal((again, number), (first, True), 'a copy is answered by a COMMIT that waits for the standby, like the first')
     tap.equal(shop.request(PURCHASE, CAROL, session=session, product='base', purchase=purchase, content=2, again=True), first,
               'a copy with the T bit, whose bytes differ')
     refused(tap, shop.request(PURCHASE, CAROL, session=session, product='free', purchase=purchase, content=2), 5004, ['was used'],

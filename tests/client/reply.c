@@ -76,6 +76,13 @@ static void read_grant(struct avp *avp, struct gy_case_units *units)
 	}
 }
 
+static int64_t currency_of(struct avp *grant)
+{
+	struct avp *cc_money = gy_avp_find_in(grant, IETF, GY_AVP_CC_MONEY);
+
+	return cc_money ? gy_avp_value_in(cc_money, IETF, GY_AVP_CURRENCY_CODE, 0) : 0;
+}
+
 static void read_final_unit(void *pool, struct avp *avp, struct gy_case_seen_service *s)
 {
 	struct avp *server = gy_avp_find_in(avp, IETF, GY_AVP_REDIRECT_SERVER);
@@ -123,8 +130,10 @@ static void read_service(void *pool, msg_or_avp *from, struct gy_case_seen_servi
 		.final_unit = -1,
 		.has_grant = grant != NULL,
 	};
-	if (grant)
+	if (grant) {
 		read_grant(grant, &s->grant);
+		s->currency = currency_of(grant);
+	}
 	if (final)
 		read_final_unit(pool, final, s);
 }
@@ -212,6 +221,8 @@ struct gy_reply *gy_reply_read(const uint8_t *bytes, size_t len, bool command_le
 	reply->failure_handling =
 		gy_avp_value_in(message, IETF, GY_AVP_CREDIT_CONTROL_FAILURE_HANDLING, -1);
 	reply->seen.code = result_code(message);
+	reply->seen.message = reply->error_message;
+	reply->seen.check_balance = gy_avp_value_in(message, IETF, GY_AVP_CHECK_BALANCE_RESULT, -1);
 	read_failed(reply, message);
 	read_services(reply, message, command_level);
 	gy_message_free(message);

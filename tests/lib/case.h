@@ -160,8 +160,9 @@ struct gy_case_expect_service {
 
 struct gy_case_expect {
 	struct gy_case_codes codes;
-	bool same;       /* equal to the previous answer of this session */
-	bool no_service; /* -mscc: no MSCC in the answer */
+	bool same;                    /* equal to the previous answer of this session */
+	bool no_service;              /* -mscc: no MSCC in the answer */
+	struct gy_case_bound balance; /* balance=: Check-Balance-Result */
 	unsigned n_failed;
 	const uint32_t *failed; /* AVP codes that Failed-AVP must hold */
 	bool services_given;    /* groups were written: number and order must match */
@@ -233,6 +234,7 @@ struct gy_case_seen_service {
 	uint32_t code; /* Result-Code; 0 absent */
 	bool has_grant;
 	struct gy_case_units grant;
+	int64_t currency; /* Currency-Code of a grant of money; 0 absent */
 	/* -1: absent */
 	int64_t validity, volume_threshold, time_threshold, unit_threshold, quota_holding;
 	int64_t final_unit;
@@ -242,7 +244,9 @@ struct gy_case_seen_service {
 };
 
 struct gy_case_seen {
-	uint32_t code; /* Result-Code; 0 absent */
+	uint32_t code;         /* Result-Code; 0 absent */
+	const char *message;   /* Error-Message, NULL absent */
+	int64_t check_balance; /* Check-Balance-Result; -1 absent */
 	unsigned n_failed;
 	const uint32_t *failed; /* codes of the AVPs inside Failed-AVP */
 	unsigned n_services;

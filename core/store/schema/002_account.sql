@@ -154,7 +154,7 @@ CREATE TABLE gyro.record (
 CREATE TABLE gyro.record_default PARTITION OF gyro.record DEFAULT;
 CREATE INDEX record_at ON gyro.record USING brin (at) WITH (pages_per_range = 32, autosummarize = on);
 COMMENT ON TABLE gyro.record IS 'append-only: ledger and charging data record, one row per request that was decided';
-COMMENT ON COLUMN gyro.record.at IS 'when it was decided; not before opened, also if the clock went back';
+COMMENT ON COLUMN gyro.record.at IS 'when it was decided, by the clock of the database';
 COMMENT ON COLUMN gyro.record.account_id IS 'the account debited';
 COMMENT ON COLUMN gyro.record.group_id IS 'distribution key of that account';
 COMMENT ON COLUMN gyro.record.subscriber_id IS 'whose request';

@@ -200,8 +200,9 @@ BEGIN
              apps, urls, flows, gateway, end_to_end, of_content);
     -- Copies of one request at two nodes go one after the other; what the first has done the second sees.
     PERFORM pg_advisory_xact_lock(hashtextextended(of_session::text, 7));
+    -- Locked, so that the COMMIT of a copy waits for the standby, too: whoever only reads may tell what a failover forgets.
     SELECT * INTO k FROM gyro.card_answer
-     WHERE session = of_session AND request_type = of_type AND request_number = of_number;
+     WHERE session = of_session AND request_type = of_type AND request_number = of_number FOR UPDATE;
     IF FOUND AND k.content_hash <> of_content AND NOT retransmitted THEN
         RETURN gyro.card_refuse(5004, 'CC-Request-Number was used for another request of this session', 415);
     ELSIF FOUND THEN

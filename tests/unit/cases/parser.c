@@ -353,6 +353,12 @@ START_TEST(sameness)
 	services[1].n_service_ids = 0;
 	ck_assert(!gy_case_same(&answer, &other, why, sizeof(why)));
 	services[1].n_service_ids = 1;
+	services[0].currency = 156;
+	ck_assert(!gy_case_same(&answer, &other, why, sizeof(why)));
+	services[0].currency = 0;
+	other.message = "other";
+	ck_assert(!gy_case_same(&answer, &other, why, sizeof(why)));
+	other.message = NULL;
 	other.n_services = 1;
 	ck_assert(!gy_case_same(&answer, &other, why, sizeof(why)));
 	other.n_services = 2;

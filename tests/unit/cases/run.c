@@ -205,7 +205,7 @@ static void build(struct run *run, const struct gy_case_step *step, struct built
 
 /* ---- the core's answer as the table sees it ---- */
 
-static void see_service(const struct gy_service_answer *from, bool at_command_level,
+static void see_service(const struct gy_service_answer *from, bool at_command_level, int currency,
 			struct gy_case_seen_service *to, uint32_t *ids)
 {
 	static const enum gy_case_quantity quantities[GY_UNIT_COUNT] = {
@@ -233,6 +233,8 @@ static void see_service(const struct gy_service_answer *from, bool at_command_le
 	};
 	if (from->n_service_ids > 0)
 		memcpy(ids, from->service_ids, from->n_service_ids * sizeof(*ids));
+	if (from->unit == GY_UNIT_MONEY)
+		to->currency = currency;
 	if (to->has_grant) {
 		to->grant.present[quantities[from->unit]] = true;
 		to->grant.count[quantities[from->unit]] = from->granted;
@@ -257,6 +259,10 @@ static void see(const struct gy_answer *from, struct kept_answer *to)
 	to->given = true;
 	to->seen = (struct gy_case_seen){
 		.code = gy_rc_result_code(from->rc),
+		.message = from->message,
+		.check_balance = from->check_balance == GY_CHECK_ABSENT
+					 ? -1
+					 : from->check_balance == GY_CHECK_NO_CREDIT,
 		.n_failed = from->n_failed,
 		.failed = to->failed,
 		/* A failing command carries no services (G-32): the encoder leaves them out. */
@@ -266,8 +272,8 @@ static void see(const struct gy_answer *from, struct kept_answer *to)
 	for (unsigned i = 0; i < from->n_failed; i++)
 		to->failed[i] = from->failed[i].code;
 	for (unsigned i = 0; i < to->seen.n_services; i++)
-		see_service(&from->services[i], from->at_command_level, &to->services[i],
-			    to->service_ids[i]);
+		see_service(&from->services[i], from->at_command_level, from->currency,
+			    &to->services[i], to->service_ids[i]);
 }
 
 /* A copy whose pointers lead into itself. */

@@ -659,6 +659,23 @@ START_TEST(final_units_of_a_gateway_that_only_terminates)
 }
 END_TEST
 
+/* G-63: not longer than the account. */
+START_TEST(after_the_last_units_until_the_account_s_end)
+{
+	const struct gy_answer *a;
+
+	rules[0].rating_group = 60;
+	owns(300000);
+	account()->valid_until_us = world.now + 100 * GY_SECOND_US;
+	a = ask_for(GY_INITIAL, 0, 60, -1, true);
+	ck_assert(a->services[0].final_unit == GY_FINAL_REDIRECT);
+	world.now += 40 * GY_SECOND_US;
+	a = ask_for(GY_UPDATE, 1, 60, MIB, false);
+	ck_assert(a->services[0].rc == GY_OK && a->services[0].unit == GY_UNIT_NONE);
+	ck_assert(a->services[0].validity_s >= 58 && a->services[0].validity_s <= 60);
+}
+END_TEST
+
 /* G-85: a duplicate that names no Rating-Group gets the policy of the context's one again. */
 START_TEST(a_duplicate_without_rating_group_is_answered_by_its_policy)
 {
@@ -744,6 +761,7 @@ int main(void)
 	tcase_add_test(tests, free_traffic_that_gets_a_price);
 	tcase_add_test(tests, free_traffic_told_for_the_command);
 	tcase_add_test(tests, final_units_of_a_gateway_that_only_terminates);
+	tcase_add_test(tests, after_the_last_units_until_the_account_s_end);
 	tcase_add_test(tests, a_duplicate_without_rating_group_is_answered_by_its_policy);
 	tcase_add_loop_test(tests, an_apn_that_is_not_allowed, 0, 2);
 	suite_add_tcase(suite, tests);
