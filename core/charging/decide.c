@@ -113,10 +113,11 @@ static enum gy_rc denied(const struct gy_view *view, gy_time_us now, const char 
 	return GY_END_USER_SERVICE_DENIED;
 }
 
-/* Tcc: twice the largest Validity-Time of the session (G-67). */
-static gy_time_us supervised_until(const struct gy_account *account, unsigned session,
-				   gy_time_us now)
+/* Tcc: a multiple of the largest Validity-Time of the session (G-67). */
+static gy_time_us supervised_until(const struct gy_view *view, unsigned session, gy_time_us now)
 {
+	const struct gy_account *account = view->account;
+	int64_t times = view->supervision > 0 ? view->supervision : 2;
 	uint32_t largest = 0;
 
 	for (unsigned i = 0; i < account->n_reservations; i++)
@@ -125,7 +126,7 @@ static gy_time_us supervised_until(const struct gy_account *account, unsigned se
 			largest = account->reservations[i].validity_s;
 	if (largest == 0)
 		largest = VALIDITY_DEFAULT_S;
-	return now + 2 * (int64_t)largest * GY_SECOND_US;
+	return now + times * (int64_t)largest * GY_SECOND_US;
 }
 
 static void release_all(struct gy_account *account, const struct gy_homes *homes, unsigned session)
@@ -372,7 +373,7 @@ static void open_session(const struct gy_ccr *ccr, struct gy_view *view,
 	}
 	if (refused)
 		fail_as_first_service(&plan->answer);
-	a->sessions[c.session].deadline_us = supervised_until(a, (unsigned)c.session, now);
+	a->sessions[c.session].deadline_us = supervised_until(view, (unsigned)c.session, now);
 	plan->check_at_us = a->sessions[c.session].deadline_us;
 	plan->opened = true;
 	fill_record(&c, a->sessions[c.session].opened_us, debit, plan);
@@ -479,7 +480,7 @@ static void use_session(const struct gy_ccr *ccr, struct gy_view *view,
 		s->deadline_us = now + view->late_window_us;
 	} else {
 		gy_number_note(s, ccr->number);
-		s->deadline_us = supervised_until(a, session, now);
+		s->deadline_us = supervised_until(view, session, now);
 	}
 	if (ccr->type == GY_UPDATE && fails_at_command_level(&plan->answer))
 		fail_as_first_service(&plan->answer);

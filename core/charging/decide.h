@@ -42,6 +42,7 @@ struct gy_view {
 	bool session_elsewhere; /* ... of another account */
 	const struct gy_history *history; /* NULL: not loaded */
 	int64_t late_window_us;
+	unsigned supervision; /* so many Validity-Times until a silent session ends; 0: 2 */
 	const struct gy_pushed *pushed; /* NULL: none */
 };
 

@@ -100,7 +100,8 @@ static struct order order_of(const struct gy_servicing *s, struct taken *taken)
 	paid = paid > s->tariff.free_units ? paid - s->tariff.free_units : 0;
 	if (!gy_price_debit(s->tariff.rate, paid, &carry, &o.micros))
 		o.rc = GY_RATING_FAILED;
-	/* Whoever asks for no amount, or for less than a micro-unit pays, needs to have anything. */
+	/* Whoever asks for no amount, or for less than a micro-unit pays, needs to have anything.
+	 */
 	if (s->c->ccr->action == GY_CHECK_BALANCE && paid > 0 && s->tariff.rate.price_micros > 0 &&
 	    (o.micros == 0 || !service->requested_present[o.unit]))
 		o.micros = 1;

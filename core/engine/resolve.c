@@ -48,10 +48,10 @@ static void add_lookups(struct work *w, struct gy_lookup *lookups, unsigned *n)
 		unsigned k = readings(ccr->identities[i].kind, kinds);
 
 		for (unsigned j = 0; j < k; j++)
-			lookups[(*n)++] = (struct gy_lookup){
-				.kind = kinds[j],
-				.value = as_stored(kinds[j], ccr->identities[i].value)
-			};
+			lookups[(*n)++] =
+				(struct gy_lookup){ .kind = kinds[j],
+						    .value = as_stored(kinds[j],
+								       ccr->identities[i].value) };
 	}
 	w->n_lookups = *n - w->first_lookup;
 }

@@ -252,6 +252,7 @@ const struct gy_answer *gy_world_request(struct gy_world *world, const struct gy
 		.session_elsewhere = find_index(world, ccr->session) != NULL &&
 				     find_index(world, ccr->session)->account != account,
 		.late_window_us = world->late_window_us,
+		.supervision = world->supervision,
 	};
 	enum gy_rc rc;
 

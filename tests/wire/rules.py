@@ -278,6 +278,17 @@ def texts(b):
         b.tap.ok(len(said) == 1 and all(code != 2001 and text for code, text in said), f'G-14 {name}: the same words each time', said)
 
 
+def supervision(tap, site, other, imsi):
+    """G-67: so many Validity-Times as the node's settings say; other nodes keep to what stands in the row."""
+    for node, want in ((site.node, 2), (other, 5)):
+        b = Bench(tap, site, 1008, imsi, node)
+        b.ask(f'G-67 a session of {want} Validity-Times', INITIAL, 0, [service(10)])
+        lasts = site.pg.value(f"SELECT extract(epoch FROM deadline - opened)::bigint FROM gyro.session WHERE session_id = '{b.session}'")
+        tap.equal(int(lasts), want * 3600, f'G-67 it ends after {want} of them')
+        b.ask('G-67 the end', TERMINATION, 1, [service(10, rsu=None)])
+        b.client.close()
+
+
 def lenient(strict, tolerant):
     """G-09: the setting that passes over unknown AVPs of 3GPP inside Service-Information, and nothing else."""
     tap = strict.tap
@@ -310,7 +321,8 @@ def main():
             b = Bench(tap, site, 1000 + n, people[n])
             play(b)
             b.client.close()
-        other = site.add('gyro2', settings={'lenient_unknown_mandatory': True}).start()
+        other = site.add('gyro2', settings={'lenient_unknown_mandatory': True, 'supervision': 5}).start()
+        supervision(tap, site, other, people[8])
         lenient(Bench(tap, site, 1009, people[9]), Bench(tap, site, 1010, people[10], other))
         watchdogs(Bench(tap, site, 1011, people[11]))
         site.check(tap)

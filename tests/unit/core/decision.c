@@ -307,6 +307,21 @@ START_TEST(an_operator_releases_a_session)
 }
 END_TEST
 
+/* G-67: twice the Validity-Time, or as often as is set. */
+START_TEST(supervision_is_a_multiple_of_the_validity_time)
+{
+	int64_t times = _i == 0 ? 2 : _i;
+
+	world.supervision = (unsigned)_i;
+	say(GY_INITIAL, 1, 0, -1, true);
+	ck_assert_int_eq(account()->sessions[0].deadline_us,
+			 world.now + times * 3600 * GY_SECOND_US);
+	say(GY_UPDATE, 1, 1, MIB, true);
+	ck_assert_int_eq(account()->sessions[0].deadline_us,
+			 world.now + times * 3600 * GY_SECOND_US);
+}
+END_TEST
+
 START_TEST(supervision_before_its_time_does_nothing)
 {
 	say(GY_INITIAL, 1, 0, -1, true);
@@ -743,6 +758,7 @@ int main(void)
 	tcase_add_test(tests, reservations_of_one_session_are_bounded);
 	tcase_add_test(tests, a_session_opened_again_within_one_transaction);
 	tcase_add_test(tests, an_operator_releases_a_session);
+	tcase_add_loop_test(tests, supervision_is_a_multiple_of_the_validity_time, 0, 4);
 	tcase_add_test(tests, supervision_before_its_time_does_nothing);
 	tcase_add_test(tests, money_asked_for_a_session_is_no_unit_of_it);
 	tcase_add_test(tests, an_update_changes_nothing_when_asked_twice_of_the_same_state);
