@@ -60,8 +60,9 @@ struct gy_reservation {
 	uint32_t validity_s;  /* of the last grant */
 	uint32_t granted_s;   /* when that was, seconds since 1970; 0: not known */
 	gy_time_us switch_us; /* its Tariff-Time-Change; 0: none */
-	uint32_t pool;        /* of the last grant, GY_POOL_MAX at most; 0: none */
-	bool shrunk;          /* by this request, see pool.h; not stored */
+	bool final;    /* it was the last units, redirected or restricted after them (G-63) */
+	uint32_t pool; /* of the last grant, GY_POOL_MAX at most; 0: none */
+	bool shrunk;   /* by this request, see pool.h; not stored */
 };
 
 /* Where units come from: first cards, then free units, then money (G-97). Stored: never renumber.

@@ -113,10 +113,11 @@ static enum gy_rc denied(const struct gy_view *view, gy_time_us now, const char 
 	return GY_END_USER_SERVICE_DENIED;
 }
 
-/* Tcc: twice the largest Validity-Time of the session (G-67). */
-static gy_time_us supervised_until(const struct gy_account *account, unsigned session,
-				   gy_time_us now)
+/* Tcc: a multiple of the largest Validity-Time of the session (G-67). */
+static gy_time_us supervised_until(const struct gy_view *view, unsigned session, gy_time_us now)
 {
+	const struct gy_account *account = view->account;
+	int64_t times = view->supervision > 0 ? view->supervision : 2;
 	uint32_t largest = 0;
 
 	for (unsigned i = 0; i < account->n_reservations; i++)
@@ -125,7 +126,7 @@ static gy_time_us supervised_until(const struct gy_account *account, unsigned se
 			largest = account->reservations[i].validity_s;
 	if (largest == 0)
 		largest = VALIDITY_DEFAULT_S;
-	return now + 2 * (int64_t)largest * GY_SECOND_US;
+	return now + times * (int64_t)largest * GY_SECOND_US;
 }
 
 static void release_all(struct gy_account *account, const struct gy_homes *homes, unsigned session)
@@ -171,20 +172,13 @@ static int64_t charge_services(const struct gy_charging *c, struct gy_plan *plan
 /* Of a charge's flags, those that a record shows too. */
 #define RECORD_FLAGS (unsigned)(GY_CHARGE_OVERRUN | GY_CHARGE_UNRATED | GY_CHARGE_LATE)
 
-/* Records of a session are looked for from its opening on: none is earlier, even if the clock went
- * back meanwhile (P9). */
-static gy_time_us recorded_at(gy_time_us opened_us, gy_time_us now)
-{
-	return now > opened_us ? now : opened_us;
-}
-
 static void fill_record(const struct gy_charging *c, gy_time_us opened_us, int64_t debit,
 			struct gy_plan *plan)
 {
 	unsigned n = plan->record.n_charges;
 
 	plan->record = (struct gy_record){
-		.at_us = recorded_at(opened_us, c->now),
+		.at_us = c->now,
 		.account_id = c->account->account_id,
 		.group_id = c->account->group_id,
 		.subscriber_id = c->profile->subscriber_id,
@@ -379,7 +373,7 @@ static void open_session(const struct gy_ccr *ccr, struct gy_view *view,
 	}
 	if (refused)
 		fail_as_first_service(&plan->answer);
-	a->sessions[c.session].deadline_us = supervised_until(a, (unsigned)c.session, now);
+	a->sessions[c.session].deadline_us = supervised_until(view, (unsigned)c.session, now);
 	plan->check_at_us = a->sessions[c.session].deadline_us;
 	plan->opened = true;
 	fill_record(&c, a->sessions[c.session].opened_us, debit, plan);
@@ -486,7 +480,7 @@ static void use_session(const struct gy_ccr *ccr, struct gy_view *view,
 		s->deadline_us = now + view->late_window_us;
 	} else {
 		gy_number_note(s, ccr->number);
-		s->deadline_us = supervised_until(a, session, now);
+		s->deadline_us = supervised_until(view, session, now);
 	}
 	if (ccr->type == GY_UPDATE && fails_at_command_level(&plan->answer))
 		fail_as_first_service(&plan->answer);
@@ -740,7 +734,7 @@ void gy_charge_end(struct gy_account *account, struct gy_session_key key,
 	s->deadline_us = now + late_window_us;
 	plan->changed = true;
 	plan->record = (struct gy_record){
-		.at_us = recorded_at(s->opened_us, now),
+		.at_us = now,
 		.account_id = account->account_id,
 		.group_id = account->group_id,
 		.subscriber_id = s->subscriber_id,

@@ -42,6 +42,7 @@ struct gy_view {
 	bool session_elsewhere; /* ... of another account */
 	const struct gy_history *history; /* NULL: not loaded */
 	int64_t late_window_us;
+	unsigned supervision; /* so many Validity-Times until a silent session ends; 0: 2 */
 	const struct gy_pushed *pushed; /* NULL: none */
 };
 
@@ -102,7 +103,7 @@ struct gy_inputs {
 
 /* One row of gyro.record. */
 struct gy_record {
-	gy_time_us at_us; /* not before opened_us */
+	gy_time_us at_us;
 	int64_t account_id, group_id, subscriber_id, gateway_id;
 	struct gy_session_key session;
 	gy_time_us opened_us;

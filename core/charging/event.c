@@ -90,14 +90,20 @@ static struct order order_of(const struct gy_servicing *s, struct taken *taken)
 	}
 	if (o.rc != GY_OK)
 		return o;
-	o.units = service->requested_present[o.unit] ? service->requested_count[o.unit]
-						     : s->policy->default_grant;
+	if (service->requested_present[o.unit])
+		o.units = service->requested_count[o.unit];
+	else /* no amount: is there anything at all? (G-76) */
+		o.units = s->c->ccr->action == GY_CHECK_BALANCE ? 1 : s->policy->default_grant;
 	order_cards(s, taken, &o);
 	paid = o.units - o.cards;
 	o.covered = !s->cards_only || paid == 0;
 	paid = paid > s->tariff.free_units ? paid - s->tariff.free_units : 0;
 	if (!gy_price_debit(s->tariff.rate, paid, &carry, &o.micros))
 		o.rc = GY_RATING_FAILED;
+	/* For no amount, or less than a micro-unit pays, one must have anything at all. */
+	if (s->c->ccr->action == GY_CHECK_BALANCE && paid > 0 && s->tariff.rate.price_micros > 0 &&
+	    (o.micros == 0 || !service->requested_present[o.unit]))
+		o.micros = 1;
 	return o;
 }
 
@@ -166,7 +172,6 @@ static void refuse(struct gy_plan *plan, enum gy_rc rc)
 /* What all services together take. */
 struct total {
 	int64_t micros, due; /* as in an order */
-	bool cards;          /* cards give something */
 	bool covered;        /* there is something to take each of them from */
 };
 
@@ -189,7 +194,6 @@ static enum gy_rc add_up(const struct gy_charging *c, struct gy_plan *plan, stru
 			return o.rc;
 		total->micros = sum(total->micros, o.micros);
 		total->due = sum(total->due, o.due);
-		total->cards |= o.cards > 0;
 		total->covered &= o.covered;
 	}
 	return GY_OK;
@@ -205,8 +209,8 @@ static void check_balance(const struct gy_charging *c, struct gy_plan *plan)
 		refuse(plan, rc);
 		return;
 	}
-	if (needed.micros == 0 && !needed.cards)
-		needed.micros = 1; /* no amount asked: is there anything at all? (G-76) */
+	if (c->ccr->n_services == 0)
+		needed.micros = 1; /* is there anything at all? (G-76) */
 	enough = needed.covered && (needed.micros == 0 ||
 				    needed.micros <= gy_account_spendable(c->account) - needed.due);
 	plan->answer = (struct gy_answer){

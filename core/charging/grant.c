@@ -74,7 +74,7 @@ static uint32_t with_jitter(const struct gy_servicing *s, uint32_t validity_s)
 }
 
 /* Never beyond the price's and the account's own end, never 0 (G-66). */
-static uint32_t validity(const struct gy_servicing *s, gy_time_us end_us)
+uint32_t gy_validity(const struct gy_servicing *s, gy_time_us end_us)
 {
 	gy_time_us end = least(end_us, s->c->account->valid_until_us), now = s->c->now;
 	uint32_t policy_s = with_jitter(s, policy_validity(s));
@@ -92,7 +92,7 @@ static bool may_split(const struct gy_servicing *s, gy_time_us switch_us, gy_tim
 	return s->c->tariff_time_change && gy_pool_of(s) == 0 &&
 	       (s->tariff.unit == GY_UNIT_OCTETS || s->tariff.unit == GY_UNIT_SERVICE) &&
 	       switch_us / GY_SECOND_US > s->c->now / GY_SECOND_US &&
-	       switch_us < s->c->now + (int64_t)validity(s, next_end_us) * GY_SECOND_US;
+	       switch_us < s->c->now + (int64_t)gy_validity(s, next_end_us) * GY_SECOND_US;
 }
 
 static gy_time_us card_edge(const struct gy_servicing *s, gy_time_us at)
@@ -396,6 +396,7 @@ void gy_grant(struct gy_servicing *s)
 	struct sizing z;
 
 	gy_row_reprice(row, s->tariff.unit, s->tariff.rate, s->tariff.rule_id);
+	row->final = false;
 	size(s, &z);
 	if (z.short_of_money && z.units < z.wanted)
 		tell_final(s);
@@ -404,8 +405,9 @@ void gy_grant(struct gy_servicing *s)
 		answer->rc = GY_CREDIT_LIMIT_REACHED;
 		return;
 	}
-	answer->validity_s = row->validity_s = validity(s, z.end_us);
+	answer->validity_s = row->validity_s = gy_validity(s, z.end_us);
 	row->granted_s = (uint32_t)(s->c->now / GY_SECOND_US);
+	row->final = answer->final_unit > GY_FINAL_TERMINATE;
 	if (z.units == 0)
 		return;
 	hold(s, &z);

@@ -172,19 +172,12 @@ static bool is_open(const struct gy_charging *c)
 	return c->session >= 0 && c->account->sessions[c->session].state == GY_SESSION_OPEN;
 }
 
-/* After the final units: the usage is paid, nothing is left, the gateway asks again at this
- * Validity-Time's end (G-63). */
+/* After the final units: the usage is paid, and the gateway asks again at this Validity-Time's end,
+ * whatever there is for it by then (G-63). */
 static bool awaits_topup(const struct gy_servicing *s)
 {
-	int64_t available = gy_account_spendable(s->c->account);
-
-	if (s->c->ccr->type != GY_UPDATE || s->service->requested || s->row == NULL ||
-	    s->policy == NULL || s->policy->final_unit <= GY_FINAL_TERMINATE ||
-	    s->c->terminate_only)
-		return false;
-	if (available > GY_AMOUNT_MAX)
-		available = GY_AMOUNT_MAX;
-	return gy_price_affordable(s->row->rate, available, s->row->carry) == 0;
+	return s->c->ccr->type == GY_UPDATE && !s->service->requested && s->row != NULL &&
+	       s->row->final && s->policy != NULL;
 }
 
 enum gy_rc gy_servicing_rc(const struct gy_servicing *s)
@@ -225,7 +218,7 @@ static void charge_and_grant(struct gy_servicing *s)
 	}
 	if (!asks(s)) {
 		if (awaits_topup(s))
-			answer->validity_s = s->row->validity_s = s->policy->validity_s;
+			answer->validity_s = s->row->validity_s = gy_validity(s, INT64_MAX);
 	} else if (s->c->denied != GY_OK) {
 		answer->rc = s->c->denied;
 	} else {

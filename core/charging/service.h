@@ -94,6 +94,10 @@ void gy_usage_pay_money(struct gy_servicing *s, int64_t micros);
 /* grant.c: sizes the next grant and holds what it may cost. */
 void gy_grant(struct gy_servicing *s);
 
+/* The Validity-Time of what holds until end_us: the policy's, but never beyond that nor the
+ * account's own end, never 0 (G-66). Seconds. */
+uint32_t gy_validity(const struct gy_servicing *s, gy_time_us end_us);
+
 /* From now on the row is priced by today's tariff; its remainder goes along. */
 void gy_row_reprice(struct gy_reservation *row, enum gy_unit unit, struct gy_rate rate,
 		    int64_t rule_id);

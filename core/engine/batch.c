@@ -199,6 +199,7 @@ static enum gy_rc decide_one(struct batch *b, struct work *w)
 		.session_indexed = w->indexed != 0 || w->session_known,
 		.session_elsewhere = w->indexed != 0 && w->indexed != w->profile.account_id,
 		.late_window_us = (int64_t)config->late_window_s * GY_SECOND_US,
+		.supervision = config->supervision,
 		.pushed = b->pushed,
 	};
 	enum gy_rc rc = gy_homes_make(b->pool, b->locked, b->n_locked, &w->locked->account,

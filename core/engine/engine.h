@@ -84,6 +84,7 @@ struct gy_engine_config {
 	unsigned sweep_ms;       /* period of the sweeper; 0 = 1000 */
 	unsigned late_window_s;  /* late usage is charged this long after a session's end; 0 = 86400
 				  */
+	unsigned supervision;    /* Validity-Times until a silent session ends (G-67); 0 = 2 */
 	const char *node;        /* this node's identity */
 	unsigned rar_timeout_ms; /* for the answer to a request of ours; 0 = 4000 */
 	gy_reaches_fn *reaches;  /* NULL: this node sends no requests of its own */

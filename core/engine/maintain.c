@@ -152,6 +152,7 @@ static enum gy_rc end_one(struct maintenance *m, void *pool, struct gy_due *due,
 	if (is_stuck(locked, n_locked, l)) {
 		due->looked = true;
 		due->look_at_us = now + UNREADABLE_US;
+		due->release_requested |= due->lost_by != 0; /* from now on it is due by itself */
 		return GY_OK;
 	}
 	rc = gy_homes_make(pool, locked, n_locked, &l->account, NULL, &homes);

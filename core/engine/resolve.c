@@ -30,6 +30,14 @@ static unsigned readings(enum gy_identity_kind kind, enum gy_identity_kind *out)
 	return 4;
 }
 
+/* A number has its plus or not; it is stored without. */
+static struct gy_bytes as_stored(enum gy_identity_kind kind, struct gy_bytes value)
+{
+	if (kind == GY_IDENTITY_E164 && value.len > 1 && value.data[0] == '+')
+		return (struct gy_bytes){ value.data + 1, value.len - 1 };
+	return value;
+}
+
 static void add_lookups(struct work *w, struct gy_lookup *lookups, unsigned *n)
 {
 	const struct gy_ccr *ccr = &w->request->ccr;
@@ -40,8 +48,10 @@ static void add_lookups(struct work *w, struct gy_lookup *lookups, unsigned *n)
 		unsigned k = readings(ccr->identities[i].kind, kinds);
 
 		for (unsigned j = 0; j < k; j++)
-			lookups[(*n)++] = (struct gy_lookup){ .kind = kinds[j],
-							      .value = ccr->identities[i].value };
+			lookups[(*n)++] =
+				(struct gy_lookup){ .kind = kinds[j],
+						    .value = as_stored(kinds[j],
+								       ccr->identities[i].value) };
 	}
 	w->n_lookups = *n - w->first_lookup;
 }

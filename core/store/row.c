@@ -68,6 +68,7 @@ static void read_reservations(const struct gy_matrix *m, struct gy_reservation *
 			.service_key = gy_matrix_at(m, i, 2),
 			.unit = (enum gy_unit)(gy_matrix_at(m, i, 3) & 255),
 			.pool = gy_matrix_at(m, i, 3) >> 8 & GY_POOL_MAX,
+			.final = gy_matrix_at(m, i, 3) >> 32 & 1,
 			.granted = gy_matrix_at(m, i, 4),
 			.reserved = gy_matrix_at(m, i, 5),
 			.rate = { gy_matrix_at(m, i, 6), gy_matrix_at(m, i, 7) },
@@ -304,7 +305,8 @@ void gy_reservations_put(struct gy_params *params, unsigned number, const struct
 		gy_array_int8(params, number, (int64_t)r->session + 1);
 		gy_array_int8(params, number, r->rating_group);
 		gy_array_int8(params, number, r->service_key);
-		gy_array_int8(params, number, (int64_t)r->pool << 8 | (int64_t)r->unit);
+		gy_array_int8(params, number,
+			      (int64_t)r->final << 32 | (int64_t)r->pool << 8 | (int64_t)r->unit);
 		gy_array_int8(params, number, r->granted);
 		gy_array_int8(params, number, r->reserved);
 		gy_array_int8(params, number, r->rate.price_micros);

@@ -146,9 +146,9 @@ enum gy_rc gy_store_purchase_sweep(struct gy_store *store, unsigned max,
 struct gy_due {
 	struct gy_session_key session;
 	int64_t account_id;
-	bool release_requested;
-	bool ended;      /* the sweeper saw it before: it may be forgotten */
-	int64_t lost_by; /* the gateway that has lost it; 0: it is due by itself */
+	bool release_requested; /* of a lost one set by the caller, if it can't be ended now */
+	bool ended;             /* the sweeper saw it before: it may be forgotten */
+	int64_t lost_by;        /* the gateway that has lost it; 0: it is due by itself */
 	gy_time_us restarted_us;
 	gy_time_us look_at_us; /* set by the caller: when to look again */
 	bool looked;           /* set by the caller: its account row was there to be looked at */

@@ -91,7 +91,9 @@ enum gy_rc gy_store_due_done(struct gy_store *store, const struct gy_due *due, u
 			gy_array_uuid(later, 1, due[i].session);
 			gy_array_time(later, 2, due[i].look_at_us);
 			gy_array_bool(later, 3, due[i].ended);
-			gy_array_bool(later, 4, due[i].ended && due[i].lost_by != 0);
+			gy_array_bool(later, 4,
+				      due[i].lost_by != 0 &&
+					      (due[i].ended || due[i].release_requested));
 			gy_array_bool(later, 5, due[i].taken_over);
 		}
 	}

@@ -376,6 +376,7 @@ static int start_engine(void)
 		.alternate_node = config->alternate_node,
 		.sweep_ms = config->sweep_ms,
 		.late_window_s = config->late_window_s,
+		.supervision = config->supervision,
 		.node = (const char *)fd_g_config->cnf_diamid,
 		.rar_timeout_ms = config->rar_timeout_ms,
 		.reaches = gyro_reauth_reaches,

@@ -40,6 +40,7 @@ static const cyaml_schema_field_t config_fields[] = {
 	CYAML_FIELD_BOOL("trace", CYAML_FLAG_OPTIONAL, struct gy_config, trace),
 	OPTIONAL_UINT(sweep_ms),
 	OPTIONAL_UINT(late_window_s),
+	OPTIONAL_UINT(supervision),
 	OPTIONAL_UINT(rar_timeout_ms),
 	CYAML_FIELD_BOOL("alternate_node", CYAML_FLAG_OPTIONAL, struct gy_config, alternate_node),
 	CYAML_FIELD_BOOL("lenient_unknown_mandatory", CYAML_FLAG_OPTIONAL, struct gy_config,
@@ -90,6 +91,9 @@ static cyaml_config_t reader(struct complaint *complaint)
 	};
 }
 
+/* With the longest Validity-Time still a time within 64 bits. */
+#define SUPERVISION_MAX 100u
+
 static unsigned default_to(unsigned value, unsigned otherwise)
 {
 	return value != 0 ? value : otherwise;
@@ -119,10 +123,17 @@ bool gy_config_load(const char *path, struct gy_config **config, char *error, si
 	c->queue_age_ms = default_to(c->queue_age_ms, 1000);
 	c->sweep_ms = default_to(c->sweep_ms, 1000);
 	c->late_window_s = default_to(c->late_window_s, 86400);
+	c->supervision = default_to(c->supervision, 2);
 	c->rar_timeout_ms = default_to(c->rar_timeout_ms, 4000);
 	if (c->listen_count + c->listen_tls_count == 0) {
 		snprintf(error, error_size,
 			 "%s: neither listen nor listen_tls: nobody could connect", path);
+		gy_config_free(c);
+		return false;
+	}
+	if (c->supervision > SUPERVISION_MAX) {
+		snprintf(error, error_size, "%s: supervision: at most %u Validity-Times", path,
+			 SUPERVISION_MAX);
 		gy_config_free(c);
 		return false;
 	}

@@ -32,6 +32,7 @@ struct gy_config {
 	bool trace;
 	unsigned sweep_ms;
 	unsigned late_window_s;
+	unsigned supervision;
 	unsigned rar_timeout_ms;
 	bool alternate_node;
 	bool lenient_unknown_mandatory;

@@ -33,7 +33,7 @@ RECONNECT_S = 0.05
 
 @dataclasses.dataclass
 class Settings:
-    nodes: dict                   # name: port
+    nodes: dict                   # name: port, or (address, port)
     log: str
     seed: int = 1
     host: str = 'pgw1.gyro.test'
@@ -108,7 +108,8 @@ class Peer:
     """The connection to one node; connects again by itself."""
 
     def __init__(self, client, name, port):
-        self.client, self.name, self.port = client, name, port
+        self.client, self.name = client, name
+        self.address = ('127.0.0.1', port) if isinstance(port, int) else tuple(port)
         self.socket = None
         self.open = False
         self.again_at = 0.0
@@ -119,7 +120,7 @@ class Peer:
         self.socket = socket.socket()
         self.socket.setblocking(False)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.socket.connect_ex(('127.0.0.1', self.port))
+        self.socket.connect_ex(self.address)
         self.again_at = now + 5   # for the CEA to come
         self.received = b''
         self.to_send = wire.message(wire.CER, wire.REQUEST, 0, 1, self.client.identifier(),

@@ -57,6 +57,7 @@ INSERT INTO gyro.subscriber_identity (kind, value, subscriber_id)
 class Node:
     def __init__(self, stack, name, settings):
         self.stack, self.name, self.settings = stack, name, settings
+        self.inside, self.address = stack.places.get(name, ((), '127.0.0.1'))
         self.home = stack.home / name
         self.home.mkdir()
         self.port = free_port()
@@ -71,7 +72,7 @@ class Node:
                  'YAML': str(self.home / 'gyro.yaml'), 'LIB': str(self.lib)}
         template = (ROOT / 'deploy/conf/gyrod.conf.in').read_text(encoding='utf-8')
         (self.home / 'gyrod.conf').write_text(re.sub(r'@([A-Z]+)@', lambda m: words[m[1]], template), encoding='utf-8')
-        lines = [f'database: "{self.stack.conninfo()}"', f'listen: [ "127.0.0.1:{self.port}" ]',
+        lines = [f'database: "{self.stack.nodes_conninfo}"', f'listen: [ "{self.address}:{self.port}" ]',
                  'peers:', '  - identity: "*.gyro.test"', 'alternate_node: true']
         lines += [f'{key}: {value}' for key, value in self.settings.items()]
         (self.home / 'gyro.yaml').write_text('\n'.join(lines) + '\n', encoding='utf-8')
@@ -80,7 +81,7 @@ class Node:
         begin = self.log.stat().st_size if self.log.exists() else 0
         with open(self.log, 'ab') as log:
             self.process = subprocess.Popen(
-                ['setpriv', '--pdeathsig', 'KILL', str(self.stack.build / 'bin/gyrod'), '-c',
+                ['setpriv', '--pdeathsig', 'KILL', *self.inside, str(self.stack.build / 'bin/gyrod'), '-c',
                  str(self.home / 'gyrod.conf')], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd='/',
                 env={**os.environ, **self.stack.environment})
         self.stopped_by_us = False
@@ -130,13 +131,15 @@ class Stack:
     """with Stack(build) as stack: ..., two nodes unless told otherwise; keep: a directory for what is left behind."""
 
     def __init__(self, build, nodes=2, subscribers=100, balance=10**12, node_settings=None, postgres=None, more_sql='',
-                 keep=None, pg=None, environment=None):
-        """pg: a Postgres that was made elsewhere, started or not; it is closed here. environment: more for the nodes."""
+                 keep=None, pg=None, environment=None, places=None, nodes_conninfo=None):
+        """pg: a Postgres that was made elsewhere, started or not; it is closed here. environment: more for the nodes.
+        places: by a node's name, words before its command and its address. nodes_conninfo: if not ours."""
         self.build = pathlib.Path(build).absolute()
         self.keep = keep
-        self.environment = environment or {}
+        self.environment, self.places = environment or {}, places or {}
         self.home = pathlib.Path(tempfile.mkdtemp(prefix='gyro-chaos-', dir='/tmp'))
         self.pg = pg or Postgres(settings={**SETTINGS, **(postgres or {})})
+        self.nodes_conninfo = nodes_conninfo or self.conninfo()
         self.nodes = []
         self.want = (nodes, subscribers, balance, node_settings or {}, more_sql)
 
@@ -174,7 +177,8 @@ class Stack:
         shutil.rmtree(self.home, ignore_errors=True)
 
     def ports(self):
-        return {node.name: node.port for node in self.nodes}
+        """For Gateway; gyro-sim takes those of 127.0.0.1 only."""
+        return {node.name: node.port if node.address == '127.0.0.1' else (node.address, node.port) for node in self.nodes}
 
     def own_audit(self, grace='1 minute'):
         """Rows of gyro.audit(): the product's own."""
@@ -217,10 +221,10 @@ class Simulator:
 class Gateway:
     """client.py as a process of its own."""
 
-    def __init__(self, **settings):
+    def __init__(self, inside=(), **settings):
         self.log = settings['log']
         self.process = subprocess.Popen(
-            ['setpriv', '--pdeathsig', 'KILL', sys.executable, str(pathlib.Path(__file__).with_name('client.py')),
+            ['setpriv', '--pdeathsig', 'KILL', *inside, sys.executable, str(pathlib.Path(__file__).with_name('client.py')),
              json.dumps({'first_imsi': FIRST_IMSI, **settings})],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 

@@ -20,8 +20,9 @@ SERVED_S = 15
 class Pair:
     """Two servers, of which one is the primary; for Stack one Postgres whose conninfo names both."""
 
-    def __init__(self):
-        self.primary, self.standby = Postgres(settings=SETTINGS), Postgres(settings=SETTINGS)
+    def __init__(self, primary=None, standby=None):
+        self.primary = primary or Postgres(settings=SETTINGS)
+        self.standby = standby or Postgres(settings=SETTINGS)
         self.servers = (self.primary, self.standby)
 
     def __getattr__(self, name):

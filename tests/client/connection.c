@@ -16,6 +16,7 @@
 #include "dict/gy_avp_table.h"
 #include "tests/client/avp.h"
 #include "tests/client/connection.h"
+#include "tests/client/tls.h"
 
 #define IETF 0
 
@@ -36,7 +37,9 @@ struct gy_connection {
 	void *owner;
 	enum gy_connection_state state;
 	int fd;
-	int64_t give_up_us; /* when connecting, introducing or parting takes too long */
+	struct gy_tls *tls;      /* NULL: none, or not connected yet */
+	enum gy_tls_step shakes; /* while connecting, when there is tls */
+	int64_t give_up_us;      /* when connecting, introducing or parting takes too long */
 	struct buffer in, out;
 	char error[160];
 	char peer_host[256], peer_realm[256];
@@ -97,6 +100,8 @@ __attribute__((format(printf, 2, 3))) static void close_because(struct gy_connec
 	va_start(args, format);
 	vsnprintf(c->error, sizeof(c->error), format, args);
 	va_end(args);
+	gy_tls_free(c->tls);
+	c->tls = NULL;
 	if (c->fd >= 0)
 		close(c->fd);
 	c->fd = -1;
@@ -210,6 +215,12 @@ static void on_dpr(struct gy_connection *c, struct msg *dpr)
 		      (long long)gy_avp_value_in(dpr, IETF, GY_AVP_DISCONNECT_CAUSE, -1));
 }
 
+static void parted(struct gy_connection *c)
+{
+	gy_tls_part(c->tls);
+	close_because(c, "%s", "");
+}
+
 /* One whole message. */
 static void on_bytes(struct gy_connection *c, const uint8_t *bytes, size_t len)
 {
@@ -232,11 +243,16 @@ static void on_bytes(struct gy_connection *c, const uint8_t *bytes, size_t len)
 	else if (command == 282 && request)
 		on_dpr(c, message);
 	else if (command == 282 && c->state == GY_CONNECTION_PARTING)
-		close_because(c, "%s", "");
+		parted(c);
 	gy_message_free(message);
 }
 
 /* ---- bytes in and out ---- */
+
+static const char *failure(const struct gy_connection *c)
+{
+	return *gy_tls_error(c->tls) ? gy_tls_error(c->tls) : strerror(errno);
+}
 
 static void messages_in(struct gy_connection *c)
 {
@@ -265,7 +281,7 @@ static void read_in(struct gy_connection *c)
 
 	/* Bounded, so that others get their turn. */
 	for (int i = 0; i < 16 && c->fd >= 0; i++) {
-		ssize_t n = recv(c->fd, chunk, sizeof(chunk), 0);
+		ssize_t n = gy_tls_receive(c->tls, c->fd, chunk, sizeof(chunk));
 
 		if (n > 0) {
 			append(&c->in, chunk, (size_t)n);
@@ -279,21 +295,21 @@ static void read_in(struct gy_connection *c)
 		else if (n == 0)
 			close_because(c, "the node closed the connection");
 		else
-			close_because(c, "%s", strerror(errno));
+			close_because(c, "%s", failure(c));
 	}
 }
 
 static void flush_out(struct gy_connection *c)
 {
 	while (c->fd >= 0 && c->out.len > 0) {
-		ssize_t n = send(c->fd, c->out.data, c->out.len, MSG_NOSIGNAL);
+		ssize_t n = gy_tls_send(c->tls, c->fd, c->out.data, c->out.len);
 
 		if (n > 0)
 			take(&c->out, (size_t)n);
 		else if (n < 0 && errno == EAGAIN)
 			return;
 		else if (n < 0 && errno != EINTR)
-			close_because(c, "%s", strerror(errno));
+			close_because(c, "%s", failure(c));
 	}
 }
 
@@ -350,16 +366,28 @@ void gy_connection_open(struct gy_connection *c)
 	c->give_up_us = gy_now_us() + INTRODUCE_US;
 }
 
+/* CER comes when TLS, if there is any, stands. */
+static void shake(struct gy_connection *c)
+{
+	c->shakes = c->tls ? gy_tls_shake(c->tls) : GY_TLS_DONE;
+	if (c->shakes == GY_TLS_FAILED)
+		close_because(c, "%s: %s", c->setup.address, gy_tls_error(c->tls));
+	else if (c->shakes == GY_TLS_DONE)
+		introduce(c);
+}
+
 static void connected(struct gy_connection *c)
 {
 	int error = 0;
 	socklen_t size = sizeof(error);
 
 	getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &size);
-	if (error != 0)
+	if (error != 0) {
 		close_because(c, "%s: %s", c->setup.address, strerror(error));
-	else
-		introduce(c);
+		return;
+	}
+	c->tls = gy_tls_new(c->fd);
+	shake(c);
 }
 
 void gy_connection_part(struct gy_connection *c)
@@ -400,6 +428,7 @@ void gy_connection_free(struct gy_connection *c)
 {
 	if (!c)
 		return;
+	gy_tls_free(c->tls);
 	if (c->fd >= 0)
 		close(c->fd);
 	free(c->in.data);
@@ -415,13 +444,15 @@ int gy_connection_fd(const struct gy_connection *c)
 short gy_connection_events(const struct gy_connection *c)
 {
 	if (c->state == GY_CONNECTION_CONNECTING)
-		return POLLOUT;
+		return c->tls && c->shakes == GY_TLS_READ ? POLLIN : POLLOUT;
 	return c->out.len > 0 ? POLLIN | POLLOUT : POLLIN;
 }
 
 void gy_connection_ready(struct gy_connection *c, short events)
 {
-	if (c->fd >= 0 && c->state == GY_CONNECTION_CONNECTING && events)
+	if (c->fd >= 0 && c->state == GY_CONNECTION_CONNECTING && events && c->tls)
+		shake(c);
+	else if (c->fd >= 0 && c->state == GY_CONNECTION_CONNECTING && events)
 		connected(c);
 	else if (c->fd >= 0 && (events & (POLLIN | POLLHUP | POLLERR)))
 		read_in(c);

@@ -12,7 +12,7 @@
 
 enum gy_connection_state {
 	GY_CONNECTION_CLOSED,
-	GY_CONNECTION_CONNECTING, /* TCP */
+	GY_CONNECTION_CONNECTING, /* TCP, and TLS if it is used (tls.h) */
 	GY_CONNECTION_INTRODUCED, /* CER sent */
 	GY_CONNECTION_OPEN,       /* CEA 2001 received */
 	GY_CONNECTION_PARTING,    /* DPR sent, DPA awaited */

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "tests/client/load_internal.h"
+#include "tests/client/options.h"
 #include "tests/client/load_names.h"
 
 #define NTP_EPOCH   2208988800u /* 1900 to 1970, seconds */
@@ -332,6 +333,7 @@ int gyro_sim_load(int argc, char **argv)
 		return 2;
 	if (help)
 		return 0;
+	gy_options_use_tls(load.options.tls_ca, load.options.tls_cert, load.options.tls_key);
 	if (!start(&load)) {
 		fprintf(stderr, "load: can't start: out of memory or descriptors\n");
 		return 2;

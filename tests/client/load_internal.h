@@ -45,6 +45,7 @@ struct load_options {
 	uint64_t requests; /* stop after so many; 0: by time */
 	double duplicates; /* percent */
 	uint64_t use_octets;
+	const char *tls_ca, *tls_cert, *tls_key;
 	const char *origin_host;       /* '#' stands for the connection's number */
 	struct load_identity identity; /* but for origin_host */
 	struct load_pid pids[LOAD_PIDS_MAX];
@@ -122,6 +123,7 @@ struct load_slot {
 enum load_peer_state {
 	LOAD_DOWN,
 	LOAD_CONNECTING,
+	LOAD_SHAKING, /* TLS, if it is used */
 	LOAD_WAIT_CEA,
 	LOAD_OPEN,
 	LOAD_WAIT_DPA,
@@ -140,7 +142,8 @@ struct load_peer {
 	struct load_templates templates;
 	enum load_peer_state state;
 	int fd;
-	bool polls_out; /* epoll waits for room too */
+	struct gy_tls *tls; /* NULL: none */
+	bool polls_out;     /* epoll waits for room too */
 	int64_t retry_ns, give_up_ns;
 	struct load_buffer in, out;
 

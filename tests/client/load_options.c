@@ -14,6 +14,9 @@ static const char usage_text[] =
 	"Where:\n"
 	"  --connect HOST:PORT       a node; repeatable, connections are dealt out in turn\n"
 	"  --connections N           connections (1)\n"
+	"  --tls-ca FILE             TLS from the first octet; the node's certificate is of this "
+	"authority\n"
+	"  --tls-cert, --tls-key FILE  what we show the node; all connections the same (nothing)\n"
 	"  --origin-host NAME        who we are; # becomes the connection's number "
 	"(load#.gyro.test)\n"
 	"  --realm REALM             Origin-Realm (gyro.test)\n"
@@ -69,6 +72,9 @@ static const char usage_text[] =
 enum {
 	OPT_CONNECT = 256,
 	OPT_CONNECTIONS,
+	OPT_TLS_CA,
+	OPT_TLS_CERT,
+	OPT_TLS_KEY,
 	OPT_ORIGIN_HOST,
 	OPT_REALM,
 	OPT_DESTINATION_REALM,
@@ -107,6 +113,9 @@ enum {
 static const struct option long_options[] = {
 	{ "connect", required_argument, NULL, OPT_CONNECT },
 	{ "connections", required_argument, NULL, OPT_CONNECTIONS },
+	{ "tls-ca", required_argument, NULL, OPT_TLS_CA },
+	{ "tls-cert", required_argument, NULL, OPT_TLS_CERT },
+	{ "tls-key", required_argument, NULL, OPT_TLS_KEY },
 	{ "origin-host", required_argument, NULL, OPT_ORIGIN_HOST },
 	{ "realm", required_argument, NULL, OPT_REALM },
 	{ "destination-realm", required_argument, NULL, OPT_DESTINATION_REALM },
@@ -226,6 +235,15 @@ static bool read_content(struct load_options *options, int option, char *text)
 	switch (option) {
 	case OPT_CONNECT:
 		read_node(options, text);
+		break;
+	case OPT_TLS_CA:
+		options->tls_ca = text;
+		break;
+	case OPT_TLS_CERT:
+		options->tls_cert = text;
+		break;
+	case OPT_TLS_KEY:
+		options->tls_key = text;
 		break;
 	case OPT_ORIGIN_HOST:
 		options->origin_host = text;

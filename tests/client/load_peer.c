@@ -3,6 +3,7 @@
  * Answers DWR always (freeDiameter drops answers until it has seen three DWAs after an unclean
  * end), reconnects for as long as the load runs, ends with DPR. */
 #include "tests/client/load_internal.h"
+#include "tests/client/tls.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -79,6 +80,7 @@ bool load_peer_init(struct load *load, struct load_peer *peer, unsigned index)
 
 void load_peer_free(struct load_peer *peer)
 {
+	gy_tls_free(peer->tls);
 	if (peer->fd >= 0)
 		close(peer->fd);
 	load_templates_free(&peer->templates);
@@ -139,6 +141,14 @@ static void broken(struct load *load, struct load_peer *peer)
 {
 	bool leaving = peer->state == LOAD_WAIT_DPA;
 
+	/* A certificate that is not believed will not be the next time either. */
+	if (*gy_tls_error(peer->tls) && load->phase == LOAD_PHASE_CONNECT) {
+		fprintf(stderr, "load: %s as %s: %s\n", peer->node, peer->origin_host,
+			gy_tls_error(peer->tls));
+		load->failed = true;
+	}
+	gy_tls_free(peer->tls);
+	peer->tls = NULL;
 	close(peer->fd);
 	peer->fd = -1;
 	peer->polls_out = false;
@@ -154,10 +164,10 @@ void load_peer_flush(struct load *load, struct load_peer *peer)
 	struct load_buffer *out = &peer->out;
 	ssize_t n;
 
-	if (peer->fd < 0 || peer->state == LOAD_CONNECTING)
+	if (peer->fd < 0 || peer->state == LOAD_CONNECTING || peer->state == LOAD_SHAKING)
 		return;
 	while (out->start < out->end) {
-		n = send(peer->fd, out->data + out->start, out->end - out->start, MSG_NOSIGNAL);
+		n = gy_tls_send(peer->tls, peer->fd, out->data + out->start, out->end - out->start);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && errno == EAGAIN)
@@ -225,6 +235,25 @@ void load_peer_connect(struct load *load, struct load_peer *peer, int64_t now)
 		peer->state = LOAD_DOWN;
 }
 
+/* CER comes when TLS, if there is any, stands. */
+static void shake(struct load *load, struct load_peer *peer)
+{
+	enum gy_tls_step step = peer->tls != NULL ? gy_tls_shake(peer->tls) : GY_TLS_DONE;
+
+	peer->state = LOAD_SHAKING;
+	if (step == GY_TLS_FAILED) {
+		broken(load, peer);
+		return;
+	}
+	if (step != GY_TLS_DONE) {
+		poll_for(load, peer, step == GY_TLS_WRITE);
+		return;
+	}
+	peer->state = LOAD_WAIT_CEA;
+	send_base(peer, &peer->templates.cer, 1, (uint32_t)load_random(load));
+	load_peer_flush(load, peer);
+}
+
 static void connected(struct load *load, struct load_peer *peer)
 {
 	socklen_t size = sizeof(int);
@@ -235,9 +264,8 @@ static void connected(struct load *load, struct load_peer *peer)
 		broken(load, peer);
 		return;
 	}
-	peer->state = LOAD_WAIT_CEA;
-	send_base(peer, &peer->templates.cer, 1, (uint32_t)load_random(load));
-	load_peer_flush(load, peer);
+	peer->tls = gy_tls_new(peer->fd);
+	shake(load, peer);
 }
 
 void load_peer_bye(struct load *load, struct load_peer *peer)
@@ -248,6 +276,8 @@ void load_peer_bye(struct load *load, struct load_peer *peer)
 		load_peer_flush(load, peer);
 		return;
 	}
+	gy_tls_free(peer->tls);
+	peer->tls = NULL;
 	if (peer->fd >= 0)
 		close(peer->fd);
 	peer->fd = -1;
@@ -305,8 +335,10 @@ static void on_message(struct load *load, struct load_peer *peer, const uint8_t 
 	case DISCONNECT_PEER:
 		if (request)
 			send_base(peer, &peer->templates.dpa, hop_by_hop, end_to_end);
-		else if (peer->state == LOAD_WAIT_DPA)
+		else if (peer->state == LOAD_WAIT_DPA) {
+			gy_tls_part(peer->tls);
 			broken(load, peer);
+		}
 		break;
 	default:
 		load_answer(load, peer, bytes, size, now);
@@ -349,8 +381,14 @@ void load_peer_event(struct load *load, struct load_peer *peer, uint32_t events)
 		connected(load, peer);
 		return;
 	}
+	if (peer->state == LOAD_SHAKING) {
+		shake(load, peer);
+		return;
+	}
 	if (events & (EPOLLIN | EPOLLERR | EPOLLHUP)) {
-		n = recv(peer->fd, peer->in.data + peer->in.end, peer->in.size - peer->in.end, 0);
+		/* There is room for a whole record of TLS, so nothing is left in its library. */
+		n = gy_tls_receive(peer->tls, peer->fd, peer->in.data + peer->in.end,
+				   peer->in.size - peer->in.end);
 		if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
 			broken(load, peer);
 			return;

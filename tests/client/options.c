@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "tests/client/options.h"
+#include "tests/client/tls.h"
 
 const char gy_help_peer[] =
 	"  --connect ADDRESS:PORT     a node; repeat it for more nodes (needed)\n"
@@ -15,6 +16,9 @@ const char gy_help_peer[] =
 	"  --origin-realm NAME        (spec.test)\n"
 	"  --destination-realm NAME   (spec.test)\n"
 	"  --destination-host NAME    (none: any node of the realm)\n"
+	"  --tls-ca FILE              TLS from the first octet; the node's certificate is of this "
+	"authority\n"
+	"  --tls-cert, --tls-key FILE what we show the node (nothing)\n"
 	"  --timeout DURATION         how long an answer is waited for (5s)\n";
 const char gy_help_identity[] =
 	"  --imsi, --e164, --nai, --sip-uri, --private, --user-name VALUE\n"
@@ -169,6 +173,15 @@ bool gy_options_take(struct gy_options *o, int option, const char *value)
 	case GY_OPTION_DESTINATION_HOST:
 		o->destination_host = value;
 		return true;
+	case GY_OPTION_TLS_CA:
+		o->tls_ca = value;
+		return true;
+	case GY_OPTION_TLS_CERT:
+		o->tls_cert = value;
+		return true;
+	case GY_OPTION_TLS_KEY:
+		o->tls_key = value;
+		return true;
 	case GY_OPTION_CONTEXT:
 		o->context = value;
 		return true;
@@ -205,10 +218,21 @@ bool gy_options_take(struct gy_options *o, int option, const char *value)
 	return true;
 }
 
+void gy_options_use_tls(const char *ca, const char *cert, const char *key)
+{
+	if (!ca && (cert || key))
+		gy_usage_error("TLS needs --tls-ca, whom to believe that it is the node");
+	if (!cert != !key)
+		gy_usage_error("--tls-cert and --tls-key belong together");
+	if (ca && !gy_tls_use(ca, cert, key))
+		exit(2);
+}
+
 void gy_options_need_connect(const struct gy_options *o)
 {
 	if (o->n_connect == 0)
 		gy_usage_error("which node? --connect ADDRESS:PORT");
+	gy_options_use_tls(o->tls_ca, o->tls_cert, o->tls_key);
 }
 
 struct gy_client *gy_options_client(const struct gy_options *o, const struct gy_client_setup *setup)

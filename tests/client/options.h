@@ -17,6 +17,7 @@ struct gy_options {
 	const char *identity[GY_IDENTITY_KINDS];
 	const char *context;
 	const char *log;
+	const char *tls_ca, *tls_cert, *tls_key;
 	uint64_t seed;
 	bool seed_given, json;
 	int64_t timeout_us;
@@ -42,6 +43,9 @@ enum {
 	GY_OPTION_SEED,
 	GY_OPTION_JSON,
 	GY_OPTION_TIMEOUT,
+	GY_OPTION_TLS_CA,
+	GY_OPTION_TLS_CERT,
+	GY_OPTION_TLS_KEY,
 	GY_OPTION_DUPLICATES,
 	GY_OPTION_DUPLICATE_T,
 	GY_OPTION_OWN = 2000,
@@ -53,6 +57,9 @@ enum {
 		{ "origin-realm", required_argument, NULL, GY_OPTION_ORIGIN_REALM },           \
 		{ "destination-realm", required_argument, NULL, GY_OPTION_DESTINATION_REALM }, \
 		{ "destination-host", required_argument, NULL, GY_OPTION_DESTINATION_HOST },   \
+		{ "tls-ca", required_argument, NULL, GY_OPTION_TLS_CA },                       \
+		{ "tls-cert", required_argument, NULL, GY_OPTION_TLS_CERT },                   \
+		{ "tls-key", required_argument, NULL, GY_OPTION_TLS_KEY },                     \
 	{                                                                                      \
 		"timeout", required_argument, NULL, GY_OPTION_TIMEOUT                          \
 	}
@@ -89,7 +96,10 @@ struct gy_options gy_options_default(void);
 /* Takes a common option; false if it is none. Leaves the process with status 2 on a bad value. */
 bool gy_options_take(struct gy_options *options, int option, const char *value);
 
-/* At least one --connect; else leaves with status 2. */
+/* Leaves with status 2 unless the options of TLS fit together, and their files are good. */
+void gy_options_use_tls(const char *ca, const char *cert, const char *key);
+
+/* At least one --connect, else leaves with status 2; and sets TLS up, if it is asked for. */
 void gy_options_need_connect(const struct gy_options *options);
 
 /* A client with all --connect added, all under the same Origin-Host. */

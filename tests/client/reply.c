@@ -222,6 +222,7 @@ struct gy_reply *gy_reply_read(const uint8_t *bytes, size_t len, bool command_le
 		gy_avp_value_in(message, IETF, GY_AVP_CREDIT_CONTROL_FAILURE_HANDLING, -1);
 	reply->seen.code = result_code(message);
 	reply->seen.message = reply->error_message;
+	reply->seen.check_balance = gy_avp_value_in(message, IETF, GY_AVP_CHECK_BALANCE_RESULT, -1);
 	read_failed(reply, message);
 	read_services(reply, message, command_level);
 	gy_message_free(message);

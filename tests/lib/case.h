@@ -160,8 +160,9 @@ struct gy_case_expect_service {
 
 struct gy_case_expect {
 	struct gy_case_codes codes;
-	bool same;       /* equal to the previous answer of this session */
-	bool no_service; /* -mscc: no MSCC in the answer */
+	bool same;                    /* equal to the previous answer of this session */
+	bool no_service;              /* -mscc: no MSCC in the answer */
+	struct gy_case_bound balance; /* balance=: Check-Balance-Result */
 	unsigned n_failed;
 	const uint32_t *failed; /* AVP codes that Failed-AVP must hold */
 	bool services_given;    /* groups were written: number and order must match */
@@ -243,8 +244,9 @@ struct gy_case_seen_service {
 };
 
 struct gy_case_seen {
-	uint32_t code;       /* Result-Code; 0 absent */
-	const char *message; /* Error-Message, NULL absent */
+	uint32_t code;         /* Result-Code; 0 absent */
+	const char *message;   /* Error-Message, NULL absent */
+	int64_t check_balance; /* Check-Balance-Result; -1 absent */
 	unsigned n_failed;
 	const uint32_t *failed; /* codes of the AVPs inside Failed-AVP */
 	unsigned n_services;

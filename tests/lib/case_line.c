@@ -659,6 +659,14 @@ const struct gy_case_expect *gy_parse_expect(struct parser *p, const char *line)
 			e->no_service = true;
 		} else if (strcmp(word, "same") == 0) {
 			e->same = true;
+		} else if ((value = gy_parse_value(word, "balance"))) {
+			e->balance.test = GY_CASE_EQUAL;
+			if (strcmp(value, "ENOUGH") == 0)
+				e->balance.value = 0;
+			else if (strcmp(value, "NO_CREDIT") == 0)
+				e->balance.value = 1;
+			else
+				gy_parse_fail(p, "balance= is ENOUGH or NO_CREDIT");
 		} else if ((value = gy_parse_value(word, "failed"))) {
 			const char *parts = value;
 			char *part;

@@ -178,7 +178,9 @@ bool gy_case_matches(const struct gy_case_expect *expect, const struct gy_case_s
 	char inner[256];
 
 	if (!code_fits("command Result-Code", &expect->codes, seen->code, why, why_size) ||
-	    !failed_fits(expect, seen, why, why_size))
+	    !failed_fits(expect, seen, why, why_size) ||
+	    !holds("Check-Balance-Result", expect->balance, seen->check_balance >= 0,
+		   seen->check_balance, why, why_size))
 		return false;
 	if (expect->no_service && seen->n_services > 0)
 		return differs(why, why_size, "%u MSCC in the answer, expected none",
@@ -251,6 +253,8 @@ bool gy_case_same(const struct gy_case_seen *a, const struct gy_case_seen *b, ch
 	if (!same_text(a->message, b->message))
 		return differs(why, why_size, "Error-Message was '%s', is '%s'",
 			       a->message ? a->message : "", b->message ? b->message : "");
+	if (a->check_balance != b->check_balance)
+		return differs(why, why_size, "another Check-Balance-Result");
 	if (a->n_services != b->n_services)
 		return differs(why, why_size, "%u groups before, %u now", a->n_services,
 			       b->n_services);

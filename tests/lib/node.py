@@ -39,8 +39,11 @@ LOG_LINES = 25
 # Below the range from which the kernel takes ports of outgoing connections.
 PORTS = range(20000, 32000)
 SETTINGS = {'queue_age_ms': 1000, 'deadline_ms': 4000, 'sweep_ms': 500}
-# Reports of the sanitizers, as they stand in the log.
-REPORT = re.compile(r'ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error:|assertion failed')
+# Reports of the sanitizers, of assertions (ours, and those of libfdcore and glibc), and of the C library's
+# own checks, as they stand in the log (reports.py).
+REPORT = re.compile(r"ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error:|assertion failed|Assertion [`'].*' failed"
+                    r'|double free or corruption|corrupted size|corrupted double-linked|\*\*\* [\w ]+ detected \*\*\*'
+                    r'|\b(?:malloc|free|realloc|munmap_chunk|malloc_consolidate|calloc)\(\): ')
 
 # Processes die with the thread that started them (setpriv --pdeathsig): this one lives to the end.
 _launcher = concurrent.futures.ThreadPoolExecutor(1)

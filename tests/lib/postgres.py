@@ -114,9 +114,9 @@ def wait_gone(pids, seconds=30):
 class Postgres:
     """One cluster. Starts on entering the context, or by start()."""
 
-    def __init__(self, settings=None, tcp=False, directory=None, environment=None):
+    def __init__(self, settings=None, tcp=False, directory=None, environment=None, inside=()):
         """settings: postgresql.conf values by name. directory: keep the data there instead of a temporary place.
-        environment: more of it for the server."""
+        environment: more of it for the server. inside: words before its command, e.g. nsenter and what belongs to it."""
         # A socket's path has room for some 100 bytes only, hence not TMPDIR.
         self.temporary = directory is None
         self.home = directory or tempfile.mkdtemp(prefix='gyro-pg-', dir='/tmp')
@@ -126,7 +126,7 @@ class Postgres:
         self.tcp = tcp
         self.port = free_port() if tcp else 5432
         self.settings = {**SETTINGS, **(settings or {})}
-        self.environment = environment or {}
+        self.environment, self.inside = environment or {}, list(inside)
         self.server = self.guardian = None
         user = server_user()
         if user:
@@ -153,7 +153,7 @@ class Postgres:
         # A child of ours, not of pg_ctl: a killed one must be reaped before PostgreSQL believes that it is gone.
         with open(self.log, 'ab') as log:
             words = ['env', *(f'{name}={value}' for name, value in self.environment.items()), binary('postgres')]
-            self.server = subprocess.Popen(as_server([*words, '-D', self.data]), cwd='/', stdout=log,
+            self.server = subprocess.Popen([*self.inside, *as_server([*words, '-D', self.data])], cwd='/', stdout=log,
                                            stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
         self._wait_ready()
         if self.query("SELECT 1 FROM pg_database WHERE datname = '%s'" % DATABASE, 'postgres') == []:

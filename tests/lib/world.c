@@ -252,6 +252,7 @@ const struct gy_answer *gy_world_request(struct gy_world *world, const struct gy
 		.session_elsewhere = find_index(world, ccr->session) != NULL &&
 				     find_index(world, ccr->session)->account != account,
 		.late_window_us = world->late_window_us,
+		.supervision = world->supervision,
 	};
 	enum gy_rc rc;
 
@@ -406,6 +407,25 @@ static const char *audit_card(const struct gy_world *world, const struct gy_card
 	return used + held <= card->quota ? NULL : "I2: more than the quota";
 }
 
+/* I2: what a user drew of a card with a cap is what the records say, wherever his row is. */
+static bool users_draws_add_up(const struct gy_world *world, const struct gy_account *account)
+{
+	for (unsigned d = 0; d < account->n_draws; d++) {
+		const struct gy_draw *draw = &account->draws[d];
+		int64_t used = 0;
+
+		for (unsigned i = 0; draw->subscriber_id != 0 && i < world->n_records; i++)
+			for (unsigned k = 0; k < world->records[i].record.n_charges; k++)
+				if (world->records[i].record.subscriber_id == draw->subscriber_id &&
+				    world->records[i].charges[k].from == GY_FROM_CARD &&
+				    world->records[i].charges[k].from_id == draw->card_id)
+					used += world->records[i].charges[k].used;
+		if (draw->subscriber_id != 0 && used != draw->used)
+			return false;
+	}
+	return true;
+}
+
 const char *gy_world_audit(const struct gy_world *world)
 {
 	for (unsigned n = 0; n < world->n_accounts; n++) {
@@ -414,6 +434,8 @@ const char *gy_world_audit(const struct gy_world *world)
 		for (unsigned i = 0; i < a->n_cards; i++)
 			if (audit_card(world, &a->cards[i]) != NULL)
 				return audit_card(world, &a->cards[i]);
+		if (!users_draws_add_up(world, a))
+			return "I2: what a user drew under a cap is not the records'";
 		const char *wrong = audit_reservations(a);
 		int64_t debited = 0;
 

@@ -31,6 +31,7 @@ struct gy_world {
 	const struct gy_catalogue *catalogue;
 	gy_time_us now;
 	int64_t late_window_us;
+	unsigned supervision;
 	unsigned n_accounts;
 	struct gy_world_account *accounts;
 	struct gy_account **homes; /* all of them: any may hold a card */

@@ -2,10 +2,11 @@
 """Rules of spec/gy.md that need a setting, a catalogue or a look into the records of their own.
 
 rules.py. One lone node, then a second one with other settings on the same database: G-03, G-09, G-14, G-21, G-31, G-51 to G-53, G-68,
-G-90, G-93, G-98. Each is told by what the specification says, not by what the node did before.
+G-69, G-90, G-93, G-98. Each is told by what the specification says, not by what the node did before.
 """
 import json
 import pathlib
+import re
 import tempfile
 
 from family import INITIAL, MSCC, P, ROOT, TABLE, TERMINATION, UPDATE, Silent, Site, Tap, arguments, conform, service, until
@@ -228,6 +229,35 @@ def expiry(b):
     b.site.pg.query('UPDATE gyro.outbox_policy SET on_expiry = false')
 
 
+def internal_failures(b):
+    """G-69: what a session holds comes back when the node fails in its middle: the write is refused, or the row can't be read."""
+    site, tap, pg = b.site, b.tap, b.site.pg
+    people = site.people(4, first=1200)
+    accounts = range(1200, 1204)
+    sessions = [b.client.session() for _ in people]
+    refused, broken, *others = accounts
+    for session, imsi in zip(sessions, people):
+        b.client.charge(session, INITIAL, 0, [service(12)], who=imsi)
+    tap.equal([site.money(a)[1] for a in accounts], [1_000_000] * 4, 'G-69 four sessions hold 1.00 each')
+    pg.query(f"""
+        CREATE FUNCTION fails() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'on purpose' USING ERRCODE = 'check_violation'; END $$;
+        CREATE TRIGGER fails BEFORE INSERT ON gyro.record FOR EACH ROW WHEN (NEW.account_id = {refused} AND NEW.request_type = 2) EXECUTE FUNCTION fails();
+        UPDATE gyro.account SET reservations[1][9] = -1 WHERE account_id = {broken}""")
+    codes = [b.client.charge(session, UPDATE, 1, [service(12, used=MIB)], who=imsi).result for session, imsi in zip(sessions[:2], people)]
+    tap.equal(codes, [5012, 5012], 'G-69 the report of one can\'t be written, the row of another can\'t be read: 5012')
+    tap.ok(until(lambda: all(site.money(a)[1] == 0 for a in (refused, *others)), 10),
+           'G-69 supervision gives back what they hold, but for the broken row', [site.money(a) for a in accounts])
+    tap.equal([site.money(a)[0] for a in accounts], [1_000_000_000] * 4, 'G-69 nothing was debited')
+    said = len(re.findall(rf'account {broken}: its row makes no sense', b.node.said()))
+    tap.ok(0 < said < 3, 'G-69 the operator is told, and not every second', said)
+    pg.query(f"DROP TRIGGER fails ON gyro.record; DROP FUNCTION fails; UPDATE gyro.account SET reservations[1][9] = 0 WHERE account_id = {broken};"
+             f" SELECT gyro.session_release(session) FROM gyro.session_index WHERE account_id = {broken}")
+    tap.ok(until(lambda: site.money(broken)[1] == 0, 10), 'G-69 once it is repaired, that one, too', site.money(broken))
+    again = [b.client.charge(session, UPDATE, 1, [service(12, used=MIB)], who=imsi).result for session, imsi in zip(sessions[:2], people)]
+    tap.equal((again, [site.money(a) for a in (refused, broken)]), ([5002] * 2, [(999_900_000, 0)] * 2),
+              'G-69 the reports, sent again, are charged once (late usage)')
+
+
 def texts(b):
     """G-14: the same fault has the same words, whatever else is in the request."""
     faults = {
@@ -246,6 +276,17 @@ def texts(b):
             answer = b.client.ask(b.client.message('CCR', P, avps))
             said.add((answer.result, answer['Error-Message']))
         b.tap.ok(len(said) == 1 and all(code != 2001 and text for code, text in said), f'G-14 {name}: the same words each time', said)
+
+
+def supervision(tap, site, other, imsi):
+    """G-67: so many Validity-Times as the node's settings say; other nodes keep to what stands in the row."""
+    for node, want in ((site.node, 2), (other, 5)):
+        b = Bench(tap, site, 1008, imsi, node)
+        b.ask(f'G-67 a session of {want} Validity-Times', INITIAL, 0, [service(10)])
+        lasts = site.pg.value(f"SELECT extract(epoch FROM deadline - opened)::bigint FROM gyro.session WHERE session_id = '{b.session}'")
+        tap.equal(int(lasts), want * 3600, f'G-67 it ends after {want} of them')
+        b.ask('G-67 the end', TERMINATION, 1, [service(10, rsu=None)])
+        b.client.close()
 
 
 def lenient(strict, tolerant):
@@ -275,14 +316,15 @@ def main():
     arguments(__doc__)
     tap = Tap()
     with tempfile.TemporaryDirectory(prefix='gyro-rules-') as home, Site(catalogue=catalogue(home)) as site:
-        people = site.people(11, first=1000)
-        for n, play in enumerate((failover, apns, shapes, misplaced_reason, correlation, price_change, texts, expiry)):
+        people = site.people(12, first=1000)
+        for n, play in enumerate((failover, apns, shapes, misplaced_reason, correlation, price_change, texts, expiry, internal_failures)):
             b = Bench(tap, site, 1000 + n, people[n])
             play(b)
             b.client.close()
-        other = site.add('gyro2', settings={'lenient_unknown_mandatory': True}).start()
-        lenient(Bench(tap, site, 1008, people[8]), Bench(tap, site, 1009, people[9], other))
-        watchdogs(Bench(tap, site, 1010, people[10]))
+        other = site.add('gyro2', settings={'lenient_unknown_mandatory': True, 'supervision': 5}).start()
+        supervision(tap, site, other, people[8])
+        lenient(Bench(tap, site, 1009, people[9]), Bench(tap, site, 1010, people[10], other))
+        watchdogs(Bench(tap, site, 1011, people[11]))
         site.check(tap)
     tap.done()
 

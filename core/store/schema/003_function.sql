@@ -94,6 +94,7 @@ BEGIN
                                WHERE at >= day::timestamptz AND at < (day + 1)::timestamptz);
         EXECUTE format('CREATE TABLE gyro.%I PARTITION OF gyro.record FOR VALUES FROM (%L) TO (%L)',
                        name, day::timestamptz, (day + 1)::timestamptz);
+        EXECUTE format('ALTER TABLE gyro.%I ALTER COLUMN charges SET STATISTICS 0', name); -- a partition doesn't take it over
         made := made + 1;
     END LOOP;
     RETURN made;
@@ -135,7 +136,7 @@ SELECT a.account_id, r[n][1]::integer AS session_no,
        r[n][10] AS rule_id, r[n][11] & 4294967295 AS validity_s, n AS reservation_no,
        CASE WHEN r[n][12] <> 0 THEN to_timestamp(r[n][12] / 1000000.0) END AS tariff_change,
        CASE WHEN r[n][11] >> 32 <> 0 THEN to_timestamp(r[n][11] >> 32 & 4294967295) END AS granted_at,
-       nullif(r[n][4] >> 8 & 65535, 0) AS pool
+       nullif(r[n][4] >> 8 & 65535, 0) AS pool, r[n][4] >> 32 & 1 = 1 AS final
   FROM gyro.account a
  CROSS JOIN LATERAL (SELECT a.reservations AS r) m
  CROSS JOIN LATERAL generate_series(1, gyro.matrix_rows(r)) n;

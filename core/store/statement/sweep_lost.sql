@@ -3,7 +3,7 @@ SELECT x.session, x.account_id, g.gateway_id, g.restarted_at
   FROM gyro.gateway g
  CROSS JOIN LATERAL (
        SELECT i.session, i.account_id FROM gyro.session_index i
-        WHERE i.gateway_id = g.gateway_id AND i.opened < g.restarted_at AND NOT i.ended AND NOT i.taken_over
+        WHERE i.gateway_id = g.gateway_id AND i.opened < g.restarted_at AND NOT i.ended AND NOT i.taken_over AND NOT i.release_requested
           AND i.session <> g.restarted_by
         ORDER BY i.opened LIMIT $1::integer
           FOR UPDATE OF i SKIP LOCKED) x

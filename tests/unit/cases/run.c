@@ -260,6 +260,9 @@ static void see(const struct gy_answer *from, struct kept_answer *to)
 	to->seen = (struct gy_case_seen){
 		.code = gy_rc_result_code(from->rc),
 		.message = from->message,
+		.check_balance = from->check_balance == GY_CHECK_ABSENT
+					 ? -1
+					 : from->check_balance == GY_CHECK_NO_CREDIT,
 		.n_failed = from->n_failed,
 		.failed = to->failed,
 		/* A failing command carries no services (G-32): the encoder leaves them out. */

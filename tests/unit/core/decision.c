@@ -307,6 +307,21 @@ START_TEST(an_operator_releases_a_session)
 }
 END_TEST
 
+/* G-67: twice the Validity-Time, or as often as is set. */
+START_TEST(supervision_is_a_multiple_of_the_validity_time)
+{
+	int64_t times = _i == 0 ? 2 : _i;
+
+	world.supervision = (unsigned)_i;
+	say(GY_INITIAL, 1, 0, -1, true);
+	ck_assert_int_eq(account()->sessions[0].deadline_us,
+			 world.now + times * 3600 * GY_SECOND_US);
+	say(GY_UPDATE, 1, 1, MIB, true);
+	ck_assert_int_eq(account()->sessions[0].deadline_us,
+			 world.now + times * 3600 * GY_SECOND_US);
+}
+END_TEST
+
 START_TEST(supervision_before_its_time_does_nothing)
 {
 	say(GY_INITIAL, 1, 0, -1, true);
@@ -659,6 +674,23 @@ START_TEST(final_units_of_a_gateway_that_only_terminates)
 }
 END_TEST
 
+/* G-63: not longer than the account. */
+START_TEST(after_the_last_units_until_the_account_s_end)
+{
+	const struct gy_answer *a;
+
+	rules[0].rating_group = 60;
+	owns(300000);
+	account()->valid_until_us = world.now + 100 * GY_SECOND_US;
+	a = ask_for(GY_INITIAL, 0, 60, -1, true);
+	ck_assert(a->services[0].final_unit == GY_FINAL_REDIRECT);
+	world.now += 40 * GY_SECOND_US;
+	a = ask_for(GY_UPDATE, 1, 60, MIB, false);
+	ck_assert(a->services[0].rc == GY_OK && a->services[0].unit == GY_UNIT_NONE);
+	ck_assert(a->services[0].validity_s >= 58 && a->services[0].validity_s <= 60);
+}
+END_TEST
+
 /* G-85: a duplicate that names no Rating-Group gets the policy of the context's one again. */
 START_TEST(a_duplicate_without_rating_group_is_answered_by_its_policy)
 {
@@ -726,6 +758,7 @@ int main(void)
 	tcase_add_test(tests, reservations_of_one_session_are_bounded);
 	tcase_add_test(tests, a_session_opened_again_within_one_transaction);
 	tcase_add_test(tests, an_operator_releases_a_session);
+	tcase_add_loop_test(tests, supervision_is_a_multiple_of_the_validity_time, 0, 4);
 	tcase_add_test(tests, supervision_before_its_time_does_nothing);
 	tcase_add_test(tests, money_asked_for_a_session_is_no_unit_of_it);
 	tcase_add_test(tests, an_update_changes_nothing_when_asked_twice_of_the_same_state);
@@ -744,6 +777,7 @@ int main(void)
 	tcase_add_test(tests, free_traffic_that_gets_a_price);
 	tcase_add_test(tests, free_traffic_told_for_the_command);
 	tcase_add_test(tests, final_units_of_a_gateway_that_only_terminates);
+	tcase_add_test(tests, after_the_last_units_until_the_account_s_end);
 	tcase_add_test(tests, a_duplicate_without_rating_group_is_answered_by_its_policy);
 	tcase_add_loop_test(tests, an_apn_that_is_not_allowed, 0, 2);
 	suite_add_tcase(suite, tests);

@@ -569,6 +569,27 @@ START_TEST(a_first_report_that_moves_its_own_price)
 }
 END_TEST
 
+/* Over-use before midnight, reported after it, takes none of the new day's free units. */
+START_TEST(over_use_of_yesterday_is_not_free_today)
+{
+	shop(BERLIN BASE "rule 107 free=5242880\n", "at=2026-05-01T21:00:00Z");
+	asked(GY_INITIAL, 0);
+	begin(GY_UPDATE, 1);
+	used(4 * MIB, GY_TCU_ABSENT);
+	sent();
+	world.now = instant("2026-05-01T21:30:00Z");
+	begin(GY_UPDATE, 2);
+	request_more(&r, GY_UNIT_OCTETS, MIB);
+	switches_at(sent(), "2026-05-01T22:00:00Z");
+	world.now = instant("2026-05-01T22:10:00Z");
+	begin(GY_TERMINATION, 3);
+	used(3 * MIB, GY_TCU_BEFORE);
+	used(2 * MIB, GY_TCU_AFTER); /* one granted, one beyond it */
+	sent();
+	ck_assert_int_eq(account()->balance, OPENING - 200000);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("core-edges");
@@ -592,6 +613,7 @@ int main(void)
 	tcase_add_test(tests, the_next_month_begins_with_the_price_before);
 	tcase_add_test(tests, free_units_that_were_not_used_are_promised_again);
 	tcase_add_test(tests, free_units_of_a_day_that_ends_within_a_grant);
+	tcase_add_test(tests, over_use_of_yesterday_is_not_free_today);
 	tcase_add_loop_test(tests, what_a_grant_holds_after_midnight_is_not_promised_twice, 0, 2);
 	tcase_add_test(tests, usage_of_yesterday_leaves_today_s_counters);
 	tcase_add_test(tests, free_units_of_two_rules_in_one_grant);

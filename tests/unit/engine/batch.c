@@ -137,18 +137,19 @@ END_TEST
 
 /* --- gateways that restart, and gateways that take over ---- */
 
-static struct gy_request *told(struct gy_request *r, uint32_t origin_state)
-{
-	r->ccr.has_origin_state = true;
-	r->ccr.origin_state = origin_state;
-	return r;
-}
-
 static struct gy_request *from(struct gy_request *r, const char *host, const char *realm)
 {
 	r->ccr.origin_host = bytes(host);
 	r->ccr.origin_realm = bytes(realm);
 	return r;
+}
+
+/* From HOST.spec.test, which tells this Origin-State-Id. */
+static struct gy_request *told(uint32_t origin_state, const char *host, struct gy_request *r)
+{
+	r->ccr.has_origin_state = true;
+	r->ccr.origin_state = origin_state;
+	return from(r, talloc_asprintf(r->pool, "%s.spec.test", host), "spec.test");
 }
 
 static int64_t reserved(void)
@@ -177,11 +178,11 @@ START_TEST(a_restart_gives_back_what_the_account_holds_at_once)
 {
 	int64_t before = reserved();
 
-	batch(from(told(request("h;1", GY_INITIAL, 0), 100), "h.spec.test", "spec.test"), NULL);
+	batch(told(100, "h", request("h;1", GY_INITIAL, 0)), NULL);
 	batch(from(request("h;other", GY_INITIAL, 0), "other.spec.test", "spec.test"), NULL);
 	ck_assert_int_eq(reserved() - before, 2 * 1000000);
 	without_sweeper();
-	batch(from(told(request("h;2", GY_INITIAL, 0), 101), "h.spec.test", "spec.test"), NULL);
+	batch(told(101, "h", request("h;2", GY_INITIAL, 0)), NULL);
 	ck_assert_int_eq(given[2]->answer.rc, GY_OK);
 	ck_assert_int_eq(reserved() - before, 2 * 1000000);
 	ck_assert(is_open("h;2") && is_open("h;other") && !is_open("h;1"));
@@ -189,16 +190,16 @@ START_TEST(a_restart_gives_back_what_the_account_holds_at_once)
 	PQclear(PQexec(sql, "ROLLBACK"));
 	/* What it used meanwhile is paid all the same. */
 	before = balance();
-	batch(from(told(request("h;1", GY_UPDATE, 1), 101), "h.spec.test", "spec.test"), NULL);
+	batch(told(101, "h", request("h;1", GY_UPDATE, 1)), NULL);
 	ck_assert_int_eq(given[3]->answer.rc, GY_UNKNOWN_SESSION_ID);
 	ck_assert_int_eq(before - balance(), 100000);
 	/* And its copy in the batch that ends it is paid once. */
-	batch(from(told(request("h;3", GY_INITIAL, 0), 101), "h.spec.test", "spec.test"), NULL);
+	batch(told(101, "h", request("h;3", GY_INITIAL, 0)), NULL);
 	before = balance();
 	without_sweeper();
-	batch(from(told(request("h;4", GY_INITIAL, 0), 102), "h.spec.test", "spec.test"),
-	      from(told(request("h;3", GY_UPDATE, 1), 102), "h.spec.test", "spec.test"),
-	      from(told(copy("h;3", GY_UPDATE, 1), 102), "h.spec.test", "spec.test"), NULL);
+	batch(told(102, "h", request("h;4", GY_INITIAL, 0)),
+	      told(102, "h", request("h;3", GY_UPDATE, 1)),
+	      told(102, "h", copy("h;3", GY_UPDATE, 1)), NULL);
 	while (lane.retry.n > 0)
 		again();
 	ck_assert_int_eq(before - balance(), 100000);
@@ -208,13 +209,13 @@ END_TEST
 
 START_TEST(the_session_whose_request_told_the_restart_goes_on)
 {
-	batch(from(told(request("i;1", GY_INITIAL, 0), 100), "i.spec.test", "spec.test"),
-	      from(told(request("i;2", GY_INITIAL, 0), 100), "i.spec.test", "spec.test"), NULL);
+	batch(told(100, "i", request("i;1", GY_INITIAL, 0)),
+	      told(100, "i", request("i;2", GY_INITIAL, 0)), NULL);
 	without_sweeper();
-	batch(from(told(request("i;1", GY_UPDATE, 1), 101), "i.spec.test", "spec.test"), NULL);
+	batch(told(101, "i", request("i;1", GY_UPDATE, 1)), NULL);
 	ck_assert_int_eq(given[2]->answer.rc, GY_OK);
 	ck_assert(is_open("i;1") && !is_open("i;2"));
-	batch(from(told(request("i;1", GY_TERMINATION, 2), 101), "i.spec.test", "spec.test"), NULL);
+	batch(told(101, "i", request("i;1", GY_TERMINATION, 2)), NULL);
 	ck_assert_int_eq(given[3]->answer.rc, GY_OK);
 }
 END_TEST
@@ -226,14 +227,13 @@ START_TEST(late_usage_of_many_lost_sessions_is_debited_once)
 	const char *names[] = { "j;1", "j;2", "j;3" };
 
 	for (unsigned i = 0; i < 3; i++)
-		batch(from(told(request(names[i], GY_INITIAL, 0), 100), "j.spec.test", "spec.test"),
-		      NULL);
+		batch(told(100, "j", request(names[i], GY_INITIAL, 0)), NULL);
 	before = balance();
 	without_sweeper();
-	batch(from(told(request("j;4", GY_INITIAL, 0), 101), "j.spec.test", "spec.test"),
-	      from(told(request("j;1", GY_UPDATE, 1), 101), "j.spec.test", "spec.test"),
-	      from(told(copy("j;1", GY_UPDATE, 1), 101), "j.spec.test", "spec.test"),
-	      from(told(request("j;2", GY_UPDATE, 1), 101), "j.spec.test", "spec.test"), NULL);
+	batch(told(101, "j", request("j;4", GY_INITIAL, 0)),
+	      told(101, "j", request("j;1", GY_UPDATE, 1)),
+	      told(101, "j", copy("j;1", GY_UPDATE, 1)),
+	      told(101, "j", request("j;2", GY_UPDATE, 1)), NULL);
 	while (lane.retry.n > 0)
 		again();
 	ck_assert_uint_eq(n_given, 3 + 4);
@@ -245,15 +245,14 @@ END_TEST
 /* The gateway that has it now knows it, whichever of the two restarts. */
 START_TEST(a_session_that_was_taken_over_outlives_both_gateways_restarts)
 {
-	batch(from(told(request("k;1", GY_INITIAL, 0), 100), "k1.spec.test", "spec.test"),
-	      from(told(request("k;2", GY_INITIAL, 0), 100), "k2.spec.test", "spec.test"), NULL);
-	batch(from(told(request("k;1", GY_UPDATE, 1), 100), "k2.spec.test", "spec.test"), NULL);
+	batch(told(100, "k1", request("k;1", GY_INITIAL, 0)),
+	      told(100, "k2", request("k;2", GY_INITIAL, 0)), NULL);
+	batch(told(100, "k2", request("k;1", GY_UPDATE, 1)), NULL);
 	without_sweeper();
-	batch(from(told(request("k;3", GY_INITIAL, 0), 101), "k1.spec.test", "spec.test"),
-	      from(told(request("k;4", GY_INITIAL, 0), 101), "k2.spec.test", "spec.test"), NULL);
+	batch(told(101, "k1", request("k;3", GY_INITIAL, 0)),
+	      told(101, "k2", request("k;4", GY_INITIAL, 0)), NULL);
 	ck_assert(is_open("k;1") && !is_open("k;2"));
-	batch(from(told(request("k;1", GY_TERMINATION, 2), 101), "k2.spec.test", "spec.test"),
-	      NULL);
+	batch(told(101, "k2", request("k;1", GY_TERMINATION, 2)), NULL);
 	ck_assert_int_eq(given[n_given - 1]->answer.rc, GY_OK);
 }
 END_TEST
