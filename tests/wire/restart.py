@@ -6,10 +6,14 @@ where it is in the way, by the sweeper everywhere else; never what was opened af
 gateway of its realm has taken over. --long: 100,000 sessions instead of 2,000.
 """
 import pathlib
+import sys
 import tempfile
 import time
 
 from family import INITIAL, ROOT, TERMINATION, UPDATE, Hold, Site, Tap, arguments, hop, results, service, until
+
+sys.path.insert(0, str(ROOT / 'tests/audit'))
+from audit import audit  # noqa: E402
 
 MIB = 1 << 20
 GRANT = 1_000_000 # 10 MiB at 0.10
@@ -198,6 +202,8 @@ def main():
         taken_over(t, rest[1:4])
         strangers(t, rest[4])
         steady(t, rest[5])
+        found, _ = audit(site.pg.conninfo())
+        tap.ok(not found.lines, 'the independent auditor finds nothing', found.lines)
         site.check(tap)
     tap.done()
 
