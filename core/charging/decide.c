@@ -377,6 +377,7 @@ static void open_session(const struct gy_ccr *ccr, struct gy_view *view,
 	plan->check_at_us = a->sessions[c.session].deadline_us;
 	plan->opened = true;
 	fill_record(&c, a->sessions[c.session].opened_us, debit, plan);
+	plan->record.at_us = plan->record.opened_us; /* also where it had to be later than now */
 	gy_answer_keep(a, (unsigned)c.session, ccr, &plan->answer);
 	if (replaces >= 0)
 		gy_session_remove(a, (unsigned)replaces);

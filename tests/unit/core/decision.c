@@ -286,6 +286,7 @@ START_TEST(a_session_opened_again_within_one_transaction)
 	ck_assert_uint_eq(account()->n_sessions, 1);
 	second = account()->sessions[0].opened_us;
 	ck_assert_int_eq(second, first + 1);
+	ck_assert_int_eq(world.plan.record.at_us, second); /* by which auditors know the opening */
 	world.now -= 1000;
 	say(GY_TERMINATION, 1, 1, MIB, false);
 	ck_assert_int_eq(account()->balance, 100000000 - 200000);
