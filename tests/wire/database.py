@@ -7,11 +7,12 @@ the deadline would be worse than none, so there must be none.
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import threading
 import time
 
-from family import (E, INITIAL, P, T, TERMINATION, UPDATE, Hold, Site, Tap, Witness, arguments, binary, collect, hop, results,
+from family import (E, INITIAL, P, T, TERMINATION, UPDATE, Hold, Node, Site, Tap, Witness, arguments, binary, collect, hop, results,
                     sanitized, service, until)
 from postgres import Postgres
 
@@ -248,6 +249,22 @@ def read_only(tap, site, imsi, account):
         tap.equal(site.money(account), before, 'and nothing was left behind')
 
 
+def second_server(tap, site, imsi):
+    """P4: of two servers the first is there but says nothing, as one that the network has lost."""
+    with socket.socket() as silent:
+        silent.bind(('127.0.0.1', 0))
+        silent.listen(64)
+        port = silent.getsockname()[1]
+        conninfo = f'host=127.0.0.1,{site.pg.home} port={port},{site.pg.port} user=gyro dbname=gyro target_session_attrs=read-write'
+        with Node(conninfo, 'gyro8', inside=site.pg.home) as node, node.client('pgw1') as gateway:
+            answer, took = timed(gateway, gateway.ccr(gateway.session(), INITIAL, 0, [service(10)], who=imsi))
+            tap.equal(answer.result, 2001, 'P4 a silent first server: the second is used')
+    with contextlib.closing(Node('host=one,two port=1,2,3 dbname=gyro', 'gyro8', inside=site.pg.home)) as node:
+        node.launch()
+        tap.ok(node.wait(START_S) == 1 and 'could not match' in node.said(), 'lists that do not fit together: refused, in libpq\'s words',
+               node.tail())
+
+
 def refuses_to_start(tap, site, name, words, prepare, restore):
     """A node that must not start: exit status 1, and one line that says why."""
     prepare()
@@ -267,7 +284,7 @@ def refuses_to_start(tap, site, name, words, prepare, restore):
 def starts(tap, site):
     pg = site.pg
     version = int(pg.value('SELECT max(version) FROM gyro.schema_version'))
-    refuses_to_start(tap, site, 'a schema that is too new', ['schema version', str(version + 1), 'gyroctl migrate'],
+    refuses_to_start(tap, site, 'a schema that is too new', ['schema version', str(version + 1), 'use a newer one'],
                      lambda: pg.query(f"INSERT INTO gyro.schema_version (version, name) VALUES ({version + 1}, 'x')"),
                      lambda: pg.query(f'DELETE FROM gyro.schema_version WHERE version = {version + 1}'))
     rows = pg.query(f'SELECT name FROM gyro.schema_version WHERE version = {version}')
@@ -323,6 +340,7 @@ def main():
         without_connections(tap, site, imsis[8])
         read_only(tap, site, imsis[9], 1009)
         commits_are_synchronous(tap, site, imsis[10])
+        second_server(tap, site, imsis[11])
         tap.equal(site.node.pid, pid, 'the same process all the time')
         site.check(tap)
         starts(tap, site)
