@@ -6,8 +6,8 @@
 
 /* Tries the servers of the conninfo in their order, each for its share of the time: one that says
  * nothing is not in the way of the next. Returns a connection for PQfinish, which is
- * CONNECTION_OK, or else tells by PQerrorMessage what was wrong with the last (nothing: it was
- * silent); NULL: out of memory. */
+ * CONNECTION_OK; or CONNECTION_BAD, with PQerrorMessage of the last one; or on its way, the last
+ * one being silent. NULL: out of memory. */
 PGconn *gy_connect_in_time(const char *conninfo, unsigned timeout_ms);
 
 #endif

@@ -330,7 +330,7 @@ enum gy_rc gy_store_open(const char *conninfo, unsigned timeout_ms, struct gy_st
 	store->connection = gy_connect_in_time(conninfo, timeout_ms);
 	if (PQstatus(store->connection) != CONNECTION_OK) {
 		snprintf(error, error_size, "%s",
-			 store->connection != NULL && PQerrorMessage(store->connection)[0] != '\0'
+			 store->connection != NULL && PQstatus(store->connection) == CONNECTION_BAD
 				 ? PQerrorMessage(store->connection)
 				 : "the database does not answer");
 		error[strcspn(error, "\n")] = '\0';
