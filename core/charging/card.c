@@ -120,7 +120,7 @@ static int64_t unsettled(const struct gy_account *home)
 		const struct gy_card *card = &home->cards[i];
 		int64_t units = card->used + card->reserved, micros = 0;
 
-		if (card->rate.price_micros == 0)
+		if (card->rate.price_micros == 0 || units == 0)
 			continue;
 		for (unsigned k = 0; k < home->n_draws; k++)
 			if (home->draws[k].card_id == card->card_id &&

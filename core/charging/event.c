@@ -100,8 +100,7 @@ static struct order order_of(const struct gy_servicing *s, struct taken *taken)
 	paid = paid > s->tariff.free_units ? paid - s->tariff.free_units : 0;
 	if (!gy_price_debit(s->tariff.rate, paid, &carry, &o.micros))
 		o.rc = GY_RATING_FAILED;
-	/* Whoever asks for no amount, or for less than a micro-unit pays, needs to have anything.
-	 */
+	/* For no amount, or less than a micro-unit pays, one must have anything at all. */
 	if (s->c->ccr->action == GY_CHECK_BALANCE && paid > 0 && s->tariff.rate.price_micros > 0 &&
 	    (o.micros == 0 || !service->requested_present[o.unit]))
 		o.micros = 1;
@@ -173,7 +172,6 @@ static void refuse(struct gy_plan *plan, enum gy_rc rc)
 /* What all services together take. */
 struct total {
 	int64_t micros, due; /* as in an order */
-	bool cards;          /* cards give something */
 	bool covered;        /* there is something to take each of them from */
 };
 
@@ -196,7 +194,6 @@ static enum gy_rc add_up(const struct gy_charging *c, struct gy_plan *plan, stru
 			return o.rc;
 		total->micros = sum(total->micros, o.micros);
 		total->due = sum(total->due, o.due);
-		total->cards |= o.cards > 0;
 		total->covered &= o.covered;
 	}
 	return GY_OK;

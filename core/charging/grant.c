@@ -264,28 +264,30 @@ static void cut_phase(struct phase *p, int64_t units)
 	gy_assert(covered);
 }
 
-/* Returns how much less than the first phase the second one covers. */
-static int64_t size_phases(struct gy_servicing *s, struct sizing *z)
+/* Returns true if one phase covers more than the other. */
+static bool size_phases(struct gy_servicing *s, struct sizing *z)
 {
-	int64_t first;
+	int64_t first, second;
 
 	z->wanted = wanted_units(s, z);
 	z->short_of_money = false;
-	z->units = first = phase_covers(s, z, &z->phase[0]);
+	first = second = phase_covers(s, z, &z->phase[0]);
 	if (z->n_phases == 2)
-		z->units = least(first, phase_covers(s, z, &z->phase[1]));
-	return first - z->units;
+		second = phase_covers(s, z, &z->phase[1]);
+	z->units = least(first, second);
+	return first != second;
 }
 
-/* Where hours of cards end that the user has nothing else for, the grant ends with them: what it
- * gives until then must not be cut to what there is after it. */
+/* Where hours of cards begin or end, and there is less on one side of that than on the other, the
+ * grant ends with the first side: what it gives must not be cut to what there is after the hours,
+ * and its units are not the final ones if there are more once the hours have begun. */
 static void size(struct gy_servicing *s, struct sizing *z)
 {
 	begin_phases(s, z);
-	if (size_phases(s, z) > 0 && z->switch_us == card_edge(s, s->c->now)) {
+	if (size_phases(s, z) && z->switch_us == card_edge(s, s->c->now)) {
 		z->n_phases = 1;
 		z->end_us = z->switch_us;
-		size_phases(s, z);
+		(void)size_phases(s, z);
 	}
 	for (unsigned i = 0; i < z->n_phases; i++)
 		cut_phase(&z->phase[i], z->units);

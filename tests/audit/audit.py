@@ -32,14 +32,14 @@ class Findings:
 
 
 def audit(conninfo, logs=(), complete=False, grace_s=60, overuse=0, fixed_catalogue=False,
-          moment=None):
-    """(findings, what was looked at): findings as [(invariant, where, text)]. moment: of a time in the database, a key
-    to sort by, where its clock was set back."""
+          order=None):
+    """(findings, what was looked at): findings as [(invariant, where, text)]. order: of a record or payment, a key to sort
+    by instead of its time, where the database's clock was set back."""
     found, checked = Findings(), collections.Counter()
     asked = claims.read(logs)
     t = tables.read(conninfo)
     shop = cards.Shop(t, found, grace_s)
-    book = ledger.Ledger(t, found, shop, grace_s, fixed_catalogue, moment)
+    book = ledger.Ledger(t, found, shop, grace_s, fixed_catalogue, order)
     book.run()
     shop.run()
     for index in t.index.values():

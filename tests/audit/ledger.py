@@ -144,9 +144,9 @@ def explained(c, before, late):
 
 
 class Ledger:
-    def __init__(self, tables, found, shop, grace_s=60, fixed_catalogue=True, moment=None):
+    def __init__(self, tables, found, shop, grace_s=60, fixed_catalogue=True, order=None):
         self.t, self.found, self.shop, self.grace_s, self.fixed_catalogue = tables, found, shop, grace_s, fixed_catalogue
-        self.moment = moment or (lambda at: at)
+        self.order = order or (lambda event: event.at)
         self.lives = collections.defaultdict(dict)      # account: {(session, opened): Life}
         self.checked = collections.Counter()
 
@@ -164,7 +164,7 @@ class Ledger:
         for number in events.keys() - self.t.accounts.keys():
             self.say('I1', number, f'{len(events[number])} payments or records, but no such account')
         for number, account in self.t.accounts.items():
-            self.play(account, sorted(events[number], key=lambda e: self.moment(e.at)))
+            self.play(account, sorted(events[number], key=self.order))
             self.compare(account)
         self.checked['accounts'] = len(self.t.accounts)
         self.checked['records'] = len(self.t.records)

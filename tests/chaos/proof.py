@@ -57,11 +57,11 @@ def spread(values, unit='ms', scale=1000):
             f'{len(values)} times')
 
 
-def audited(tap, stack, logs, name, complete=True, overuse=0, grace_s=60, moment=None):
+def audited(tap, stack, logs, name, complete=True, overuse=0, grace_s=60, order=None):
     """The independent auditor and gyro.audit(), neither of which may find a thing."""
     tap.ok(stack.quiesce(), f'{name}: the nodes come to rest')
     found, checked = audit.audit(stack.conninfo(), logs, complete, grace_s, overuse, fixed_catalogue=True,
-                                 moment=moment)
+                                 order=order)
     figures(name, **{what: n for what, n in checked.items() if n})
     tap.ok(not found.lines, f'{name}: the auditor finds nothing',
            '\n'.join(f'{i} {where}: {text}' for i, where, text in found.lines[:20]))

@@ -19,6 +19,15 @@ DATABASE, NODES, BOTH = ('database',), ('nodes',), ('database', 'nodes')
 STEPS = ((DATABASE, HOUR), (DATABASE, 0), (DATABASE, -HOUR), (NODES, HOUR), (NODES, -HOUR), (BOTH, 0),
          (DATABASE, 3 * HOUR), (BOTH, HOUR), (BOTH, 0))
 CALM_S = 4
+# Times don't tell the order of what was recorded; this does. A record is made while its account's row is locked.
+ORDER = '''
+CREATE TABLE public.recorded (place bigserial, session uuid, opened timestamptz, type smallint, number bigint);
+CREATE FUNCTION public.note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    INSERT INTO public.recorded (session, opened, type, number)
+        VALUES (NEW.session, NEW.opened, NEW.request_type, NEW.request_number);
+    RETURN NULL; END $$;
+CREATE TRIGGER note AFTER INSERT ON gyro.record FOR EACH ROW EXECUTE FUNCTION public.note();
+'''
 
 
 class Clock:
@@ -26,7 +35,6 @@ class Clock:
 
     def __init__(self, path):
         self.path = path
-        self.past = []            # (from, offset) in seconds of the machine's clock
         self.set(0)
 
     def set(self, offset):
@@ -35,20 +43,10 @@ class Clock:
             file.write(f'{offset:+d}\n')
         os.chmod(new, 0o644)
         os.rename(new, self.path)
-        self.past.append((time.time(), offset))
 
     def environment(self):
         return {'LD_PRELOAD': LIBRARY[0], 'FAKETIME_TIMESTAMP_FILE': self.path, 'FAKETIME_NO_CACHE': '1',
                 'FAKETIME_DONT_FAKE_MONOTONIC': '1'}
-
-    def moment(self, at_us):
-        """What the machine's clock said (in microseconds) when this one said that. Steps are farther apart than what lies
-        between two of them is long, so there is one answer; a tenth of a second is left to the step itself."""
-        for n, (begin, offset) in enumerate(self.past):
-            end = self.past[n + 1][0] if n + 1 < len(self.past) else float('inf')
-            if begin - 0.1 <= at_us / 1e6 - offset <= end + 0.1:
-                return at_us - offset * 10**6
-        raise ValueError(f'the clock never said {at_us}')
 
 
 def sweep_traces():
@@ -58,8 +56,12 @@ def sweep_traces():
             os.unlink(path)
 
 
-def expired(stack):
-    return int(stack.pg.value('SELECT count(*) FROM gyro.record WHERE request_type = 0'))
+def order(stack):
+    """For the auditor: a key of records and payments, which were all before them."""
+    places = {(session, int(opened), int(kind), int(number)): int(place) for session, opened, kind, number, place in stack.pg.query(
+        "SELECT session, (extract(epoch FROM opened) * 1000000)::bigint, type, number, min(place) FROM public.recorded "
+        "GROUP BY 1, 2, 3, 4")}
+    return lambda e: places[e.session, e.opened, e.kind, e.number] if hasattr(e, 'session') else 0
 
 
 def steps(clocks, rng, times):
@@ -90,7 +92,7 @@ def run(tap, build, rng, rounds, keep, short):
     pg.environment = clocks['database'].environment()
     # Beside the database's, whose directory goes with it.
     clocks['nodes'] = Clock(os.path.join(pg.home, 'clock-of-nodes'))
-    with Stack(build, keep=keep, pg=pg, environment=clocks['nodes'].environment()) as stack:
+    with Stack(build, keep=keep, pg=pg, more_sql=ORDER, environment=clocks['nodes'].environment()) as stack:
         log = str(stack.home / 'client.log')
         gateway = Gateway(nodes=stack.ports(), log=log, seed=rng.getrandbits(32), seconds=3600, sessions=24, pause_ms=40,
                           copies_percent=10, parallel_percent=25, overtake_percent=10, timeout_s=2.0)
@@ -105,5 +107,5 @@ def run(tap, build, rng, rounds, keep, short):
         codes = {code: sum(s.code == code for s in sent) for code in sorted({s.code for s in sent})}
         figures(name, steps=len(made), codes=codes, longest_pauses=pauses)
         tap.ok(longest_pause(good, begin + 1, end) < CALM_S, f'{name}: no step stops the service', pauses)
-        audited(tap, stack, [log], name, moment=clocks['database'].moment)
+        audited(tap, stack, [log], name, order=order(stack))
     sweep_traces()

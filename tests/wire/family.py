@@ -20,7 +20,7 @@ from postgres import binary
 from tap import Tap
 
 __all__ = ['CODES', 'Closed', 'E', 'Failed', 'Hold', 'INITIAL', 'MSCC', 'Message', 'Node', 'P', 'R', 'ROOT', 'Silent', 'Site', 'T',
-           'TABLE', 'TERMINATION', 'Tap', 'UPDATE', 'Witness', 'arguments', 'binary', 'build_dir', 'collect', 'conform', 'hop',
+           'TABLE', 'TERMINATION', 'Tap', 'UPDATE', 'Witness', 'arguments', 'binary', 'build_dir', 'collect', 'conform', 'fixture_with', 'hop',
            'results', 'sanitized', 'service', 'until']
 
 
@@ -48,6 +48,16 @@ def until(condition, seconds, pause=0.02):
         if value or time.monotonic() > end:
             return value
         time.sleep(pause)
+
+
+def fixture_with(home, sections, rules):
+    """The fixture with more before its tariffs, and more rules of its tariff; a file in this directory."""
+    text = (ROOT / 'tests/cases/fixture.yaml').read_text()
+    text = text.replace('\ntariffs:\n', f'{sections}\ntariffs:\n', 1)
+    text = text.replace('      - { rating_group: 101,', f'{rules}      - {{ rating_group: 101,', 1)
+    path = pathlib.Path(home) / 'catalogue.yaml'
+    path.write_text(text)
+    return path
 
 
 def hop(raw):

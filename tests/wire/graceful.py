@@ -5,11 +5,10 @@ graceful.py. For each Final-Unit-Action a subscriber with money for three MiB: t
 the report after them, the question at the end of the Validity-Time, then a top-up, its RAR, and the CCR-U that
 follows. Rating-Groups 10 and 60 are the fixture's; 161 to 163 stand in CATALOGUE.
 """
-import pathlib
 import tempfile
 import time
 
-from family import INITIAL, ROOT, TERMINATION, UPDATE, Silent, Site, Tap, arguments, conform, service
+from family import INITIAL, TERMINATION, UPDATE, Silent, Site, Tap, arguments, conform, fixture_with, service
 
 MIB = 1 << 20
 MONEY = 300_000  # three MiB
@@ -23,15 +22,6 @@ CATALOGUE = """
   - { rating_group: 163, name: portal by address, default_grant: 10MiB, max_grant: 50MiB, validity: 3600, threshold: 2MiB, final_unit: redirect, redirect: { type: ipv6, address: "2001:db8::1" }, filter_rules: ["%s"] }
 """ % (*RULES, RULES[0])
 PRICES = ''.join(f'      - {{ rating_group: {g}, unit: octets, price: "0.10", per: 1MiB }}\n' for g in (161, 162, 163))
-
-
-def catalogue(home):
-    text = (ROOT / 'tests/cases/fixture.yaml').read_text()
-    text = text.replace('\ntariffs:\n', f'{CATALOGUE}\ntariffs:\n', 1)
-    text = text.replace('      - { rating_group: 101,', f'{PRICES}      - {{ rating_group: 101,', 1)
-    path = pathlib.Path(home) / 'catalogue.yaml'
-    path.write_text(text)
-    return path
 
 
 def content(group):
@@ -155,7 +145,7 @@ def main():
         'REDIRECT with a rule': (163, [('Final-Unit-Action', REDIRECT), ('Restriction-Filter-Rule', RULES[0].encode()),
                                        ('Redirect-Server', [('Redirect-Address-Type', 1), ('Redirect-Server-Address', '2001:db8::1')])]),
     }
-    with tempfile.TemporaryDirectory(prefix='gyro-graceful-') as home, Site(catalogue=catalogue(home)) as site:
+    with tempfile.TemporaryDirectory(prefix='gyro-graceful-') as home, Site(catalogue=fixture_with(home, CATALOGUE, PRICES)) as site:
         rich = site.people(len(actions) + 1, first=1000, micros=MONEY)
         poor = site.people(len(actions), first=2000, micros=0)
         for n, (name, (group, fui)) in enumerate(actions.items()):

@@ -6,11 +6,10 @@ its multiplier from S, whoever's grant it was. Whatever it uses within S is held
 Rating-Groups 201 (octets), 202 (seconds) and 203 (octets, dearer) are in pool 7, 204 alone in pool 8.
 """
 import fractions
-import pathlib
 import random
 import tempfile
 
-from family import INITIAL, P, ROOT, TERMINATION, UPDATE, Site, T, Tap, arguments, conform, service
+from family import INITIAL, P, TERMINATION, UPDATE, Site, T, Tap, arguments, conform, fixture_with, service
 
 MIB = 1 << 20
 POOL, TOTAL_OCTETS, TIME = 7, 2, 0
@@ -26,15 +25,6 @@ RULES = '''      - { rating_group: 201, unit: octets, price: "0.10", per: 1MiB }
       - { rating_group: 204, unit: octets, price: "0.10", per: 1MiB }
 '''
 PEERS = 'peers:\n  - { peer: apart.spec.test, credit_pools: false }\n'
-
-
-def catalogue(home):
-    text = (ROOT / 'tests/cases/fixture.yaml').read_text()
-    text = text.replace('\ntariffs:\n', f'{GROUPS}\n{PEERS}\ntariffs:\n', 1)
-    text = text.replace('      - { rating_group: 101,', f'{RULES}      - {{ rating_group: 101,', 1)
-    path = pathlib.Path(home) / 'catalogue.yaml'
-    path.write_text(text)
-    return path
 
 
 def report(group, units=None, more=True, reason=None):
@@ -162,7 +152,7 @@ def main():
     options = arguments(__doc__)
     tap = Tap()
     print(f'# seed {options.seed}', flush=True)
-    with tempfile.TemporaryDirectory(prefix='gyro-pools-') as home, Site(nodes=2, catalogue=catalogue(home)) as site:
+    with tempfile.TemporaryDirectory(prefix='gyro-pools-') as home, Site(nodes=2, catalogue=fixture_with(home, GROUPS + '\n' + PEERS, RULES)) as site:
         people = site.people(3, micros=10_000_000_000)
         site.pg.query("SELECT gyro.account_open(2000, 156::smallint, 1500000)")
         site.pg.query("UPDATE gyro.subscriber SET account_id = 2000, group_id = 2000 WHERE subscriber_id = 1001")

@@ -75,11 +75,13 @@ START_TEST(an_event_from_cards_only)
 			 GY_CHECK_ENOUGH);
 	ck_assert_int_eq(event(0, 3, GY_CHECK_BALANCE, 20, 4 * MIB)->check_balance,
 			 GY_CHECK_NO_CREDIT);
+	ck_assert_int_eq(event(0, 7, GY_CHECK_BALANCE, 20, -1)->check_balance, GY_CHECK_ENOUGH);
 	a = event(0, 4, GY_DIRECT_DEBITING, 20, 4 * MIB);
 	ck_assert_int_eq(a->services[0].rc, GY_CREDIT_LIMIT_REACHED);
 	ck_assert_int_eq(left(0, 1)->used, 0);
 	ck_assert_int_eq(event(0, 5, GY_DIRECT_DEBITING, 20, 3 * MIB)->services[0].rc, GY_OK);
 	ck_assert_int_eq(left(0, 1)->used, 3 * MIB);
+	ck_assert_int_eq(event(0, 8, GY_CHECK_BALANCE, 20, -1)->check_balance, GY_CHECK_NO_CREDIT);
 	ck_assert_int_eq(event(0, 6, GY_REFUND_ACCOUNT, 20, MIB)->services[0].rc, GY_RATING_FAILED);
 	ck_assert_int_eq(BALANCE(0), 100000000);
 	done();

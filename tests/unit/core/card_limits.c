@@ -127,6 +127,29 @@ START_TEST(hours_that_end_and_cards_only)
 }
 END_TEST
 
+/* Before the hours there is hardly any money: its units are the last ones until the hours begin,
+ * and the gateway comes back then. */
+START_TEST(hours_that_begin_with_little_money)
+{
+	begin();
+	card(0, 1, 100 * MIB);
+	bind_card(0, 0, 1)->window_from = 8 * 60;
+	bound[0][0].window_until = 9 * 60;
+	open_shop(100000);
+	world.now = NOW - 600 * GY_SECOND_US;
+	ck_assert_int_eq(say(0, GY_INITIAL, 0, 10, -1, 10 * MIB), MIB);
+	ck_assert_int_eq(world.plan.answer.services[0].final_unit, GY_FINAL_TERMINATE);
+	ck_assert_uint_eq(world.plan.answer.services[0].switch_s, 0);
+	ck_assert_uint_eq(world.plan.answer.services[0].validity_s, 599);
+	ck_assert_int_eq(left(0, 1)->reserved, 0);
+	world.now = NOW;
+	ck_assert_int_eq(say(0, GY_UPDATE, 1, 10, 0, 10 * MIB), 10 * MIB);
+	ck_assert_int_eq(world.plan.answer.services[0].final_unit, GY_FINAL_NONE);
+	say(0, GY_TERMINATION, 2, 10, 0, -1);
+	done();
+}
+END_TEST
+
 /* Hours of Berlin, on the nights in which its clocks are set: from 22:00 to 02:30. */
 static void the_night(gy_time_us at, int from, int until, gy_time_us edge)
 {
@@ -324,6 +347,7 @@ int main(void)
 	tcase_add_test(tests, hours_that_end_without_money);
 	tcase_add_test(tests, hours_that_end_with_little_money);
 	tcase_add_test(tests, hours_that_end_and_cards_only);
+	tcase_add_test(tests, hours_that_begin_with_little_money);
 	tcase_add_test(tests, hours_of_another_zone);
 	tcase_add_test(tests, one_sponsors_money_for_two_cards);
 	tcase_add_test(tests, an_owner_keeps_what_he_owes);

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
-"""Runs engine-batch on a private PostgreSQL, and audits what it left.
+"""Runs engine-batch or engine-outcome on a private PostgreSQL, and audits what it left.
 
-batch.py GYROCTL ROOT ENGINE-BATCH
+batch.py GYROCTL ROOT PROGRAM
 """
 import subprocess
 import sys
