@@ -267,7 +267,7 @@ def refuses_to_start(tap, site, name, words, prepare, restore):
 def starts(tap, site):
     pg = site.pg
     version = int(pg.value('SELECT max(version) FROM gyro.schema_version'))
-    refuses_to_start(tap, site, 'a schema that is too new', ['schema version', str(version + 1), 'newer one'],
+    refuses_to_start(tap, site, 'a schema that is too new', ['schema version', str(version + 1), 'use a newer one'],
                      lambda: pg.query(f"INSERT INTO gyro.schema_version (version, name) VALUES ({version + 1}, 'x')"),
                      lambda: pg.query(f'DELETE FROM gyro.schema_version WHERE version = {version + 1}'))
     rows = pg.query(f'SELECT name FROM gyro.schema_version WHERE version = {version}')

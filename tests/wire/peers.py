@@ -7,7 +7,7 @@ import resource
 import socket
 import time
 
-from family import (INITIAL, P, R, UPDATE, Hold, Site, Tap, Witness, arguments, hop, results, service, until)
+from family import (INITIAL, P, R, UPDATE, Hold, Site, Tap, Witness, arguments, hop, results, sanitized, service, until)
 
 GY, RELAY = ('Auth-Application-Id', 4), ('Auth-Application-Id', 0xffffffff)
 VSAI = ('Vendor-Specific-Application-Id', [('Vendor-Id', 10415), ('Auth-Application-Id', 4)])
