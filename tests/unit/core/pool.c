@@ -326,6 +326,7 @@ START_TEST(within_the_pool_there_is_always_enough)
 		int64_t left, spent = 0;
 		uint32_t number = 1;
 
+		done();
 		fresh();
 		rules[0].rate = (struct gy_rate){ rand() % 200000 + 1, rand() % (2 * MIB) + 1 };
 		rules[1].rate = (struct gy_rate){ rand() % 200000 + 1, rand() % 300 + 1 };
@@ -351,9 +352,7 @@ START_TEST(within_the_pool_there_is_always_enough)
 			ck_assert_int_ge(gy_account_available(world.homes[0]), 0);
 		}
 		ck_assert_int_gt(spent, 0);
-		done();
 	}
-	fresh();
 }
 END_TEST
 
