@@ -76,9 +76,9 @@ def charging(tap, site, world, people):
 
 def told(node, reason, tls):
     """Whether the log gives it, by now or after one more try: many connections may have used up the lines of their second."""
-    if reason not in node.said():
+    if reason not in node.said().lower():
         outcome(node, 'pgw1', tls)
-    return reason in node.said()
+    return reason in node.said().lower()
 
 
 def revocation(tap, site, world):
