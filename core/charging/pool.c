@@ -124,7 +124,8 @@ unsigned gy_pools_note(const struct gy_charging *c, struct gy_charge *charges, u
 		if (!row->shrunk)
 			continue;
 		row->shrunk = false;
-		if (reported(c, row) >= 0) /* its own row of the record says what became of it */
+		/* Its own row of the record says what became of it, or the end of the session. */
+		if (reported(c, row) >= 0 || c->ccr->type == GY_TERMINATION)
 			continue;
 		gy_assert(n < most);
 		charges[n++] = (struct gy_charge){

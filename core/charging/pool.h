@@ -18,7 +18,8 @@ uint32_t gy_pool_of(const struct gy_servicing *s);
 void gy_pools_draw(const struct gy_charging *charging);
 
 /* After everything is charged: a row of the record for each grant that has shrunk and that the
- * request itself doesn't settle. Returns how many there are, at charges (room for most). */
+ * request itself doesn't settle or, as a CCR-T, release. Returns how many there are, at charges
+ * (room for most). */
 unsigned gy_pools_note(const struct gy_charging *charging, struct gy_charge *charges,
 		       unsigned most);
 

@@ -173,6 +173,22 @@ START_TEST(one_uses_what_another_was_granted)
 }
 END_TEST
 
+/* What another grant lost is nobody's business any more: a record that ends a session grants
+ * nothing. */
+START_TEST(the_end_of_a_session_leaves_no_grant)
+{
+	owns(1500000);
+	open_two();
+	begin(GY_TERMINATION, 1);
+	about(10, 14 * MIB, false);
+	send();
+	ck_assert_int_eq(world.homes[0]->balance, 100000);
+	ck_assert_int_eq(world.homes[0]->reserved, 0);
+	ck_assert_uint_eq(world.plan.record.n_charges, 1);
+	ck_assert_int_eq(world.plan.charges[0].granted, 0);
+}
+END_TEST
+
 START_TEST(beyond_the_whole_pool_is_over_use)
 {
 	owns(1500000);
@@ -182,6 +198,7 @@ START_TEST(beyond_the_whole_pool_is_over_use)
 	send();
 	ck_assert_int_eq(world.homes[0]->balance, -500000);
 	ck_assert_uint_ne(world.plan.record.flags & GY_CHARGE_OVERRUN, 0);
+	ck_assert_uint_eq(world.plan.record.n_charges, 1);
 	ck_assert_int_eq(world.homes[0]->reserved, 0);
 }
 END_TEST
@@ -365,6 +382,7 @@ int main(void)
 	tcase_set_timeout(tests, 60);
 	tcase_add_test(tests, a_grant_names_its_pool_and_what_a_unit_is_worth);
 	tcase_add_test(tests, one_uses_what_another_was_granted);
+	tcase_add_test(tests, the_end_of_a_session_leaves_no_grant);
 	tcase_add_test(tests, beyond_the_whole_pool_is_over_use);
 	tcase_add_test(tests, nothing_is_granted_twice_within_a_request);
 	tcase_add_test(tests, what_a_report_needs_itself_is_not_taken);
