@@ -7,9 +7,13 @@ Rating-Groups 201 (octets), 202 (seconds) and 203 (octets, dearer) are in pool 7
 """
 import fractions
 import random
+import sys
 import tempfile
 
-from family import INITIAL, P, TERMINATION, UPDATE, Site, T, Tap, arguments, conform, fixture_with, service
+from family import INITIAL, P, ROOT, TERMINATION, UPDATE, Site, T, Tap, arguments, conform, fixture_with, service
+
+sys.path.insert(0, str(ROOT / 'tests/audit'))
+from audit import audit  # noqa: E402
 
 MIB = 1 << 20
 POOL, TOTAL_OCTETS, TIME = 7, 2, 0
@@ -169,6 +173,8 @@ def main():
         shared(tap, site, 2000, people[1])
         ended(tap, site, people[0])
         played(tap, site, 1002, people[2], random.Random(options.seed))
+        found, _ = audit(site.pg.conninfo())
+        tap.equal(found.lines, [], 'the independent auditor finds nothing')
         site.check(tap)
     print(f'# seed {options.seed}')
     tap.done()
