@@ -20,6 +20,12 @@ enum gy_unit {
 };
 #define GY_UNIT_COUNT 5
 
+/* Names for octets in one direction; a mask, 0: CC-Total-Octets. The values are stored. */
+enum gy_direction {
+	GY_DIRECTION_INPUT = 1,  /* CC-Input-Octets: from the user */
+	GY_DIRECTION_OUTPUT = 2, /* CC-Output-Octets: to the user */
+};
+
 /* A number of units of the kind that stands beside it; never negative. */
 struct gy_units {
 	int64_t count;

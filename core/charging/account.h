@@ -60,9 +60,10 @@ struct gy_reservation {
 	uint32_t validity_s;  /* of the last grant */
 	uint32_t granted_s;   /* when that was, seconds since 1970; 0: not known */
 	gy_time_us switch_us; /* its Tariff-Time-Change; 0: none */
-	bool final;    /* it was the last units, redirected or restricted after them (G-63) */
-	uint32_t pool; /* of the last grant, GY_POOL_MAX at most; 0: none */
-	bool shrunk;   /* by this request, see pool.h; not stored */
+	bool final;          /* it was the last units, redirected or restricted after them (G-63) */
+	uint32_t pool;       /* of the last grant, GY_POOL_MAX at most; 0: none */
+	bool shrunk;         /* by this request, see pool.h; not stored */
+	unsigned directions; /* of the last grant, mask of enum gy_direction */
 };
 
 /* Where units come from: first cards, then free units, then money (G-97). Stored: never renumber.
@@ -130,6 +131,7 @@ struct gy_kept_answer {
 	uint32_t redirect_rule;   /* the dynamic rule that redirects; 0: the policy */
 	uint32_t pool;            /* as in the reservation, and */
 	struct gy_rate pool_rate; /* its price; block 0: not known, the reservation tells */
+	unsigned directions;      /* of the grant, mask of enum gy_direction */
 };
 
 struct gy_account {

@@ -18,7 +18,9 @@ struct gy_service_answer {
 	/* Granted-Service-Unit: absent when unit is GY_UNIT_NONE. */
 	enum gy_unit unit;
 	int64_t granted;
-	uint32_t switch_s; /* Tariff-Time-Change in it, seconds since 1970; 0 = absent */
+	unsigned directions; /* mask of enum gy_direction: octets go by these names, and */
+	int64_t input;       /* so many of them are CC-Input-Octets */
+	uint32_t switch_s;   /* Tariff-Time-Change in it, seconds since 1970; 0 = absent */
 
 	/* G-S-U-Pool-Reference: its multiplier is the price of a unit, in micro-units; 0 = absent
 	 */

@@ -43,3 +43,11 @@ uint32_t gy_refund_number(uint32_t number, unsigned place)
 	gy_assert(number <= GY_REFUND_NUMBER_MAX && place <= GY_REFUND_PLACE_MAX);
 	return UINT32_C(1) << 31 | (uint32_t)place << 23 | number;
 }
+
+bool gy_service_names_units(const struct gy_service *service)
+{
+	for (unsigned unit = GY_UNIT_OCTETS; unit < GY_UNIT_COUNT; unit++)
+		if (service->requested_present[unit])
+			return true;
+	return false;
+}

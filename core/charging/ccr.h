@@ -94,7 +94,9 @@ struct gy_service {
 	bool requested; /* a Requested-Service-Unit is there (possibly empty) */
 	bool requested_present[GY_UNIT_COUNT];
 	int64_t requested_count[GY_UNIT_COUNT];
-	int requested_currency; /* Currency-Code of a requested CC-Money; 0: absent */
+	unsigned requested_directions; /* mask of enum gy_direction: how octets are named */
+	int64_t requested_input;       /* of the requested octets: CC-Input-Octets */
+	int requested_currency;        /* Currency-Code of a requested CC-Money; 0: absent */
 	struct gy_bytes requested_currency_avp; /* the whole AVP, for Failed-AVP */
 
 	unsigned n_used;
@@ -186,5 +188,8 @@ uint32_t gy_realm_key(struct gy_bytes realm);
 /* The key of a set of Service-Identifiers: 0 for none, the identifier + 1 for one, a negative
  * 63-bit hash that does not depend on their order for more. */
 int64_t gy_service_key(const uint32_t *service_ids, unsigned n);
+
+/* False: the kind of units is left to us (G-39). */
+bool gy_service_names_units(const struct gy_service *service);
 
 #endif

@@ -92,7 +92,8 @@ struct gy_charge {
 	int64_t from_id;
 	uint32_t switch_s;
 	uint32_t redirect_rule;
-	uint32_t pool; /* of the grant; 0: none */
+	uint32_t pool;       /* of the grant; 0: none */
+	unsigned directions; /* of the grant, mask of enum gy_direction */
 };
 
 /* Text that the decision writes into the caller's memory; room 0: it is not wanted. */

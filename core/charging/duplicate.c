@@ -2,6 +2,7 @@
 #include "core/charging/duplicate.h"
 
 #include "core/base/assert.h"
+#include "core/charging/direction.h"
 #include "core/rating/dynamic.h"
 
 static bool is_row_of(const struct gy_kept_answer *row, unsigned session, const struct gy_ccr *ccr)
@@ -107,6 +108,7 @@ void gy_answer_keep(struct gy_account *account, unsigned session, const struct g
 			row.switch_s = service->switch_s;
 			row.redirect_rule = service->redirect_rule;
 			row.pool = service->pool;
+			row.directions = service->directions;
 		}
 		account->answers[account->n_answers++] = row;
 	}
@@ -141,8 +143,23 @@ static const struct gy_policy *policy_of(const struct gy_service_answer *service
 	return gy_policy_find(catalogue, (uint32_t)context->default_rating_group);
 }
 
-/* Fills the answer from its kept rows. The Service-Identifiers to echo are the request's own: equal
- * content has equal ones; with other content (T set, G-86) a single one is known from its key. */
+/* What the request says in this place, if that is what the kept row answers. Equal content says the
+ * same; other content (T set, G-86) may not. */
+static const struct gy_service *asked_by(const struct gy_kept_answer *row, unsigned place,
+					 const struct gy_ccr *ccr)
+{
+	const struct gy_service *service = &ccr->services[place];
+	int64_t group;
+
+	if (place >= ccr->n_services)
+		return NULL;
+	group = service->has_rating_group ? (int64_t)service->rating_group : -1;
+	return service->service_key == row->service_key && group == row->rating_group ? service
+										      : NULL;
+}
+
+/* Fills the answer from its kept rows. The Service-Identifiers to echo are the request's own, and
+ * so is what a grant in both directions is shared by. */
 static void replay_rows(const struct gy_account *account, const struct gy_kept_answer *rows,
 			unsigned n, const struct gy_ccr *ccr, const struct gy_catalogue *catalogue,
 			struct gy_plan *plan)
@@ -163,6 +180,7 @@ static void replay_rows(const struct gy_account *account, const struct gy_kept_a
 	for (unsigned i = 0; i < n; i++) {
 		struct gy_service_answer *service = &plan->services[answer->n_services];
 		const struct gy_kept_answer *row = &rows[i];
+		const struct gy_service *asked = asked_by(row, i, ccr);
 
 		if (row->service_rc == GY_RC_COUNT)
 			continue;
@@ -182,11 +200,12 @@ static void replay_rows(const struct gy_account *account, const struct gy_kept_a
 			.pool = row->pool_rate.block != 0 ? row->pool : 0,
 			.pool_rate = row->pool_rate,
 		};
-		if (i < ccr->n_services && ccr->services[i].service_key == row->service_key) {
-			service->n_service_ids = ccr->services[i].n_service_ids;
-			service->service_ids = ccr->services[i].service_ids;
+		gy_directions_grant(service, row->directions, asked);
+		if (asked != NULL) {
+			service->n_service_ids = asked->n_service_ids;
+			service->service_ids = asked->service_ids;
 			if (row->service_rc == GY_RATING_FAILED && answer->n_failed == 0)
-				gy_answer_name_rating_group(answer, &ccr->services[i]);
+				gy_answer_name_rating_group(answer, asked);
 		}
 		service->policy = policy_of(service, ccr, catalogue);
 		if (service->redirect_rule != 0)

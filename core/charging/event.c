@@ -2,6 +2,7 @@
 #include "core/charging/event.h"
 
 #include "core/base/assert.h"
+#include "core/charging/direction.h"
 #include "core/rating/price.h"
 
 enum { CURRENCY_CODE = 425 };
@@ -245,6 +246,8 @@ static void answer_paid(struct gy_servicing *s, const struct order *o)
 
 	s->answer->unit = own->unit = o->unit;
 	s->answer->granted = own->granted = o->units;
+	own->directions = gy_directions_of(s->service, o->unit, 0);
+	gy_directions_grant(s->answer, own->directions, s->service);
 	own->flags |= GY_CHARGE_EVENT;
 }
 

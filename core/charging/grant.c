@@ -3,6 +3,7 @@
  * A tariff that changes within the grant's validity makes two phases (G-70): the grant is as large
  * as both allow, and what is held covers the dearer. */
 #include "core/base/assert.h"
+#include "core/charging/direction.h"
 #include "core/charging/pool.h"
 #include "core/charging/service.h"
 #include "core/rating/price.h"
@@ -391,6 +392,14 @@ static void tell_final(struct gy_servicing *s)
 	s->answer->redirect_address = s->tariff.redirect_address;
 }
 
+/* A threshold has to be below each amount of the grant (G-50). */
+static int64_t least_part(const struct gy_service_answer *answer)
+{
+	int64_t output = answer->granted - answer->input;
+
+	return answer->input > 0 && output > 0 ? least(answer->input, output) : answer->granted;
+}
+
 void gy_grant(struct gy_servicing *s)
 {
 	struct gy_service_answer *answer = s->answer;
@@ -415,11 +424,13 @@ void gy_grant(struct gy_servicing *s)
 	hold(s, &z);
 	answer->unit = row->unit;
 	answer->granted = z.units;
+	row->directions = gy_directions_of(s->service, row->unit, row->directions);
+	gy_directions_grant(answer, row->directions, s->service);
 	answer->switch_s = (uint32_t)(row->switch_us / GY_SECOND_US);
 	answer->pool = row->pool;
 	answer->pool_rate = row->rate;
 	answer->quota_holding_s = s->policy->quota_holding_s;
-	if (answer->final_unit == GY_FINAL_NONE && s->policy->threshold < z.units &&
+	if (answer->final_unit == GY_FINAL_NONE && s->policy->threshold < least_part(answer) &&
 	    s->policy->threshold <= UINT32_MAX)
 		answer->threshold = (uint32_t)s->policy->threshold;
 }

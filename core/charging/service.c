@@ -5,14 +5,6 @@
 #include "core/charging/inputs.h"
 #include "core/rating/price.h"
 
-static bool names_units(const struct gy_service *service)
-{
-	for (unsigned unit = GY_UNIT_OCTETS; unit < GY_UNIT_COUNT; unit++)
-		if (service->requested_present[unit])
-			return true;
-	return false;
-}
-
 static bool asks(const struct gy_servicing *s)
 {
 	return s->service->requested && s->c->may_grant &&
@@ -73,7 +65,7 @@ static enum gy_rc find_price(struct gy_servicing *s)
 {
 	const struct gy_service *service = s->service;
 
-	if (!service->requested || !names_units(service)) {
+	if (!service->requested || !gy_service_names_units(service)) {
 		if (s->row != NULL && rate_in(s, s->row->unit) == GY_OK)
 			return GY_OK;
 		return rate_in_any(s);
@@ -249,6 +241,7 @@ static void fill_charge(const struct gy_servicing *s)
 	charge->carry = s->row->carry;
 	charge->rule_id = s->row->rule_id;
 	charge->pool = answer->pool;
+	charge->directions = answer->directions;
 }
 
 void gy_servicing_begin(struct gy_servicing *s, const struct gy_charging *c,

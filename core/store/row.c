@@ -18,10 +18,12 @@ static enum gy_rc rc_of(int64_t code)
 
 /* Column 4 of an answer, 3 of a charge: what is small, in one number. */
 static int64_t pack_shape(enum gy_rc rc, enum gy_rc service_rc, enum gy_unit unit,
-			  enum gy_final_unit_action final_unit, uint32_t quota_holding_s)
+			  enum gy_final_unit_action final_unit, uint32_t quota_holding_s,
+			  unsigned directions)
 {
 	return code_of(rc) | code_of(service_rc) << 16 | (int64_t)unit << 32 |
-	       (int64_t)(final_unit + 1) << 36 | (int64_t)quota_holding_s << 40;
+	       (int64_t)(final_unit + 1) << 36 | (int64_t)quota_holding_s << 40 |
+	       (int64_t)directions << 56;
 }
 
 static void unpack_shape(int64_t shape, struct gy_kept_answer *answer)
@@ -31,6 +33,7 @@ static void unpack_shape(int64_t shape, struct gy_kept_answer *answer)
 	answer->unit = (enum gy_unit)(shape >> 32 & 15);
 	answer->final_unit = (enum gy_final_unit_action)((shape >> 36 & 15) - 1);
 	answer->quota_holding_s = (uint32_t)(shape >> 40 & 0xffff);
+	answer->directions = (unsigned)(shape >> 56 & 3);
 }
 
 static int64_t pack_times(uint32_t validity_s, uint32_t threshold)
@@ -68,6 +71,7 @@ static void read_reservations(const struct gy_matrix *m, struct gy_reservation *
 			.service_key = gy_matrix_at(m, i, 2),
 			.unit = (enum gy_unit)(gy_matrix_at(m, i, 3) & 255),
 			.pool = gy_matrix_at(m, i, 3) >> 8 & GY_POOL_MAX,
+			.directions = gy_matrix_at(m, i, 3) >> 24 & 3,
 			.final = gy_matrix_at(m, i, 3) >> 32 & 1,
 			.granted = gy_matrix_at(m, i, 4),
 			.reserved = gy_matrix_at(m, i, 5),
@@ -306,7 +310,8 @@ void gy_reservations_put(struct gy_params *params, unsigned number, const struct
 		gy_array_int8(params, number, r->rating_group);
 		gy_array_int8(params, number, r->service_key);
 		gy_array_int8(params, number,
-			      (int64_t)r->final << 32 | (int64_t)r->pool << 8 | (int64_t)r->unit);
+			      (int64_t)r->final << 32 | (int64_t)r->directions << 24 |
+				      (int64_t)r->pool << 8 | (int64_t)r->unit);
 		gy_array_int8(params, number, r->granted);
 		gy_array_int8(params, number, r->reserved);
 		gy_array_int8(params, number, r->rate.price_micros);
@@ -331,7 +336,7 @@ void gy_answers_put(struct gy_params *params, unsigned number, const struct gy_a
 		gy_array_int8(params, number, (int64_t)w->content_hash);
 		gy_array_int8(params, number,
 			      pack_shape(w->rc, w->service_rc, w->unit, w->final_unit,
-					 w->quota_holding_s));
+					 w->quota_holding_s, w->directions));
 		gy_array_int8(params, number, w->rating_group);
 		gy_array_int8(params, number, w->service_key);
 		gy_array_int8(params, number, w->granted);
@@ -406,9 +411,9 @@ void gy_charges_put(struct gy_params *params, unsigned number, const struct gy_r
 
 		gy_array_int8(params, number, c->rating_group);
 		gy_array_int8(params, number, c->service_key);
-		gy_array_int8(
-			params, number,
-			pack_shape(GY_RC_COUNT, c->rc, c->unit, c->final_unit, c->quota_holding_s));
+		gy_array_int8(params, number,
+			      pack_shape(GY_RC_COUNT, c->rc, c->unit, c->final_unit,
+					 c->quota_holding_s, c->directions));
 		gy_array_int8(params, number, c->used);
 		gy_array_int8(params, number, c->debit);
 		gy_array_int8(params, number, c->granted);

@@ -6,6 +6,8 @@
 
 #include <talloc.h>
 
+#include "core/charging/direction.h"
+
 #define IETF(name) GY_AVP_ID(0, GY_AVP_##name)
 #define TGPP(name) GY_AVP_ID(GY_VENDOR_3GPP, GY_AVP_##name)
 
@@ -192,6 +194,9 @@ void gy_decode_requested(struct gy_decoder *decoder, const struct gy_avp *group,
 	service->requested_currency_avp = amounts.currency_avp;
 	amounts_store(decoder, &amounts, group, service->requested_present,
 		      service->requested_count);
+	if (!HAS(&amounts, TOTAL))
+		gy_directions_ask(service, HAS(&amounts, INPUT) ? &amounts.input : NULL,
+				  HAS(&amounts, OUTPUT) ? &amounts.output : NULL);
 }
 
 /* Any value that we don't know counts as "other" (G-11). */

@@ -201,6 +201,19 @@ static bool put_units(struct writer *w, enum gy_unit unit, int64_t count)
 	return false;
 }
 
+/* Octets by direction, or in total. */
+static void put_octets(struct writer *w, const struct gy_service_answer *service)
+{
+	int64_t output = service->granted - service->input;
+
+	if (service->directions == 0)
+		avp_u64(w, 0, GY_AVP_CC_TOTAL_OCTETS, (uint64_t)service->granted);
+	else if (service->input > 0)
+		avp_u64(w, 0, GY_AVP_CC_INPUT_OCTETS, (uint64_t)service->input);
+	if (service->directions != 0 && output > 0)
+		avp_u64(w, 0, GY_AVP_CC_OUTPUT_OCTETS, (uint64_t)output);
+}
+
 static void put_granted(struct writer *w, const struct gy_answer *answer,
 			const struct gy_service_answer *service)
 {
@@ -211,7 +224,9 @@ static void put_granted(struct writer *w, const struct gy_answer *answer,
 	start = group_open(w, 0, GY_AVP_GRANTED_SERVICE_UNIT);
 	if (service->switch_s != 0) /* Time counts from 1900 (RFC 6733 4.3.1) */
 		avp_u32(w, 0, GY_AVP_TARIFF_TIME_CHANGE, service->switch_s + NTP_EPOCH_S);
-	if (!put_units(w, service->unit, service->granted))
+	if (service->unit == GY_UNIT_OCTETS)
+		put_octets(w, service);
+	else if (!put_units(w, service->unit, service->granted))
 		put_money(w, service->granted, answer->currency);
 	group_close(w, start);
 }
@@ -233,23 +248,35 @@ static void put_multiplier(struct writer *w, struct gy_rate rate)
 	group_close(w, value);
 }
 
-/* The credit pool of the grant (G-72). */
-static void put_pool(struct writer *w, const struct gy_service_answer *service)
-{
-	static const uint32_t unit_types[GY_UNIT_COUNT] = { /* CC-Unit-Type (RFC 8506 §8.32) */
-							    [GY_UNIT_OCTETS] = 2,
-							    [GY_UNIT_SECONDS] = 0,
-							    [GY_UNIT_SERVICE] = 5
-	};
-	size_t start;
+/* CC-Unit-Type (RFC 8506 §8.32). */
+enum { TIME = 0, TOTAL_OCTETS = 2, INPUT_OCTETS = 3, OUTPUT_OCTETS = 4, SERVICE_UNITS = 5 };
 
-	if (service->pool == 0 || service->unit == GY_UNIT_NONE)
-		return;
-	start = group_open(w, 0, GY_AVP_G_S_U_POOL_REFERENCE);
+static void put_pool_reference(struct writer *w, const struct gy_service_answer *service,
+			       uint32_t unit_type)
+{
+	size_t start = group_open(w, 0, GY_AVP_G_S_U_POOL_REFERENCE);
+
 	avp_u32(w, 0, GY_AVP_G_S_U_POOL_IDENTIFIER, service->pool);
-	avp_u32(w, 0, GY_AVP_CC_UNIT_TYPE, unit_types[service->unit]);
+	avp_u32(w, 0, GY_AVP_CC_UNIT_TYPE, unit_type);
 	put_multiplier(w, service->pool_rate);
 	group_close(w, start);
+}
+
+/* The credit pool of the grant (G-72), one reference for each kind of units in it. */
+static void put_pool(struct writer *w, const struct gy_service_answer *service)
+{
+	if (service->pool == 0 || service->unit == GY_UNIT_NONE)
+		return;
+	if (service->unit == GY_UNIT_SECONDS)
+		put_pool_reference(w, service, TIME);
+	else if (service->unit == GY_UNIT_SERVICE)
+		put_pool_reference(w, service, SERVICE_UNITS);
+	else if (service->directions == 0)
+		put_pool_reference(w, service, TOTAL_OCTETS);
+	else if (service->input > 0)
+		put_pool_reference(w, service, INPUT_OCTETS);
+	if (service->directions != 0 && service->granted > service->input)
+		put_pool_reference(w, service, OUTPUT_OCTETS);
 }
 
 static void put_redirect_server(struct writer *w, enum gy_redirect_type type, const char *address)

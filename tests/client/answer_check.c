@@ -231,14 +231,52 @@ static bool same_numbers(struct avp *a, struct avp *b, uint32_t code)
 	}
 }
 
+/* The least of the amounts of octets in a grant; -1: there is none. */
+static int64_t least_octets(struct avp *grant)
+{
+	static const uint32_t codes[] = { GY_AVP_CC_TOTAL_OCTETS, GY_AVP_CC_INPUT_OCTETS,
+					  GY_AVP_CC_OUTPUT_OCTETS };
+	int64_t least = -1;
+
+	for (size_t i = 0; grant && i < sizeof(codes) / sizeof(codes[0]); i++) {
+		int64_t octets = gy_avp_value_in(grant, IETF, codes[i], -1);
+
+		if (octets >= 0 && (least < 0 || octets < least))
+			least = octets;
+	}
+	return least;
+}
+
+/* G-39, G-46: one kind of units, of those that were asked for; octets in one or both directions. */
+static bool kinds_conform(struct look *l, struct avp *asked, struct avp *grant, long long group)
+{
+	struct avp *request = gy_avp_find_in(asked, IETF, GY_AVP_REQUESTED_SERVICE_UNIT);
+	unsigned kinds = 0, directions = 0;
+
+	for (struct avp *a = gy_avp_first(grant); a; a = gy_avp_next(a)) {
+		if (gy_avp_is(a, IETF, GY_AVP_TARIFF_TIME_CHANGE))
+			continue;
+		kinds++;
+		directions += gy_avp_is(a, IETF, GY_AVP_CC_INPUT_OCTETS) ||
+			      gy_avp_is(a, IETF, GY_AVP_CC_OUTPUT_OCTETS);
+		if (!(l->asked->msg_flags & CMD_FLAG_RETRANSMIT) && request &&
+		    gy_avp_first(request) && !gy_avp_find_in(request, IETF, gy_avp_code(a)))
+			return fault(l,
+				     "Rating-Group %lld: AVP %u granted, which was not asked for",
+				     group, gy_avp_code(a));
+	}
+	if (kinds != 1 && !(kinds == 2 && directions == 2))
+		return fault(l, "Rating-Group %lld: %u kinds of unit granted", group, kinds);
+	return true;
+}
+
 /* G-46, G-48, G-50: what is granted, in itself. */
-static bool grant_conforms(struct look *l, struct avp *mscc, long long group)
+static bool grant_conforms(struct look *l, struct avp *asked, struct avp *mscc, long long group)
 {
 	struct avp *grant = gy_avp_find_in(mscc, IETF, GY_AVP_GRANTED_SERVICE_UNIT);
 	bool final = gy_avp_find_in(mscc, IETF, GY_AVP_FINAL_UNIT_INDICATION) != NULL;
 	int64_t threshold = gy_avp_value_in(mscc, TGPP, GY_AVP_VOLUME_QUOTA_THRESHOLD, -1);
-	int64_t octets = grant ? gy_avp_value_in(grant, IETF, GY_AVP_CC_TOTAL_OCTETS, -1) : -1;
-	unsigned kinds = 0;
+	int64_t octets = least_octets(grant);
 
 	if (gy_avp_value_in(mscc, IETF, GY_AVP_VALIDITY_TIME, 1) == 0)
 		return fault(l, "Rating-Group %lld: Validity-Time 0", group);
@@ -248,14 +286,10 @@ static bool grant_conforms(struct look *l, struct avp *mscc, long long group)
 			     final ? " and Final-Unit-Indication" : "");
 	if (!grant)
 		return true;
-	for (struct avp *a = gy_avp_first(grant); a; a = gy_avp_next(a)) {
-		kinds += gy_avp_code(a) != GY_AVP_TARIFF_TIME_CHANGE;
+	for (struct avp *a = gy_avp_first(grant); a; a = gy_avp_next(a))
 		if (!final && gy_avp_value(a) == 0)
 			return fault(l, "Rating-Group %lld: nothing granted, and not final", group);
-	}
-	if (kinds != 1)
-		return fault(l, "Rating-Group %lld: %u kinds of unit granted", group, kinds);
-	return true;
+	return kinds_conform(l, asked, grant, group);
 }
 
 static struct avp *next_service(struct avp *a)
@@ -278,7 +312,7 @@ static bool service_conforms(struct look *l, struct avp *asked, struct avp *give
 	if (code != 2001 && gy_avp_find_in(given, IETF, GY_AVP_GRANTED_SERVICE_UNIT))
 		return fault(l, "Rating-Group %lld: units granted with Result-Code %lld", group,
 			     (long long)code);
-	return grant_conforms(l, given, group);
+	return grant_conforms(l, asked, given, group);
 }
 
 /* Events that only ask are answered as a whole (G-76, G-77). */

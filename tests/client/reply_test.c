@@ -369,6 +369,18 @@ static void grants(void)
 	exchange("I0 {10:RSU}{50:RSU}", &a);
 	ok(conforms("Threshold"), "found: a threshold with final units");
 	a = good_answer();
+	exchange("I0 {10:RSU=60s}{50:RSU}", &a);
+	ok(conforms("not asked for"), "found: octets for seconds");
+	services[0].directions = GY_DIRECTION_INPUT | GY_DIRECTION_OUTPUT;
+	services[0].input = 3 << 20;
+	exchange("I0 {10:RSU=in:5MiB,out:9MiB}{50:RSU}", &a);
+	ok(conforms(NULL), "a grant in both directions");
+	exchange("I0 {10:RSU=in:5MiB}{50:RSU}", &a);
+	ok(conforms("not asked for"), "found: a direction that nobody asked for");
+	services[0].input = 1 << 20;
+	exchange("I0 {10:RSU=in:5MiB,out:9MiB}{50:RSU}", &a);
+	ok(conforms("Threshold"), "found: a threshold above what one direction has");
+	a = good_answer();
 	services[0].rc = GY_CREDIT_LIMIT_REACHED;
 	exchange("I0 {10:RSU}{50:RSU}", &a);
 	ok(conforms("units granted"), "found: units granted with 4012");

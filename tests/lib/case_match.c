@@ -90,10 +90,13 @@ static bool same_key(bool has_a, uint32_t rg_a, unsigned n_a, const uint32_t *id
 static bool grant_fits(const struct gy_case_expect_service *e, const struct gy_case_seen_service *s,
 		       char *why, size_t size)
 {
+	bool any = false;
 	char what[48];
 
 	if (e->no_grant && s->has_grant)
 		return differs(why, size, "there is a Granted-Service-Unit, expected none");
+	for (int q = 0; q < GY_CASE_QUANTITIES; q++)
+		any |= e->grant[q].test != GY_CASE_UNCHECKED;
 	for (int q = 0; q < GY_CASE_QUANTITIES; q++) {
 		bool present = s->has_grant && s->grant.present[q];
 		struct gy_case_bound bound = e->grant[q];
@@ -101,6 +104,8 @@ static bool grant_fits(const struct gy_case_expect_service *e, const struct gy_c
 		if (bound.test == GY_CASE_AT_MOST && bound.value == 0 && !present)
 			continue;
 		snprintf(what, sizeof(what), "grant of %s", quantity_names[q]);
+		if (any && bound.test == GY_CASE_UNCHECKED)
+			bound.test = GY_CASE_ABSENT; /* one kind is expected, and no other */
 		if (!holds(what, bound, present, s->grant.count[q], why, size))
 			return false;
 	}

@@ -141,6 +141,7 @@ static void load_rows(struct gy_world *world, const struct gy_world_record *foun
 			.redirect_rule = c->redirect_rule,
 			.pool = c->pool,
 			.pool_rate = c->rate,
+			.directions = c->directions,
 		};
 	}
 	history->rows = world->rows;
@@ -494,6 +495,8 @@ uint64_t gy_world_content_hash(const struct gy_ccr *ccr)
 		h = HASH(h, s->requested);
 		h = HASH(h, s->requested_present);
 		h = HASH(h, s->requested_count);
+		h = HASH(h, s->requested_directions);
+		h = HASH(h, s->requested_input);
 		for (unsigned k = 0; k < s->n_used; k++) {
 			h = HASH(h, s->used[k].present);
 			h = HASH(h, s->used[k].count);

@@ -16,7 +16,8 @@ sys.path.insert(0, str(ROOT / 'tests/audit'))
 from audit import audit  # noqa: E402
 
 MIB = 1 << 20
-POOL, TOTAL_OCTETS, TIME = 7, 2, 0
+POOL = 7
+TIME, TOTAL_OCTETS, INPUT_OCTETS, OUTPUT_OCTETS = 0, 2, 3, 4
 FINAL, EXHAUSTED = 2, 8
 OCTETS, SECONDS = 'CC-Total-Octets', 'CC-Time'
 COUNTED = {10: OCTETS, 201: OCTETS, 202: SECONDS, 203: OCTETS, 204: OCTETS}
@@ -95,6 +96,14 @@ def told(tap, site, imsi):
     copy = g.ask('the request comes again', INITIAL, *[report(n) for n in (201, 202, 203, 204, 10)], flags=P | T, number=0)
     tap.equal([reference(s) for s in copy], [reference(s) for s in services], 'G-85 a copy is told of the same pools')
     g.ask('the end', TERMINATION, *[report(n, 0, False, FINAL) for n in (201, 202, 203, 204, 10)])
+    g.close()
+    g = Gateway(tap, site, imsi)
+    s = g.ask('octets by direction', INITIAL, service(201, rsu=[('CC-Input-Octets', MIB), ('CC-Output-Octets', 3 * MIB)]), report(202))[0]
+    tap.equal(([a['CC-Unit-Type'] for a in s.all('G-S-U-Pool-Reference')], [a.name for a in s.all('Granted-Service-Unit')[0].value],
+               {a['G-S-U-Pool-Identifier'] for a in s.all('G-S-U-Pool-Reference')}),
+              ([INPUT_OCTETS, OUTPUT_OCTETS], ['CC-Input-Octets', 'CC-Output-Octets'], {POOL}),
+              'G-72, G-39 each direction has its reference to the pool')
+    g.ask('and ends', TERMINATION, report(201, 0, False), report(202, 0, False))
     g.close()
     g = Gateway(tap, site, imsi, 'apart')
     services = g.ask('a gateway that knows no pools', INITIAL, report(201), report(202))

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/charging/direction.h"
 #include "tests/lib/case.h"
 #include "tests/lib/fixture.h"
 #include "tests/lib/world.h"
@@ -88,6 +89,11 @@ static void count_units(const struct gy_case_units *units, bool *present, int64_
 	count[GY_UNIT_OCTETS] = units->count[GY_CASE_INPUT] + units->count[GY_CASE_OUTPUT];
 }
 
+static const int64_t *named(const struct gy_case_units *units, enum gy_case_quantity quantity)
+{
+	return units->present[quantity] ? &units->count[quantity] : NULL;
+}
+
 static uint32_t reason_bit(int reason)
 {
 	if (reason < 0)
@@ -110,6 +116,9 @@ static void build_service(const struct gy_case_service *from, struct gy_service 
 		.reasons = reason_bit(from->reason),
 	};
 	count_units(&from->requested_units, to->requested_present, to->requested_count);
+	if (!from->requested_units.present[GY_CASE_TOTAL])
+		gy_directions_ask(to, named(&from->requested_units, GY_CASE_INPUT),
+				  named(&from->requested_units, GY_CASE_OUTPUT));
 	if (from->n_used > 0)
 		to->reasons |= reason_bit(from->used_reason);
 	for (unsigned i = 0; i < from->n_used; i++) {
@@ -205,6 +214,12 @@ static void build(struct run *run, const struct gy_case_step *step, struct built
 
 /* ---- the core's answer as the table sees it ---- */
 
+static void see_amount(struct gy_case_units *units, enum gy_case_quantity quantity, int64_t count)
+{
+	units->present[quantity] = true;
+	units->count[quantity] = count;
+}
+
 static void see_service(const struct gy_service_answer *from, bool at_command_level, int currency,
 			struct gy_case_seen_service *to, uint32_t *ids)
 {
@@ -235,10 +250,12 @@ static void see_service(const struct gy_service_answer *from, bool at_command_le
 		memcpy(ids, from->service_ids, from->n_service_ids * sizeof(*ids));
 	if (from->unit == GY_UNIT_MONEY)
 		to->currency = currency;
-	if (to->has_grant) {
-		to->grant.present[quantities[from->unit]] = true;
-		to->grant.count[quantities[from->unit]] = from->granted;
-	}
+	if (to->has_grant && from->directions == 0)
+		see_amount(&to->grant, quantities[from->unit], from->granted);
+	if (from->directions & GY_DIRECTION_INPUT)
+		see_amount(&to->grant, GY_CASE_INPUT, from->input);
+	if (from->directions & GY_DIRECTION_OUTPUT)
+		see_amount(&to->grant, GY_CASE_OUTPUT, from->granted - from->input);
 	if (from->threshold > 0) {
 		int64_t *threshold = from->unit == GY_UNIT_OCTETS    ? &to->volume_threshold
 				     : from->unit == GY_UNIT_SECONDS ? &to->time_threshold

@@ -61,7 +61,7 @@ static unsigned step, steps;
 /* What happened, to see that the test reached it. */
 static struct {
 	unsigned initial, update, termination, duplicate, reused, late, unknown, barred, swept;
-	unsigned partial, refused, overrun, histories;
+	unsigned partial, refused, overrun, histories, directed;
 } count;
 
 __attribute__((format(printf, 1, 2), noreturn)) static void broken(const char *format, ...)
@@ -228,6 +228,37 @@ static int64_t total_used(const struct gy_service *service, enum gy_unit unit)
 	return units;
 }
 
+/* Octets go by the names that the request has for them (G-39); a threshold is below each amount. */
+static void expect_directions(const struct gy_service *service, const struct gy_service_answer *got)
+{
+	int64_t amounts[2] = { got->input, got->granted - got->input };
+	bool named = service->requested_present[GY_UNIT_OCTETS] && got->unit == GY_UNIT_OCTETS;
+	int64_t asked[2] = { service->requested_input,
+			     service->requested_count[GY_UNIT_OCTETS] - service->requested_input };
+
+	if (named && got->directions != service->requested_directions)
+		broken("directions %u for %u (G-39)", got->directions,
+		       service->requested_directions);
+	if (got->directions == 0) {
+		amounts[0] = amounts[1] = got->granted;
+		asked[0] = asked[1] = service->requested_count[GY_UNIT_OCTETS];
+	}
+	for (int i = 0; i < 2; i++) {
+		bool given = got->directions == 0 || got->directions & 1U << i;
+
+		if (amounts[i] < 0 || (!given && amounts[i] != 0) ||
+		    (given && amounts[i] == 0 && got->granted > 1))
+			broken("direction %d has %" PRId64 " of %" PRId64, i, amounts[i],
+			       got->granted);
+		if (named && asked[i] > 0 && amounts[i] > asked[i])
+			broken("more than was asked for in direction %d (G-39)", i);
+		if (given && got->threshold != 0 && got->threshold >= amounts[i])
+			broken("a threshold of %u in a grant of %" PRId64 " (G-50)", got->threshold,
+			       amounts[i]);
+	}
+	count.directed += got->directions != 0;
+}
+
 /* What one service of an answer must be, given the money there is for it. */
 static void expect_service(const struct gy_ccr *ccr, const struct gy_service *service,
 			   const struct gy_service_answer *got, struct line *line, int64_t money)
@@ -248,9 +279,9 @@ static void expect_service(const struct gy_ccr *ccr, const struct gy_service *se
 						: GY_END_USER_SERVICE_DENIED;
 	else if (service->requested && ccr->type != GY_TERMINATION &&
 		 !(service->reasons & 1U << GY_REASON_FINAL)) {
-		wanted = service->requested_present[rule->unit]
-				 ? service->requested_count[rule->unit]
-				 : policy->default_grant;
+		wanted = service->requested_count[rule->unit];
+		if (wanted == 0)
+			wanted = policy->default_grant;
 		if (wanted > policy->max_grant)
 			wanted = policy->max_grant;
 		granted = affordable(rule, line->used, wanted, money);
@@ -281,9 +312,7 @@ static void expect_service(const struct gy_ccr *ccr, const struct gy_service *se
 		broken("final units with a threshold or without Validity-Time (G-48, G-50)");
 	if (granted > 0 && (got->validity_s == 0 || got->validity_s > policy->validity_s))
 		broken("a grant valid for %u s (G-66)", got->validity_s);
-	if (got->threshold != 0 && (granted == 0 || got->threshold >= granted))
-		broken("a threshold of %u in a grant of %" PRId64 " (G-50)", got->threshold,
-		       granted);
+	expect_directions(service, got);
 	if (line)
 		line->granted = granted;
 }
@@ -392,7 +421,10 @@ static void random_services(struct request *r, bool with_usage, bool with_more)
 			     k > 0; k--)
 				request_used(r, unit,
 					     shop_wide(shop_below(50) == 0 ? 4 * most : most / 4));
-		if (with_more && shop_below(8) != 0)
+		if (with_more && unit == GY_UNIT_OCTETS && shop_below(8) == 0)
+			request_directions(r, shop_below(3) == 0 ? -1 : shop_wide(most),
+					   shop_wide(most));
+		else if (with_more && shop_below(8) != 0)
 			request_more(r, unit, shop_below(3) == 0 ? shop_wide(2 * most) + 1 : -1);
 		if (with_usage && shop_below(10) == 0)
 			request_reason(r, (enum gy_reporting_reason)shop_below(10));
@@ -738,14 +770,14 @@ int main(int argc, char **argv)
 	printf("ok 1 - invariants under %u random requests\n", steps);
 	printf("# %u CCR-I, %u CCR-U, %u CCR-T, %u duplicates (%u by history), %u reused numbers,\n"
 	       "# %u late, %u unknown, %u barred, %u ended by supervision, %u partial, %u refused, "
-	       "%u over-uses\n",
+	       "%u over-uses, %u by direction\n",
 	       count.initial, count.update, count.termination, count.duplicate, count.histories,
 	       count.reused, count.late, count.unknown, count.barred, count.swept, count.partial,
-	       count.refused, count.overrun);
+	       count.refused, count.overrun, count.directed);
 	printf("%sok 2 - every kind of event was reached\n",
 	       count.termination && count.duplicate && count.histories && count.reused &&
 			       count.late && count.unknown && count.barred && count.swept &&
-			       count.partial && count.refused && count.overrun
+			       count.partial && count.refused && count.overrun && count.directed
 		       ? ""
 		       : "not ");
 	printf("# seed %" PRIu64 "\n", seed);

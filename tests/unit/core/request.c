@@ -2,6 +2,7 @@
 #include "tests/unit/core/request.h"
 
 #include "core/base/assert.h"
+#include "core/charging/direction.h"
 #include "tests/lib/world.h"
 
 void request_begin(struct request *r, enum gy_request_type type, uint64_t session, uint32_t number)
@@ -66,6 +67,12 @@ void request_more(struct request *r, enum gy_unit unit, int64_t units)
 		return;
 	s->requested_present[unit] = true;
 	s->requested_count[unit] = units;
+}
+
+void request_directions(struct request *r, int64_t input, int64_t output)
+{
+	request_more(r, GY_UNIT_OCTETS, (input > 0 ? input : 0) + (output > 0 ? output : 0));
+	gy_directions_ask(last(r), input >= 0 ? &input : NULL, output >= 0 ? &output : NULL);
 }
 
 void request_reason(struct request *r, enum gy_reporting_reason reason)

@@ -22,6 +22,8 @@ void request_service(struct request *r, uint32_t rating_group, unsigned n_ids);
 /* Of the last service: a usage report; a Requested-Service-Unit, empty if units < 0; a reason. */
 void request_used(struct request *r, enum gy_unit unit, int64_t units);
 void request_more(struct request *r, enum gy_unit unit, int64_t units);
+/* The same for octets by direction; -1: that one isn't named. */
+void request_directions(struct request *r, int64_t input, int64_t output);
 void request_reason(struct request *r, enum gy_reporting_reason reason);
 
 /* To be called last: pointers and content hash. A copied request must be ended again. */

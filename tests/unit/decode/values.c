@@ -123,6 +123,16 @@ static void test_services(void)
 	   "TC-51 the parts alone are summed");
 	ok(good("456", "456={446={412=U7}}") && ccr.services[0].used[0].count[GY_UNIT_OCTETS] == 7,
 	   "one part alone");
+	ok(good("456", "456={437={412=U4 414=U2}}") &&
+		   ccr.services[0].requested_count[GY_UNIT_OCTETS] == 6 &&
+		   ccr.services[0].requested_directions ==
+			   (GY_DIRECTION_INPUT | GY_DIRECTION_OUTPUT) &&
+		   ccr.services[0].requested_input == 4,
+	   "G-39 octets by direction");
+	ok(good("456", "456={437={421=U6 412=U4 414=U2}}") &&
+		   ccr.services[0].requested_count[GY_UNIT_OCTETS] == 6 &&
+		   ccr.services[0].requested_directions == 0,
+	   "and in total");
 	ok(good("456", "456={437={413={445={447=I1} 425=u840}}}") &&
 		   ccr.services[0].requested_currency == 840 &&
 		   ccr.services[0].requested_currency_avp.len == 12 &&
