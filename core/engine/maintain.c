@@ -23,6 +23,9 @@
 #define PARTITIONS_NS (3600 * 1000 * MS)
 /* A session whose row can't be read is looked at again after this time. */
 #define UNREADABLE_US (60 * GY_SECOND_US)
+/* One of which somebody holds a row, after this: others are due as well, and their turn is next.
+ * sweep_lost.sql says the same. */
+#define HELD_US (1 * GY_SECOND_US)
 /* So long the sweeper goes on before it lets other work have its turn. */
 #define SWEEP_NS (300 * MS)
 
@@ -136,6 +139,14 @@ static bool is_stuck(struct gy_locked *locked, unsigned n_locked, const struct g
 	return l->unreadable;
 }
 
+/* Somebody holds a row that is needed. Unless they made way, so many such sessions as one portion
+ * takes would be all that is ever looked at. */
+static void put_off(struct gy_due *due, gy_time_us now)
+{
+	due->looked = true;
+	due->look_at_us = now + HELD_US;
+}
+
 /* One due session. *record: as look_at leaves it; *done counts it, unless somebody holds a row. */
 static enum gy_rc end_one(struct maintenance *m, void *pool, struct gy_due *due,
 			  struct gy_locked *locked, unsigned n_locked, gy_time_us now,
@@ -147,8 +158,12 @@ static enum gy_rc end_one(struct maintenance *m, void *pool, struct gy_due *due,
 
 	*record = NULL;
 	*done += due->ended || l != NULL;
-	if (due->ended || l == NULL)
+	if (due->ended)
 		return GY_OK;
+	if (l == NULL) {
+		put_off(due, now);
+		return GY_OK;
+	}
 	if (is_stuck(locked, n_locked, l)) {
 		due->looked = true;
 		due->look_at_us = now + UNREADABLE_US;
@@ -156,7 +171,8 @@ static enum gy_rc end_one(struct maintenance *m, void *pool, struct gy_due *due,
 		return GY_OK;
 	}
 	rc = gy_homes_make(pool, locked, n_locked, &l->account, NULL, &homes);
-	if (rc == GY_STORE_RETRY) { /* the next time */
+	if (rc == GY_STORE_RETRY) {
+		put_off(due, now);
 		--*done;
 		return GY_OK;
 	}
@@ -230,10 +246,17 @@ static enum gy_rc sweep_once(struct maintenance *m,
 	return rc;
 }
 
+/* May there be more now? Behind a portion that somebody holds, too: that has been put off. */
+static bool goes_on(const struct swept *swept)
+{
+	return swept->done > 0 || swept->found == DUE_MAX;
+}
+
 static enum gy_rc sweep(struct maintenance *m)
 {
 	int64_t until_ns = gy_engine_now_ns() + SWEEP_NS;
 	struct swept due, lost;
+	bool more;
 	enum gy_rc rc;
 
 	/* Until nothing is due; what others hold is left for the next time. Portions of both kinds
@@ -242,11 +265,12 @@ static enum gy_rc sweep(struct maintenance *m)
 		rc = sweep_once(m, gy_store_due, &due);
 		if (rc == GY_OK)
 			rc = sweep_once(m, gy_store_lost, &lost);
-		if (rc == GY_OK && due.done + lost.done > 0 && gy_engine_now_ns() >= until_ns) {
+		more = rc == GY_OK && (goes_on(&due) || goes_on(&lost));
+		if (more && gy_engine_now_ns() >= until_ns) {
 			gy_maintenance_wake(m->engine); /* and then at once again */
 			return GY_OK;
 		}
-	} while (rc == GY_OK && due.done + lost.done > 0 && !atomic_load(&m->engine->stopping));
+	} while (more && !atomic_load(&m->engine->stopping));
 	if (rc == GY_OK && lost.found == 0)
 		rc = gy_store_lost_done(m->store);
 	m->sweep_at_ns = gy_engine_now_ns() + (int64_t)m->engine->config.sweep_ms * MS;

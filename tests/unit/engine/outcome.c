@@ -1,5 +1,6 @@
 /* What comes of a request, on a real database: whose it is, and what is said when something fails
  * or the clock goes back. The sweeper among rows that can't be read. */
+#include <stdio.h>
 #include <time.h>
 
 #include "tests/unit/engine/lane.h"
@@ -166,6 +167,79 @@ START_TEST(a_row_that_cannot_be_read_does_not_stop_supervision)
 	    " WHERE account_id = 1");
 }
 END_TEST
+
+/* Opens so many sessions NAME;N of subscriber 1, without a reservation, and NAME of subscriber 2.
+ */
+static void open_many(const char *name, unsigned count)
+{
+	struct gy_queue queue;
+	char session_id[40];
+
+	for (unsigned i = 0; i < count; i += n_given) {
+		queue = (struct gy_queue){ NULL, NULL, 0 };
+		for (unsigned k = i; k < count && k < i + LANE_MOST; k++) {
+			snprintf(session_id, sizeof(session_id), "%s;%u", name, k);
+			gy_queue_push(&queue, request(session_id, GY_INITIAL, 0));
+			queue.last->ccr.n_services = 0;
+		}
+		n_given = 0;
+		ck_assert_int_eq(gy_batch_run(&lane, &queue, false), GY_OK);
+	}
+	n_given = 0;
+	batch(of_subscriber_2(request(name, GY_INITIAL, 0)), NULL);
+}
+
+/* Does it come true that so many of the sessions named like this have not ended? */
+static bool left_within(unsigned ms, const char *like, unsigned count)
+{
+	char query[200];
+
+	snprintf(query, sizeof(query),
+		 "SELECT (count(*) = %u)::int FROM gyro.session_index"
+		 " WHERE session_id LIKE '%s' AND NOT ended",
+		 count, like);
+	return true_within(ms, query);
+}
+
+/* Somebody holds the row of more sessions than the sweeper takes at a time, and all of them come
+ * before another's. */
+static void sweep_behind_a_held_row(const char *name, const char *all, const char *make_due)
+{
+	struct gy_engine_config config = engine->config;
+	struct gy_engine *sweeper;
+	char error[300] = "";
+
+	open_many(name, 600);
+	run(make_due);
+	PQclear(PQexec(sql, "BEGIN; SELECT FROM gyro.account WHERE account_id = 1 FOR UPDATE"));
+	config.sweep_ms = 1000;
+	ck_assert(gy_engine_start(&config, &sweeper, error, sizeof(error)) == GY_OK);
+	ck_assert(left_within(2000, name, 0));
+	ck_assert(left_within(0, all, 600));
+	run("ROLLBACK");
+	ck_assert(left_within(10000, all, 0));
+	gy_engine_stop(sweeper);
+}
+
+START_TEST(a_held_row_does_not_keep_what_is_due_waiting)
+{
+	sweep_behind_a_held_row("due", "due%",
+				"UPDATE gyro.session_index SET release_requested = true,"
+				" check_at = now() - interval '1 h' * (1 + (account_id = 1)::int)"
+				" WHERE session_id LIKE 'due%'");
+}
+END_TEST
+
+START_TEST(a_held_row_does_not_keep_what_is_lost_waiting)
+{
+	sweep_behind_a_held_row("lost", "lost%",
+				"UPDATE gyro.gateway SET restart_open = true,"
+				" restarted_at = clock_timestamp(),"
+				" restarted_by = gyro.session_uuid(1, 1)"
+				" WHERE origin_host = 'pgw1.spec.test'");
+}
+END_TEST
+
 int main(int argc, char **argv)
 {
 	TCase *tests = tcase_create("outcome");
@@ -176,5 +250,7 @@ int main(int argc, char **argv)
 	tcase_add_test(tests, what_may_have_happened_is_not_refused);
 	tcase_add_test(tests, a_copy_is_known_after_the_clock_went_back);
 	tcase_add_test(tests, a_row_that_cannot_be_read_does_not_stop_supervision);
+	tcase_add_test(tests, a_held_row_does_not_keep_what_is_due_waiting);
+	tcase_add_test(tests, a_held_row_does_not_keep_what_is_lost_waiting);
 	return lane_run("engine-outcome", tests, argc, argv);
 }
