@@ -18,6 +18,8 @@
  * usual ones, not more. */
 #define FADE       8
 #define STALL_MOST 4
+/* What is usual before there was one: the first may have met a cold database. */
+#define USUAL_NS (25 * MS)
 
 /* Quarters of the limit that each type may use. */
 static unsigned quarters(enum gy_request_type type)
@@ -88,6 +90,13 @@ int64_t gy_expected_wait_ns(const struct gy_admission_limits *limits, const stru
 	return rest_ns(pace, now_ns) + (int64_t)(waiting / limits->batch_max) * pace->batch_ns;
 }
 
+/* Nobody goes before it. How long its batch takes is then no reason to refuse it: whoever is
+ * refused for that proves nothing, and the lane would believe for ever that it is too slow. */
+static bool is_alone(const struct gy_pace *pace, unsigned waiting)
+{
+	return waiting == 0 && pace->began_ns == 0;
+}
+
 enum gy_admission gy_admit(const struct gy_admission_limits *limits, const struct gy_pace *pace,
 			   enum gy_request_type type, unsigned waiting, int64_t age_ns,
 			   int64_t now_ns)
@@ -100,7 +109,8 @@ enum gy_admission gy_admit(const struct gy_admission_limits *limits, const struc
 	taken_up_ns = age_ns + gy_expected_wait_ns(limits, pace, waiting, now_ns);
 	patience_ns = (int64_t)limits->patience_ms * MS * share / 4;
 	if (taken_up_ns > patience_ns ||
-	    taken_up_ns + pace->batch_ns > (int64_t)limits->deadline_ms * MS)
+	    (taken_up_ns + pace->batch_ns > (int64_t)limits->deadline_ms * MS &&
+	     !is_alone(pace, waiting)))
 		return GY_ADMIT_NOT_LATE;
 	return GY_ADMIT;
 }
@@ -150,13 +160,14 @@ void gy_pace_refused(struct gy_pace *pace, int64_t now_ns)
 
 void gy_pace_ended(struct gy_pace *pace, bool ran, int64_t now_ns)
 {
+	int64_t most = STALL_MOST * (pace->batch_ns != 0 ? pace->batch_ns : USUAL_NS);
 	int64_t took = now_ns - pace->began_ns;
 
 	pace->began_ns = 0;
 	if (!ran)
 		return;
-	if (pace->batch_ns != 0 && took > STALL_MOST * pace->batch_ns)
-		took = STALL_MOST * pace->batch_ns;
+	if (took > most)
+		took = most;
 	pace->batch_ns =
 		pace->batch_ns == 0 ? took : pace->batch_ns + (took - pace->batch_ns) / FADE;
 }

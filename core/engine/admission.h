@@ -41,7 +41,9 @@ struct gy_pace {
 enum gy_admission {
 	GY_ADMIT,
 	GY_ADMIT_NOT_FULL, /* the queue is as long as it may be for this type of request */
-	GY_ADMIT_NOT_LATE, /* its turn would come too late to answer it in time */
+	/* Its turn would come too late to answer it in time. Never said for the pace alone while
+	 * nobody goes before it. */
+	GY_ADMIT_NOT_LATE,
 };
 
 /* May a request that is age_ns old join the waiting ones of this lane? Says no to no type that it

@@ -82,7 +82,7 @@ END_TEST
 START_TEST(what_would_be_too_late_is_refused_at_once)
 {
 	const struct gy_pace slow = { .batch_ns = 300 * MS };
-	const struct gy_pace very_slow = { .batch_ns = 3500 * MS };
+	const struct gy_pace very_slow = { .batch_ns = 3500 * MS, .began_ns = 1000 * MS };
 
 	/* Two batches of 300 ms go before it. */
 	ck_assert_int_eq(gy_expected_wait_ns(&usual, &slow, 256, 0), 600 * MS);
@@ -91,10 +91,52 @@ START_TEST(what_would_be_too_late_is_refused_at_once)
 	ck_assert_int_eq(gy_admit(&usual, &slow, GY_UPDATE, 256, 200 * MS, 0), GY_ADMIT_NOT_LATE);
 	ck_assert_int_eq(gy_admit(&usual, &slow, GY_TERMINATION, 256, 200 * MS, 0), GY_ADMIT);
 	ck_assert_int_eq(gy_admit(&usual, &slow, GY_TERMINATION, 512, 0, 0), GY_ADMIT_NOT_LATE);
-	/* Taken up in time, but answered after the deadline: 600 + 3500. */
-	ck_assert_int_eq(gy_admit(&usual, &very_slow, GY_TERMINATION, 0, 400 * MS, 0), GY_ADMIT);
-	ck_assert_int_eq(gy_admit(&usual, &very_slow, GY_TERMINATION, 0, 600 * MS, 0),
+	/* Taken up in time, but answered after the deadline: 100 until this batch ends, 600, 3500.
+	 */
+	ck_assert_int_eq(gy_admit(&usual, &very_slow, GY_TERMINATION, 0, 300 * MS, 4400 * MS),
+			 GY_ADMIT);
+	ck_assert_int_eq(gy_admit(&usual, &very_slow, GY_TERMINATION, 0, 500 * MS, 4400 * MS),
 			 GY_ADMIT_NOT_LATE);
+}
+END_TEST
+
+/* What a lane believes of its pace, only a batch can prove wrong. */
+START_TEST(a_lane_that_was_too_slow_is_tried_again)
+{
+	struct gy_pace pace = { .batch_ns = 5000 * MS };
+	int64_t now_ns = 3600 * 1000 * MS;
+	unsigned probes = 0;
+
+	for (enum gy_request_type type = GY_INITIAL; type <= GY_EVENT; type++) {
+		ck_assert_int_eq(gy_admit(&usual, &pace, type, 0, 0, now_ns), GY_ADMIT);
+		ck_assert_int_eq(gy_admit(&usual, &pace, type, 0, 200 * MS, now_ns), GY_ADMIT);
+		ck_assert_int_eq(gy_admit(&usual, &pace, type, 0, 1001 * MS, now_ns),
+				 GY_ADMIT_NOT_LATE);
+		/* One at a time. */
+		ck_assert_int_eq(gy_admit(&usual, &pace, type, 1, 0, now_ns), GY_ADMIT_NOT_LATE);
+	}
+	gy_pace_taken(&usual, &pace, 1, 0, now_ns);
+	ck_assert_int_eq(gy_admit(&usual, &pace, GY_TERMINATION, 0, 0, now_ns + MS),
+			 GY_ADMIT_NOT_LATE);
+	for (; gy_admit(&usual, &pace, GY_INITIAL, 1, 0, now_ns) != GY_ADMIT; probes++) {
+		gy_pace_ended(&pace, true, now_ns + MS);
+		gy_pace_taken(&usual, &pace, 1, 0, now_ns += 2 * MS);
+		ck_assert_uint_lt(probes, 100);
+	}
+}
+END_TEST
+
+START_TEST(after_a_slow_first_batch_it_serves_at_once)
+{
+	struct gy_pace pace = { .batch_ns = 0 };
+
+	gy_pace_taken(&usual, &pace, 1, 0, 1000 * MS);
+	gy_pace_ended(&pace, true, 6000 * MS);
+	ck_assert_int_eq(gy_admit(&usual, &pace, GY_TERMINATION, 0, 0, 3600 * 1000 * MS), GY_ADMIT);
+	/* Also those that come together. */
+	ck_assert_int_eq(gy_admit(&usual, &pace, GY_INITIAL, 1, 0, 3600 * 1000 * MS), GY_ADMIT);
+	gy_pace_taken(&usual, &pace, 1, 0, 3600 * 1000 * MS);
+	ck_assert_int_eq(gy_admit(&usual, &pace, GY_INITIAL, 0, 0, 3600 * 1000 * MS + 1), GY_ADMIT);
 }
 END_TEST
 
@@ -354,6 +396,26 @@ START_TEST(what_a_stall_held_up_is_served)
 }
 END_TEST
 
+/* Each takes longer than the deadline, for many batches; then as long as ever. */
+START_TEST(slow_batches_pass)
+{
+	fresh_lane();
+	for (unsigned i = 0; i < 100; i++) {
+		arrive(GY_UPDATE);
+		if (lane.ends_ns != 0)
+			lane.ends_ns = lane.now_ns + 5000 * MS;
+		play_until(lane.now_ns + 6000 * MS, false);
+	}
+	memset(lane.refused, 0, sizeof(lane.refused));
+	for (unsigned i = 0; i < 100; i++) {
+		arrive(GY_UPDATE);
+		play_until(lane.now_ns + 10 * MS, false);
+	}
+	ck_assert_uint_eq(all_refused(), 0);
+	ck_assert_int_lt(lane.pace.batch_ns, 100 * MS);
+}
+END_TEST
+
 START_TEST(three_times_capacity_waits_a_few_batches_at_most)
 {
 	fresh_lane();
@@ -405,6 +467,8 @@ int main(void)
 	tcase_add_test(tests, in_overload_the_queue_keeps_batches_full_and_no_more);
 	tcase_add_test(tests, in_overload_a_batch_counts_until_it_is_done);
 	tcase_add_test(tests, what_would_be_too_late_is_refused_at_once);
+	tcase_add_test(tests, a_lane_that_was_too_slow_is_tried_again);
+	tcase_add_test(tests, after_a_slow_first_batch_it_serves_at_once);
 	tcase_add_test(tests, a_batch_that_takes_longer_than_usual_counts_at_once);
 	tcase_add_test(tests, a_lane_that_knows_nothing_of_its_pace_takes_what_comes);
 	tcase_add_test(tests, whoever_lets_an_initial_in_lets_an_update_and_a_termination_in);
@@ -415,6 +479,7 @@ int main(void)
 	tcase_add_test(tests, those_who_come_again_at_once_do_not_keep_it_up);
 	tcase_add_test(tests, three_percent_too_much);
 	tcase_add_test(tests, what_a_stall_held_up_is_served);
+	tcase_add_test(tests, slow_batches_pass);
 	tcase_add_test(tests, three_times_capacity_waits_a_few_batches_at_most);
 	tcase_add_test(tests, a_little_too_much_is_noticed_too);
 	suite_add_tcase(suite, tests);
