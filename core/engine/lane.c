@@ -181,14 +181,21 @@ static void run_batch(struct gy_lane *lane, struct gy_queue *batch, bool wait)
 		lane->retry_at_ns = gy_engine_now_ns() + RETRY_PAUSE_NS;
 }
 
-static void idle(struct gy_lane *lane)
+/* When there may be work that nobody wakes it for. Without database there is none before the next
+ * attempt to connect, whatever is to be tried again. */
+static int64_t next_work_ns(const struct gy_lane *lane)
 {
 	int64_t until_ns = gy_engine_now_ns() + 1000 * MS;
 
-	if (lane->retry.n > 0 && lane->retry_at_ns < until_ns)
-		until_ns = lane->retry_at_ns;
-	if (lane->store == NULL && lane->connect_at_ns < until_ns)
-		until_ns = lane->connect_at_ns;
+	if (lane->store == NULL)
+		return lane->connect_at_ns < until_ns ? lane->connect_at_ns : until_ns;
+	return lane->retry.n > 0 && lane->retry_at_ns < until_ns ? lane->retry_at_ns : until_ns;
+}
+
+static void idle(struct gy_lane *lane)
+{
+	int64_t until_ns = next_work_ns(lane);
+
 	pthread_mutex_lock(&lane->lock);
 	if ((lane->waiting.n == 0 || lane->store == NULL) &&
 	    !atomic_load(&lane->engine->stopping)) {
