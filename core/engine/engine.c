@@ -211,6 +211,19 @@ static const char *turned_away(struct gy_engine *engine, struct gy_lane *lane,
 					     : "it would wait too long here";
 }
 
+/* One that the host answers. Whose it would have been is not known yet: each lane's in turn. */
+static void count_turned_away(struct gy_engine *engine, int64_t now_ns)
+{
+	struct gy_lane *lane =
+		&engine->lanes[atomic_fetch_add(&engine->excess, 1) % engine->n_lanes];
+
+	pthread_mutex_lock(&lane->lock);
+	gy_pace_refused(&lane->pace, now_ns);
+	pthread_mutex_unlock(&lane->lock);
+	atomic_fetch_add(&engine->refused_early, 1);
+	atomic_fetch_add(&engine->answered, 1);
+}
+
 bool gy_engine_turns_away(struct gy_engine *engine, enum gy_request_type type, int64_t arrived_ns)
 {
 	int64_t now_ns;
@@ -227,16 +240,24 @@ bool gy_engine_turns_away(struct gy_engine *engine, enum gy_request_type type, i
 		away = admission(engine, lane, type, arrived_ns, now_ns) != GY_ADMIT;
 		pthread_mutex_unlock(&lane->lock);
 	}
-	if (!away)
-		return false;
-	/* Whose it would have been is not known yet: each lane's in turn. */
-	lane = &engine->lanes[atomic_fetch_add(&engine->excess, 1) % engine->n_lanes];
-	pthread_mutex_lock(&lane->lock);
-	gy_pace_refused(&lane->pace, now_ns);
-	pthread_mutex_unlock(&lane->lock);
-	atomic_fetch_add(&engine->refused_early, 1);
-	atomic_fetch_add(&engine->answered, 1);
-	return true;
+	if (away)
+		count_turned_away(engine, now_ns);
+	return away;
+}
+
+enum gy_lateness gy_engine_lateness(struct gy_engine *engine, int64_t arrived_ns)
+{
+	int64_t now_ns = gy_engine_now_ns(), age_ms = (now_ns - arrived_ns) / 1000000;
+
+	if (age_ms <= (int64_t)engine->config.queue_age_ms)
+		return GY_IN_TIME;
+	if (age_ms <= (int64_t)engine->config.deadline_ms) {
+		count_turned_away(engine, now_ns);
+		return GY_LATE;
+	}
+	atomic_fetch_add(&engine->excess, 1);
+	atomic_fetch_add(&engine->no_answer, 1);
+	return GY_TOO_LATE;
 }
 
 void gy_engine_submit(struct gy_engine *engine, struct gy_request *request)

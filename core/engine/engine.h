@@ -112,6 +112,17 @@ void gy_engine_submit(struct gy_engine *engine, struct gy_request *request);
  */
 bool gy_engine_turns_away(struct gy_engine *engine, enum gy_request_type type, int64_t arrived_ns);
 
+enum gy_lateness {
+	GY_IN_TIME,
+	GY_LATE,     /* older than queue_age_ms: to be refused */
+	GY_TOO_LATE, /* than deadline_ms: no answer may leave any more (P8) */
+};
+
+/* Has a request waited too long before it was submitted? What waits behind it will be older still
+ * when its turn comes. Unless it is in time it counts as refused for overload, and the host refuses
+ * or drops it. */
+enum gy_lateness gy_engine_lateness(struct gy_engine *engine, int64_t arrived_ns);
+
 enum gy_prompt_end {
 	GY_PROMPT_ANSWERED, /* with this Result-Code, 0 if it had none */
 	GY_PROMPT_SILENCE,  /* no answer in time */

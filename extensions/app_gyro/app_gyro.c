@@ -236,20 +236,19 @@ static enum gy_rc refuse_early(struct host_request *r, const char *why)
 	return rc;
 }
 
-/* Fills r from the raw bytes. GY_OK, or what to answer at once, with r->request.answer filled. */
-static enum gy_rc read_request(struct host_request *r, struct msg *msg, struct gy_bytes raw)
+/* Fills r from the raw bytes. late: there is no time left for it. GY_OK, or what to answer at once,
+ * with r->request.answer filled. */
+static enum gy_rc read_request(struct host_request *r, struct msg *msg, struct gy_bytes raw,
+			       bool late)
 {
 	struct gy_answer *answer = &r->request.answer;
 	struct gy_decode_terms terms;
-	int64_t age_ns;
 	enum gy_rc rc;
 
 	rc = gy_envelope_read(r->request.pool, raw, &node.identity, &r->envelope, answer);
 	if (rc != GY_OK)
 		return rc;
-	/* What waits behind a request that is too old will be older still when its turn comes. */
-	age_ns = gy_engine_now_ns() - r->request.arrived_ns;
-	if (age_ns > (int64_t)config->queue_age_ms * 1000000)
+	if (late)
 		return refuse_early(r, "waited too long here");
 	if (r->envelope.has_type && r->envelope.type >= GY_INITIAL &&
 	    r->envelope.type <= GY_EVENT &&
@@ -271,7 +270,9 @@ static int on_request(struct msg **msg, struct avp *avp, struct session *session
 {
 	struct host_request *r = NULL;
 	struct msg *query = *msg;
+	enum gy_lateness lateness;
 	struct gy_bytes raw;
+	int64_t arrived_ns;
 	enum gy_rc rc;
 	void *pool;
 
@@ -279,6 +280,12 @@ static int on_request(struct msg **msg, struct avp *avp, struct session *session
 	*msg = NULL;
 	*action = DISP_ACT_CONT;
 	if (!find_raw(query, &raw)) {
+		fd_msg_free(query);
+		return 0;
+	}
+	memcpy(&arrived_ns, raw.data, ARRIVAL_SIZE);
+	lateness = gy_engine_lateness(engine, arrived_ns);
+	if (lateness == GY_TOO_LATE) {
 		fd_msg_free(query);
 		return 0;
 	}
@@ -292,9 +299,9 @@ static int on_request(struct msg **msg, struct avp *avp, struct session *session
 	}
 	r->request.pool = pool;
 	r->request.host = query;
-	memcpy(&r->request.arrived_ns, raw.data, ARRIVAL_SIZE);
+	r->request.arrived_ns = arrived_ns;
 	raw = (struct gy_bytes){ raw.data + ARRIVAL_SIZE, raw.len - ARRIVAL_SIZE };
-	rc = read_request(r, query, raw);
+	rc = read_request(r, query, raw, lateness == GY_LATE);
 	if (rc == GY_OK) {
 		gy_engine_submit(engine, &r->request);
 		return 0; /* r is the engine's, or gone already */
