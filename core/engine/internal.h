@@ -54,6 +54,7 @@ struct gy_session_key gy_request_who(const struct gy_ccr *ccr, uint64_t *lane_ha
 /* A connected peer's name, there once and until the engine ends: pointers to it can be compared. */
 struct gy_peer {
 	struct gy_peer *next;
+	int64_t news_ns; /* its budget of news (gy_gateway_may_ask); under the lock */
 	size_t len;
 	char name[];
 };
@@ -64,12 +65,20 @@ struct gy_gateway {
 	int64_t gateway_id;
 	_Atomic uint32_t origin_state;
 	struct gy_restart restart; /* its last one; under the lock */
+	int64_t told_ns;           /* its budget of restarts; under the lock */
 	uint64_t hash;
 	size_t len;
-	char host[];
+	char host[]; /* in small letters */
 };
 
 #define GY_GATEWAYS_MAX 65536u
+/* News are what costs a transaction of its own before a batch, and a row: gateways that are new to
+ * this node, and restarts. So many at once from each peer, and then so many a second: what a
+ * network of gateways behind an agent may need when it comes up, not what a peer can invent. */
+#define GY_NEWS_MAX       1000u
+#define GY_NEWS_PER_S     100u
+#define GY_RESTARTS_MAX   20u /* the same of one gateway, restarts */
+#define GY_RESTARTS_PER_S 1u
 
 struct gy_gateways {
 	pthread_mutex_t lock;
@@ -77,15 +86,25 @@ struct gy_gateways {
 	unsigned n;
 	struct gy_peer *peers[1024];
 	unsigned n_peers;
+	int64_t news_ns; /* budget of those whose peer isn't known */
 };
 
 void gy_gateways_free(struct gy_gateways *gateways);
-/* NULL: not known yet. *restart: its last one, unless that is NULL. */
+/* Hosts are the same in capitals (RFC 6733 §4.3.1).
+ *
+ * NULL: not known yet. *restart: its last one, unless that is NULL. */
 struct gy_gateway *gy_gateway_find(struct gy_gateways *gateways, struct gy_bytes host,
 				   struct gy_restart *restart);
 /* NULL without memory, or when there are too many: the caller asks the store each time. */
 struct gy_gateway *gy_gateway_add(struct gy_gateways *gateways, struct gy_bytes host,
 				  const struct gy_gateway_state *state);
+/* May the store be asked for a gateway that isn't known here? It spends of what the peer that
+ * brought the request may. */
+bool gy_gateway_may_ask(struct gy_gateways *gateways, struct gy_bytes ingress, int64_t now_ns);
+/* May a restart of this gateway be told to the store? If not, it is no restart yet: the next
+ * request tells it again. Spends of what the gateway and the peer may. */
+bool gy_gateway_may_restart(struct gy_gateways *gateways, struct gy_gateway *gateway,
+			    struct gy_bytes ingress, int64_t now_ns);
 /* Remembers what the store knows of it now. Only after that: whoever finds the greater number here
  * takes it that the time of the restart is noted, and that what is opened from now on is younger.
  */

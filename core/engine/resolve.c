@@ -314,13 +314,15 @@ enum gy_rc gy_batch_reload_stale(struct batch *b)
  */
 static enum gy_rc gateway_told_state(struct batch *b, struct work *w, struct gy_gateway *g)
 {
+	struct gy_gateways *gateways = &b->lane->engine->gateways;
 	const struct gy_ccr *ccr = &w->request->ccr;
 	const struct gy_peer_profile *peer;
 	struct gy_gateway_state state;
 	bool news;
 	enum gy_rc rc;
 
-	if (ccr->origin_state <= atomic_load(&g->origin_state))
+	if (ccr->origin_state <= atomic_load(&g->origin_state) ||
+	    !gy_gateway_may_restart(gateways, g, w->request->ingress, gy_engine_now_ns()))
 		return GY_OK;
 	peer = gy_peer_profile_find(b->catalogue, ccr->origin_host);
 	rc = gy_store_gateway_restarted(b->lane->store, g->gateway_id, ccr->origin_state,
@@ -328,7 +330,7 @@ static enum gy_rc gateway_told_state(struct batch *b, struct work *w, struct gy_
 					&news);
 	if (rc != GY_OK)
 		return rc;
-	gy_gateway_told(&b->lane->engine->gateways, g, &state);
+	gy_gateway_told(gateways, g, &state);
 	w->restart = state.restart;
 	if (news) {
 		gy_engine_log(b->lane->engine, GY_LOG_NOTICE,
@@ -349,6 +351,15 @@ static enum gy_rc find_gateway(struct batch *b, struct work *w, struct gy_gatewa
 	enum gy_rc rc;
 
 	*g = gy_gateway_find(gateways, ccr->origin_host, &w->restart);
+	/* What may have happened is not refused. */
+	if (*g == NULL && !w->request->unsettled &&
+	    !gy_gateway_may_ask(gateways, w->request->ingress, gy_engine_now_ns())) {
+		gy_work_refuse(w,
+			       b->lane->engine->config.alternate_node ? GY_TOO_BUSY
+								      : GY_UNABLE_TO_COMPLY,
+			       "too many new gateways");
+		return GY_OK;
+	}
 	if (*g == NULL) {
 		rc = gy_store_gateway(b->lane->store, ccr->origin_host, ccr->origin_realm, &state);
 		if (rc != GY_OK)

@@ -7,7 +7,7 @@
 
 CREATE TABLE gyro.gateway (
     gateway_id   bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    origin_host  text NOT NULL UNIQUE,
+    origin_host  text NOT NULL,
     origin_realm text NOT NULL,
     first_seen   timestamptz NOT NULL DEFAULT now(),
     origin_state bigint NOT NULL DEFAULT 0 CHECK (origin_state BETWEEN 0 AND 4294967295),
@@ -16,9 +16,11 @@ CREATE TABLE gyro.gateway (
     restart_open boolean NOT NULL DEFAULT false,
     CHECK (restarted_at IS NOT NULL OR NOT restart_open)
 );
+-- A DiameterIdentity is the same in capitals (RFC 6733 4.3.1); it is ASCII, whatever the database's locale makes of an I.
+CREATE UNIQUE INDEX gateway_origin_host ON gyro.gateway (lower(origin_host COLLATE "C"));
 COMMENT ON TABLE gyro.gateway IS 'every Origin-Host that a request came from';
 COMMENT ON COLUMN gyro.gateway.gateway_id IS 'number used in sessions and records';
-COMMENT ON COLUMN gyro.gateway.origin_host IS 'Origin-Host (RFC 6733 6.3)';
+COMMENT ON COLUMN gyro.gateway.origin_host IS 'Origin-Host (RFC 6733 6.3) as it writes itself: Destination-Host of requests to it';
 COMMENT ON COLUMN gyro.gateway.origin_realm IS 'Origin-Realm when first seen';
 COMMENT ON COLUMN gyro.gateway.first_seen IS 'when it sent its first request';
 COMMENT ON COLUMN gyro.gateway.origin_state IS 'greatest Origin-State-Id it sent (RFC 6733 8.16); a greater one ends its older sessions (G-92)';
