@@ -17,6 +17,7 @@
 #define VALIDITY_DEFAULT_S 3600
 
 enum {
+	CURRENCY_CODE = 425,
 	RATING_GROUP = 432,
 	SUBSCRIPTION_ID = 443,
 	SERVICE_CONTEXT_ID = 461,
@@ -83,6 +84,19 @@ void gy_answer_name_rating_group(struct gy_answer *answer, const struct gy_servi
 	name_failed(answer, RATING_GROUP, service->rating_group_avp);
 }
 
+/* An amount in another currency than the account's is no amount (G-74). */
+static bool refuse_currency(const struct gy_ccr *ccr, const struct gy_account *account,
+			    struct gy_plan *plan)
+{
+	const struct gy_currency *other = gy_currency_other(ccr, account->currency);
+
+	if (other == NULL)
+		return false;
+	gy_answer_refuse(&plan->answer, GY_INVALID_AVP_VALUE, "Currency-Code is not the account's");
+	name_failed(&plan->answer, CURRENCY_CODE, other->avp);
+	return true;
+}
+
 static bool reports_usage(const struct gy_ccr *ccr)
 {
 	for (unsigned i = 0; i < ccr->n_services; i++)
@@ -136,8 +150,7 @@ static void release_all(struct gy_account *account, const struct gy_homes *homes
 			gy_reservation_release(account, homes, &account->reservations[i]);
 }
 
-/* --- what every charged request has in common --------------------------------------------------
- */
+/* --- what every charged request has in common */
 
 /* All services in order, into plan->services and plan->record's charges. Returns the sum debited.
  */
@@ -149,6 +162,7 @@ static int64_t charge_services(const struct gy_charging *c, struct gy_plan *plan
 	plan->answer = (struct gy_answer){
 		.rc = GY_OK,
 		.at_command_level = c->ccr->services_at_command_level,
+		.currency = c->account->currency,
 		.n_services = c->ccr->n_services,
 		.services = plan->services,
 	};
@@ -259,8 +273,7 @@ void gy_service_trace(const struct gy_ccr *ccr, const struct gy_view *view,
 	gy_service_explain(&c, &ccr->services[service], trace);
 }
 
-/* --- CCR-I --------------------------------------------------------------------------------------
- */
+/* --- CCR-I */
 
 /* A client without MSCC sees the command's code only: what fails for its one service fails there,
  * and then it has no session (G-21, G-78). */
@@ -455,8 +468,7 @@ static enum gy_rc decide_initial(const struct gy_ccr *ccr, struct gy_view *view,
 	return GY_OK;
 }
 
-/* --- CCR-U, CCR-T --------------------------------------------------------------------------------
- */
+/* --- CCR-U, CCR-T */
 
 static void use_session(const struct gy_ccr *ccr, struct gy_view *view,
 			const struct gy_catalogue *catalogue, gy_time_us now, unsigned session,
@@ -575,8 +587,7 @@ static enum gy_rc decide_further(const struct gy_ccr *ccr, struct gy_view *view,
 	return GY_OK;
 }
 
-/* --- CCR-E ---------------------------------------------------------------------------------------
- */
+/* --- CCR-E */
 
 /* An event that changed something is remembered as a session that has ended: its copies find their
  * answer in the account row and, later, in the record (G-84, G-89). */
@@ -681,6 +692,8 @@ enum gy_rc gy_charge_decide(const struct gy_ccr *ccr, struct gy_view *view,
 {
 	plan->changed = plan->opened = plan->unmatched = false;
 	plan->inputs.len = 0;
+	if (refuse_currency(ccr, view->account, plan))
+		return GY_OK;
 	switch (ccr->type) {
 	case GY_INITIAL:
 		return decide_initial(ccr, view, catalogue, now, plan);
@@ -693,8 +706,7 @@ enum gy_rc gy_charge_decide(const struct gy_ccr *ccr, struct gy_view *view,
 	return decide_event(ccr, view, catalogue, now, plan);
 }
 
-/* --- the end without a request
- * -------------------------------------------------------------------- */
+/* --- the end without a request */
 
 void gy_charge_end(struct gy_account *account, struct gy_session_key key,
 		   const struct gy_homes *homes, enum gy_session_state reason, gy_time_us now,
@@ -751,8 +763,7 @@ void gy_charge_end(struct gy_account *account, struct gy_session_key key,
 	gy_tombstones_trim(account, now);
 }
 
-/* --- assertions
- * ------------------------------------------------------------------------------------ */
+/* --- assertions */
 
 void gy_plan_check(const struct gy_account *account, const struct gy_plan *plan)
 {

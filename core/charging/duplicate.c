@@ -171,7 +171,7 @@ static void replay_rows(const struct gy_account *account, const struct gy_kept_a
 		.message = rows[0].rc == GY_OK ? NULL : gy_rc_text(rows[0].rc),
 		.at_command_level = ccr->services_at_command_level,
 		.services = plan->services,
-		.currency = ccr->type == GY_EVENT ? account->currency : 0,
+		.currency = account->currency,
 		.refundable = ccr->type == GY_EVENT && ccr->action == GY_DIRECT_DEBITING,
 		.session = ccr->session,
 		.number = ccr->number,

@@ -134,9 +134,9 @@ static void test_services(void)
 		   ccr.services[0].requested_directions == 0,
 	   "and in total");
 	ok(good("456", "456={437={413={445={447=I1} 425=u840}}}") &&
-		   ccr.services[0].requested_currency == 840 &&
-		   ccr.services[0].requested_currency_avp.len == 12 &&
-		   gy_get32(ccr.services[0].requested_currency_avp.data) == 425,
+		   ccr.services[0].requested_currency.code == 840 &&
+		   ccr.services[0].requested_currency.avp.len == 12 &&
+		   gy_get32(ccr.services[0].requested_currency.avp.data) == 425,
 	   "G-74 the currency asked for, and its AVP");
 	ok(good("456", "456={437={417=U3 420=u9}}") &&
 		   ccr.services[0].requested_count[GY_UNIT_SERVICE] == 3 &&
