@@ -115,6 +115,10 @@ static const struct {
 	  447 },
 	/* G-12 */
 	{ "two CC-Request-Numbers", "", "415=u7", GY_AVP_OCCURS_TOO_MANY_TIMES, "415=u7", 0 },
+	{ "two APNs", "", "873@10415={874@10415={30=\"internet\" 30=\"ims\"}}",
+	  GY_AVP_OCCURS_TOO_MANY_TIMES, "30=\"ims\"", 0 },
+	{ "two RATs", "", "873@10415={874@10415={21@10415=x06 21@10415=x01}}",
+	  GY_AVP_OCCURS_TOO_MANY_TIMES, "21@10415=x01", 0 },
 	{ "two Session-Ids", "", "263=\"x\"", GY_AVP_OCCURS_TOO_MANY_TIMES, "263=\"x\"", 0 },
 	{ "two Service-Contexts", "", "461=\"x\"", GY_AVP_OCCURS_TOO_MANY_TIMES, "461=\"x\"", 0 },
 	{ "a second Origin-Host that differs", "", "264=\"PGW1.spec.test\"",

@@ -70,6 +70,11 @@ static void test_identities(void)
 	   "G-16 order of places: extension, User-Name, Service-Information");
 	ok(good("", "873@10415={443={450=u1 444=\"460001000000001\"}}") && ccr.n_identities == 1,
 	   "the same identity twice counts once");
+	ok(good("443", "873@10415={443={450=u1 444=\"9\"}} 443={450=u0 444=\"5\"} "
+		       "443={450=u1 444=\"9\"}") &&
+		   ccr.n_identities == 2 && identity_is(0, GY_IDENTITY_IMSI, "9") &&
+		   identity_is(1, GY_IDENTITY_E164, "5"),
+	   "G-15, G-16 in its better place, whichever comes first");
 	ok(good("443", "443={450=u1 444=\"1\"}") && ccr.identities[0].avp.len > 8 &&
 		   gy_get32(ccr.identities[0].avp.data) == 443,
 	   "an identity remembers its whole AVP");
@@ -315,7 +320,8 @@ static void test_hashes(void)
 	struct gy_session_key a, b;
 
 	ok(plain != 0 && plain == hash_of("", "284={280=\"a\" 33=x01} 282=\"dra.spec.test\" "
-					      "293=\"ocs1.spec.test\" 55=u5 278=u9"),
+					      "293=\"ocs1.spec.test\" 55=u5 278=u9 301~=u3 "
+					      "621~={622~=U1} 650~={}"),
 	   "G-86 hops and time don't change the content");
 	ok(plain != hash_of("456", "456={437={} 432=u11}"), "G-86 another Rating-Group does");
 	ok(plain != hash_of("", "1=\"a\""), "G-86 one AVP more does");
