@@ -276,16 +276,41 @@ static bool origin_once(struct ccr_decoder *d, unsigned bit, struct gy_bytes fir
 	return gy_decoder_once(&d->base, &d->seen, bit, avp);
 }
 
+static bool same_name(struct gy_bytes a, struct gy_bytes b)
+{
+	return a.len == b.len &&
+	       strncasecmp((const char *)a.data, (const char *)b.data, a.len) == 0;
+}
+
 /* F10: a peer speaks for itself, unless it is configured as an agent. */
 static void origin_host(struct ccr_decoder *d, const struct gy_avp *avp)
 {
 	struct gy_bytes peer = d->terms->origin_host;
 
 	d->ccr->origin_host = host_name(d, avp);
-	if (peer.data != NULL &&
-	    (avp->data.len != peer.len ||
-	     strncasecmp((const char *)avp->data.data, (const char *)peer.data, peer.len) != 0))
+	if (peer.data != NULL && !same_name(avp->data, peer))
 		gy_fault(&d->base, GY_INVALID_AVP_VALUE, avp, "is not the connected peer's");
+}
+
+static bool lies_in(struct gy_bytes host, struct gy_bytes realm)
+{
+	size_t before = host.len - realm.len;
+
+	return host.len > realm.len && host.data[before - 1] == '.' &&
+	       same_name((struct gy_bytes){ host.data + before, realm.len }, realm);
+}
+
+/* A session is its realm's: a peer must not name another one than its own (P17). */
+static void origin_realm(struct ccr_decoder *d, const struct gy_avp *avp)
+{
+	const struct gy_decode_terms *terms = d->terms;
+
+	d->ccr->origin_realm = host_name(d, avp);
+	if (terms->origin_host.data == NULL)
+		return;
+	if (terms->origin_realm.data != NULL ? !same_name(avp->data, terms->origin_realm)
+					     : !lies_in(terms->origin_host, avp->data))
+		gy_fault(&d->base, GY_INVALID_AVP_VALUE, avp, "is not the connected peer's realm");
 }
 
 /* AVPs that occur at most once. False: not one of these. */
@@ -310,7 +335,7 @@ static bool take_single(struct ccr_decoder *d, const struct gy_avp *avp,
 		return true;
 	case IETF(ORIGIN_REALM):
 		if (origin_once(d, ORIGIN_REALM, ccr->origin_realm, avp))
-			ccr->origin_realm = host_name(d, avp);
+			origin_realm(d, avp);
 		return true;
 		SINGLE(IETF(DESTINATION_REALM), DESTINATION_REALM)
 		return true; /* judged with the envelope */

@@ -203,7 +203,7 @@ START_TEST(an_event_is_remembered_for_a_day)
 	open_shop(1000000);
 	world.late_window_us = GY_SECOND_US;
 	ck_assert_int_eq(event(0, 0, GY_DIRECT_DEBITING, 10, MIB)->services[0].rc, GY_OK);
-	ck_assert(world.plan.opened && world.plan.check_at_us == NOW + 24 * H);
+	ck_assert(world.plan.opened && world.plan.check_at_us >= NOW + 24 * H);
 	world.now += 23 * H;
 	ck_assert_int_eq(event(0, 1, GY_DIRECT_DEBITING, 10, MIB)->services[0].rc, GY_OK);
 	ck_assert_uint_eq(world.homes[0]->n_sessions, 2);

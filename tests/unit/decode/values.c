@@ -309,6 +309,18 @@ static void test_lenient(void)
 	terms.lenient_unknown_mandatory = false;
 }
 
+static void test_realm(void)
+{
+	ok(good("296", "296=\"TEST\"") && is(ccr.origin_realm, "TEST"),
+	   "P17 a realm that the host lies in, in other letters");
+	terms.origin_realm = (struct gy_bytes)HEX("epc.test");
+	ok(good("296", "296=\"EPC.test\"") && is(ccr.origin_realm, "EPC.test"),
+	   "P17 the realm that the configuration says");
+	ok(!good("296", "296=\"spec.test\"") && answer.rc == GY_INVALID_AVP_VALUE,
+	   "P17 and no other");
+	terms.origin_realm = (struct gy_bytes){ NULL, 0 };
+}
+
 static uint64_t hash_of(const char *without, const char *with)
 {
 	return good(without, with) ? ccr.content_hash : 0;
@@ -477,6 +489,7 @@ int main(void)
 	test_correlation();
 	test_refund();
 	test_lenient();
+	test_realm();
 	test_hashes();
 	test_limits();
 	test_card_order();
