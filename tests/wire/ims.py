@@ -274,6 +274,19 @@ def currency(tap, site, spent):
     c.new().event('G-74 5 cents, in no currency: the account\'s', DEBIT, [money(5, None)])
     spent += 100_000
     c.money('G-74 are debited as they are', BALANCE - spent, 0)
+
+    def euros(n):
+        return [('CC-Money', [('Unit-Value', [('Value-Digits', n)]), ('Currency-Code', 978)])]
+
+    granted = c.new().ask('G-78 3 euro, reserved', INITIAL, 0, [(MSCC, [('Requested-Service-Unit', euros(3))])])
+    tap.equal([granted.services[0][f'Granted-Service-Unit/CC-Money/{part}'] for part in ('Unit-Value/Value-Digits', 'Currency-Code')], [3, 978],
+              'G-78 are granted as money')
+    c.money('G-78 and held', BALANCE - spent, 3_000_000)
+    told = json.loads(site.gyroctl('explain', c.session, '--json'))['requests'][0]['services'][0]
+    tap.equal(told['price'], 'amount', 'explain says that an amount needs no price')
+    c.ask('G-78 2 are used', TERMINATION, 1, [(MSCC, [('Used-Service-Unit', euros(2))])])
+    spent += 2_000_000
+    c.money('G-78 and debited', BALANCE - spent, 0)
     return spent
 
 
