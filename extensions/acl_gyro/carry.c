@@ -10,8 +10,8 @@
  *
  * The stack parses two AVPs instead of forty, never makes a session, never judges, never answers;
  * app_gyro sees every octet the peer sent. Base protocol and answers stay as they are, unless
- * judge.c refuses them, or strangers.c: then they become a message that the stack refuses cleanly,
- *and the connection closes. */
+ * judge.c or strangers.c refuses them: then they become a message that the stack refuses cleanly,
+ * and the connection closes. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
