@@ -247,10 +247,16 @@ START_TEST(a_session_that_was_taken_over_outlives_both_gateways_restarts)
 {
 	batch(told(100, "k1", request("k;1", GY_INITIAL, 0)),
 	      told(100, "k2", request("k;2", GY_INITIAL, 0)), NULL);
+	while (lane.retry.n > 0)
+		again();
 	batch(told(100, "k2", request("k;1", GY_UPDATE, 1)), NULL);
+	while (lane.retry.n > 0)
+		again();
 	without_sweeper();
 	batch(told(101, "k1", request("k;3", GY_INITIAL, 0)),
 	      told(101, "k2", request("k;4", GY_INITIAL, 0)), NULL);
+	while (lane.retry.n > 0)
+		again();
 	ck_assert(is_open("k;1") && !is_open("k;2"));
 	batch(told(101, "k2", request("k;1", GY_TERMINATION, 2)), NULL);
 	ck_assert_int_eq(given[n_given - 1]->answer.rc, GY_OK);
