@@ -156,8 +156,9 @@ CREATE TABLE gyro.record (
     inputs         text,
     correlation    text
 ) PARTITION BY RANGE (at);
-CREATE TABLE gyro.record_default PARTITION OF gyro.record DEFAULT;
 ALTER TABLE gyro.record ALTER COLUMN charges SET STATISTICS 0;
+CREATE TABLE gyro.record_default PARTITION OF gyro.record DEFAULT;
+ALTER TABLE gyro.record_default ALTER COLUMN charges SET STATISTICS 0;
 CREATE INDEX record_at ON gyro.record USING brin (at) WITH (pages_per_range = 32, autosummarize = on);
 -- What is looked for when a request comes late or twice (core/store/statement/history_*.sql): the ends of sessions, late
 -- usage, refunds. All other records pay nothing for it. By opened, not by session: what ends today was mostly opened a short

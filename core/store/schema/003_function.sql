@@ -79,25 +79,57 @@ END $$;
 
 -- Makes the daily partitions of gyro.record for today and the next days; returns how many were new.
 -- Rows that no partition takes go to gyro.record_default: nothing is lost if nobody calls this.
-CREATE FUNCTION gyro.record_partition(days_ahead integer DEFAULT 2) RETURNS integer LANGUAGE plpgsql AS $$
+--
+-- Made apart and attached: that lets usage be recorded meanwhile, and waits for nobody but who reads the default partition,
+-- an audit for instance. Whoever calls tries again later rather than let others queue behind it. What is in the
+-- default partition has to be read while it is locked: only if that is soon done.
+CREATE FUNCTION gyro.record_partition(days_ahead integer DEFAULT 7) RETURNS integer LANGUAGE plpgsql SET lock_timeout = '20ms' AS $$
 DECLARE
     day  date;
     name text;
     made integer := 0;
 BEGIN
-    PERFORM pg_advisory_xact_lock(hashtext('gyro.record_partition'));
+    IF NOT pg_try_advisory_xact_lock(hashtext('gyro.record_partition')) THEN
+        RETURN 0; -- somebody is at it
+    END IF;
     FOR day IN SELECT d::date FROM generate_series(current_date, current_date + days_ahead, interval '1 day') d LOOP
         name := 'record_' || to_char(day, 'YYYYMMDD');
         CONTINUE WHEN to_regclass('gyro.' || name) IS NOT NULL;
-        -- A day that already has rows in the default partition stays there.
+        EXIT WHEN pg_relation_size('gyro.record_default') > 16777216;
+        -- A day that already has rows in the default partition stays there (record_default_keep).
         CONTINUE WHEN EXISTS (SELECT FROM gyro.record_default
                                WHERE at >= day::timestamptz AND at < (day + 1)::timestamptz);
-        EXECUTE format('CREATE TABLE gyro.%I PARTITION OF gyro.record FOR VALUES FROM (%L) TO (%L)',
+        EXECUTE format('CREATE TABLE gyro.%I (LIKE gyro.record INCLUDING ALL)', name);
+        EXECUTE format('ALTER TABLE gyro.%I ALTER COLUMN charges SET STATISTICS 0', name); -- a copy doesn't take it over
+        EXECUTE format('ALTER TABLE gyro.record ATTACH PARTITION gyro.%I FOR VALUES FROM (%L) TO (%L)',
                        name, day::timestamptz, (day + 1)::timestamptz);
-        EXECUTE format('ALTER TABLE gyro.%I ALTER COLUMN charges SET STATISTICS 0', name); -- a partition doesn't take it over
         made := made + 1;
     END LOOP;
     RETURN made;
+END $$;
+
+-- Makes a partition of the default one, with all that is in it, and a new, empty default partition: for an operator, where
+-- no partitions were made in time. Returns its name, NULL if nothing was in it. No row is moved, but all are read
+-- while nothing can be charged: some seconds a gigabyte. Fails where other partitions lie between the days of its
+-- rows: what is astray (a clock that jumped) has to be moved first.
+CREATE FUNCTION gyro.record_default_keep() RETURNS text LANGUAGE plpgsql SET timezone = 'UTC' AS $$
+DECLARE
+    first timestamptz;
+    until timestamptz;
+    kept  text;
+BEGIN
+    LOCK TABLE gyro.record IN ACCESS EXCLUSIVE MODE;
+    SELECT date_trunc('day', min(at)), date_trunc('day', max(at)) + interval '1 day' INTO first, until FROM gyro.record_default;
+    IF first IS NULL THEN
+        RETURN NULL;
+    END IF;
+    kept := 'record_' || to_char(first, 'YYYYMMDD');
+    ALTER TABLE gyro.record DETACH PARTITION gyro.record_default;
+    EXECUTE format('ALTER TABLE gyro.record_default RENAME TO %I', kept);
+    EXECUTE format('ALTER TABLE gyro.record ATTACH PARTITION gyro.%I FOR VALUES FROM (%L) TO (%L)', kept, first, until);
+    CREATE TABLE gyro.record_default PARTITION OF gyro.record DEFAULT;
+    ALTER TABLE gyro.record_default ALTER COLUMN charges SET STATISTICS 0;
+    RETURN kept;
 END $$;
 
 -- Number of rows of a bigint matrix.
