@@ -187,6 +187,57 @@ COMMENT ON COLUMN gyro.record.inputs IS 'what dynamic rules looked at, a line ea
 COMMENT ON COLUMN gyro.record.correlation IS 'what the request said of the larger thing it is part of (G-31), a line each: cause and Termination-Cause, correlation and CC-Correlation-Id in hex, multi (or multi-hex) and Acct-Multi-Session-Id; NULL: nothing. See gyro.record_line';
 COMMENT ON COLUMN gyro.record.charges IS 'one row per service, see view gyro.charge';
 
+-- What the audit needs of records that are no longer in gyro.record (gyro.record_close).
+CREATE TABLE gyro.record_closed (
+    partition text PRIMARY KEY,
+    since     timestamptz NOT NULL,
+    until     timestamptz NOT NULL,
+    closed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    records   bigint NOT NULL,
+    debit     numeric NOT NULL,
+    card_used numeric NOT NULL
+);
+COMMENT ON TABLE gyro.record_closed IS 'partitions of gyro.record that were closed: their sums stand here, they are tables apart, to be exported and dropped';
+COMMENT ON COLUMN gyro.record_closed.partition IS 'its name in the schema gyro';
+COMMENT ON COLUMN gyro.record_closed.since IS 'its records were decided at or after this time';
+COMMENT ON COLUMN gyro.record_closed.until IS '... and before this one';
+COMMENT ON COLUMN gyro.record_closed.closed_at IS 'when it was closed';
+COMMENT ON COLUMN gyro.record_closed.records IS 'how many it has: an export must have as many';
+COMMENT ON COLUMN gyro.record_closed.debit IS 'micro-units debited by all of them; what gyro.record_closed_account got';
+COMMENT ON COLUMN gyro.record_closed.card_used IS 'units they took from cards; what gyro.record_closed_card got';
+
+CREATE TABLE gyro.record_closed_account (
+    account_id bigint PRIMARY KEY,
+    debit      numeric NOT NULL,
+    over_used  boolean NOT NULL
+);
+COMMENT ON TABLE gyro.record_closed_account IS 'what all closed records debited, account by account';
+COMMENT ON COLUMN gyro.record_closed_account.account_id IS 'the account';
+COMMENT ON COLUMN gyro.record_closed_account.debit IS 'micro-units';
+COMMENT ON COLUMN gyro.record_closed_account.over_used IS 'one of them booked over-use below zero (flag 1)';
+
+CREATE TABLE gyro.record_closed_card (
+    partition     text NOT NULL REFERENCES gyro.record_closed,
+    account_id    bigint NOT NULL,
+    subscriber_id bigint NOT NULL,
+    card_id       bigint NOT NULL,
+    rating_group  bigint,
+    usage         boolean NOT NULL,
+    purchase      boolean NOT NULL,
+    used          bigint NOT NULL,
+    debit         bigint NOT NULL
+);
+COMMENT ON TABLE gyro.record_closed_card IS 'what closed records say of cards: usage and settlements as sums, purchases one by one';
+COMMENT ON COLUMN gyro.record_closed_card.partition IS 'where the records were';
+COMMENT ON COLUMN gyro.record_closed_card.account_id IS 'the account debited';
+COMMENT ON COLUMN gyro.record_closed_card.subscriber_id IS 'whose request';
+COMMENT ON COLUMN gyro.record_closed_card.card_id IS 'the card';
+COMMENT ON COLUMN gyro.record_closed_card.rating_group IS 'Rating-Group';
+COMMENT ON COLUMN gyro.record_closed_card.usage IS 'units drawn from it; false: an operation debited';
+COMMENT ON COLUMN gyro.record_closed_card.purchase IS 'that was a purchase or its refund; false: a settlement';
+COMMENT ON COLUMN gyro.record_closed_card.used IS 'units';
+COMMENT ON COLUMN gyro.record_closed_card.debit IS 'micro-units';
+
 CREATE TABLE gyro.payment (
     payment_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     account_id bigint NOT NULL,
