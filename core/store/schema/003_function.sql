@@ -112,7 +112,7 @@ END $$;
 -- no partitions were made in time. Returns its name, NULL if nothing was in it. No row is moved, but all are read
 -- while nothing can be charged: some seconds a gigabyte. Fails where other partitions lie between the days of its
 -- rows: what is astray (a clock that jumped) has to be moved first.
-CREATE FUNCTION gyro.record_default_keep() RETURNS text LANGUAGE plpgsql SET timezone = 'UTC' AS $$
+CREATE FUNCTION gyro.record_default_keep() RETURNS text LANGUAGE plpgsql SET timezone = 'UTC' SET lock_timeout = '1s' AS $$
 DECLARE
     first timestamptz;
     until timestamptz;
@@ -196,7 +196,7 @@ BEGIN
                            sum(e.debit)
                       FROM gyro.%I r CROSS JOIN LATERAL gyro.card_entries(r.charges) e
                      GROUP BY 2, 3, 4, 5, 6, 7, CASE WHEN e.purchase AND NOT e.usage THEN r.ctid END', closing) USING closing;
-    PERFORM set_config('lock_timeout', '50ms', true);
+    PERFORM set_config('lock_timeout', '15ms', true); -- usage waits behind it, and no longer than 20 ms
     FOR attempt IN 1 .. 50 LOOP
         BEGIN
             EXECUTE format('ALTER TABLE gyro.record DETACH PARTITION gyro.%I', closing);
