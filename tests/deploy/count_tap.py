@@ -85,6 +85,11 @@ def main():
         (folder / 'cut.xml').write_text('<testsuite><testcase name="a"')
         rc, said = count(good / 'x.xml', folder / 'cut.xml')
         tap.equal((rc, said[-1]), (1, '3 passed, 1 failed'), 'a result that was cut off counts as one failed')
+        for text, want in (('ok 1 - a\n1..1\n', (0, '4 passed, 0 failed')), ('not ok 1 - a\n# why\n1..1\n', (1, '3 passed, 1 failed')),
+                           ('Traceback\n', (1, '3 passed, 1 failed'))):
+            (folder / 'one.tap').write_text(text)
+            rc, said = count(good / 'x.xml', folder / 'one.tap')
+            tap.equal((rc, said[-1]), want, f'a file of one program that says {text!r}')
         rc, said = count(folder / 'none.xml')
         tap.equal((rc, said[-1]), (1, '0 passed, 1 failed'), 'and one that is not there')
     tap.done()

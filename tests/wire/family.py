@@ -6,6 +6,7 @@ import argparse
 import os
 import pathlib
 import random
+import signal
 import subprocess
 import sys
 import threading
@@ -19,8 +20,8 @@ from node import Failed, Node, Site, build_dir
 from postgres import binary
 from tap import Tap
 
-__all__ = ['CODES', 'Closed', 'E', 'Failed', 'Hold', 'INITIAL', 'MSCC', 'Message', 'Node', 'P', 'R', 'ROOT', 'Silent', 'Site', 'T',
-           'TABLE', 'TERMINATION', 'Tap', 'UPDATE', 'Witness', 'arguments', 'binary', 'build_dir', 'collect', 'conform', 'fixture_with', 'hop',
+__all__ = ['CODES', 'Closed', 'E', 'Failed', 'Hold', 'INITIAL', 'MSCC', 'Message', 'Node', 'P', 'R', 'ROOT', 'Silent', 'Site', 'Standstill',
+           'T', 'TABLE', 'TERMINATION', 'Tap', 'UPDATE', 'Witness', 'arguments', 'binary', 'build_dir', 'collect', 'conform', 'fixture_with', 'hop',
            'results', 'sanitized', 'service', 'until']
 
 
@@ -101,6 +102,22 @@ class Hold:
 
     def __exit__(self, *_):
         self.psql.communicate('ROLLBACK;\n', timeout=20)
+
+
+class Standstill:
+    """The server's processes for the node stand still while the context lasts: a database that says nothing."""
+
+    def __init__(self, site):
+        self.pids = [int(row[0]) for row in site.pg.query(
+            "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()")]
+
+    def __enter__(self):
+        for pid in self.pids:
+            os.kill(pid, signal.SIGSTOP)
+
+    def __exit__(self, *_):
+        for pid in self.pids:
+            os.kill(pid, signal.SIGCONT)
 
 
 class Witness(threading.Thread):

@@ -7,12 +7,11 @@ How much may be offered for how long is tests/bench/overload's business.
 import os
 import pathlib
 import shutil
-import signal
 import subprocess
 import tempfile
 import time
 
-from family import INITIAL, TERMINATION, UPDATE, Message, Site, Tap, arguments, collect, conform, hop, service
+from family import INITIAL, TERMINATION, UPDATE, Message, Site, Standstill, Tap, arguments, collect, conform, hop, service
 from diameter import Capture
 
 QUEUE, MIB = 16, 1 << 20
@@ -20,22 +19,6 @@ SETTINGS = {'lanes': 1, 'batch_max': 8, 'queue_max': QUEUE}
 LOSS, VALIDITY_S, MOST = 1, 30, 90
 DOIC = ('OC-Supported-Features', [('OC-Feature-Vector', LOSS)])
 NAMES = ('OC-Supported-Features', 'OC-OLR')
-
-
-class Standstill:
-    """The server's processes for the node stand still while the context lasts: a database that says nothing."""
-
-    def __init__(self, site):
-        self.pids = [int(row[0]) for row in site.pg.query(
-            "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()")]
-
-    def __enter__(self):
-        for pid in self.pids:
-            os.kill(pid, signal.SIGSTOP)
-
-    def __exit__(self, *_):
-        for pid in self.pids:
-            os.kill(pid, signal.SIGCONT)
 
 
 class Gateway:
