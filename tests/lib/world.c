@@ -238,6 +238,12 @@ static void add_index(struct gy_world *world, const struct gy_ccr *ccr, int acco
 	};
 }
 
+static void look_sooner(struct gy_world_index *entry, gy_time_us at_us)
+{
+	if (entry != NULL && entry->check_at_us > at_us)
+		entry->check_at_us = at_us;
+}
+
 const struct gy_answer *gy_world_request(struct gy_world *world, const struct gy_ccr *ccr,
 					 int account, const struct gy_profile *profile)
 {
@@ -276,6 +282,8 @@ const struct gy_answer *gy_world_request(struct gy_world *world, const struct gy
 		gy_world_add_record(world, account, &world->plan.record);
 		if (world->plan.opened)
 			add_index(world, ccr, account, profile);
+		else if (world->plan.check_at_us != 0)
+			look_sooner(find_index(world, ccr->session), world->plan.check_at_us);
 	}
 	world->n_unmatched += world->plan.unmatched;
 	return &world->plan.answer;

@@ -172,23 +172,20 @@ void sim_account_copy(void *pool, const struct gy_account *from, struct gy_accou
 	to->draws_room = to->n_draws;
 }
 
-static void put_array(void **to, const void *from, unsigned n, size_t size)
+static void *put_array(void *to, const void *from, unsigned n, size_t size)
 {
-	*to = realloc(*to, (n + 1) * size);
-	if (*to == NULL)
+	to = realloc(to, (n + 1) * size);
+	if (to == NULL)
 		abort();
 	if (n > 0)
-		memcpy(*to, from, n * size);
+		memcpy(to, from, n * size);
+	return to;
 }
 
-#define PUT(to, from, what)                                                               \
-	do {                                                                              \
-		void *array = (to)->what;                                                 \
-                                                                                          \
-		put_array(&array, (from)->what, (from)->n_##what, sizeof(*(from)->what)); \
-		(to)->what = array;                                                       \
-		(to)->n_##what = (from)->n_##what;                                        \
-	} while (0)
+#define PUT(to, from, what)                                                                    \
+	((to)->what =                                                                          \
+		 put_array((to)->what, (from)->what, (from)->n_##what, sizeof(*(from)->what)), \
+	 (to)->n_##what = (from)->n_##what)
 
 /* What batch_apply.sql writes of a row; terms of cards are not among it, and don't change here. */
 static void write_account(const struct gy_account *from)
@@ -233,12 +230,15 @@ bool sim_lock_account(struct sim_transaction *t, int64_t account_id)
 
 void sim_transaction_write(struct sim_transaction *t, const struct gy_locked *locked,
 			   unsigned n_locked, const struct gy_record *const *records,
-			   unsigned n_records, const struct gy_opened *opened, unsigned n_opened)
+			   unsigned n_records, const struct gy_opened *opened, unsigned n_opened,
+			   const struct gy_sooner *sooner, unsigned n_sooner)
 {
 	t->accounts = talloc_zero_array(t, struct gy_account, n_locked);
 	t->records = talloc_zero_array(t, struct gy_record, n_records);
 	t->opened = dup_array(t, opened, n_opened, sizeof(*opened));
 	t->n_opened = n_opened;
+	t->sooner = dup_array(t, sooner, n_sooner, sizeof(*sooner));
+	t->n_sooner = n_sooner;
 	for (unsigned i = 0; i < n_locked; i++)
 		if (locked[i].changed)
 			sim_account_copy(t, &locked[i].account, &t->accounts[t->n_accounts++]);
@@ -299,6 +299,15 @@ static void write_index(const struct gy_opened *o)
 		.check_at_us = o->check_at_us,
 	};
 	sim_db.index[at] = (struct sim_index){ .owner = NULL };
+}
+
+static void look_sooner(const struct gy_sooner *sooner)
+{
+	int at = sim_index_find(sooner->session);
+	struct gy_world_index *w = &sim_db.world.index[at < 0 ? 0 : at];
+
+	if (at >= 0 && !sim_db.index[at].ended && w->check_at_us > sooner->check_at_us)
+		w->check_at_us = sooner->check_at_us;
 }
 
 static void write_due(const struct gy_due *due)
@@ -366,6 +375,8 @@ enum gy_rc sim_commit(struct sim_transaction *t)
 				    &t->records[i]);
 	for (unsigned i = 0; i < t->n_opened && sim_spoil != SIM_FORGETS_INDEX; i++)
 		write_index(&t->opened[i]);
+	for (unsigned i = 0; i < t->n_sooner; i++)
+		look_sooner(&t->sooner[i]);
 	for (unsigned i = 0; i < t->n_due; i++)
 		write_due(&t->due[i]);
 	end_transaction(t);

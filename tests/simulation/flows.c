@@ -237,6 +237,15 @@ static void sweeper_and_late_end(void)
 	sim_for(300);
 }
 
+/* The first grant comes later than the session; and then nothing more does. */
+static void a_late_grant(void)
+{
+	sim_send(sim_new(1, GY_INITIAL, 1, 0), 0);
+	all_answered();
+	sim_send(ccr(1, GY_UPDATE, 1, 1, -1), 1);
+	all_answered();
+}
+
 static void sweeper_alone(void)
 {
 	initial(1);
@@ -328,6 +337,7 @@ const struct sim_flow sim_flows[] = {
 	{ "last-money", last_money, 2 },
 	{ "card-and-owner", card_and_owner, 2 },
 	{ "sweeper", sweeper_alone, 1 },
+	{ "late-grant", a_late_grant, 1 },
 	{ "sweeper-and-end", sweeper_and_late_end, 2 },
 	{ "gateway-restart", gateway_restarts, 2 },
 	{ "catalogue", catalogue_changes, 1 },

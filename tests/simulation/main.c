@@ -59,7 +59,7 @@ static void run(const struct sim_flow *flow, const struct sim_plan *plan)
 	sim_until(nothing_open, 60000, "what is left open");
 	sim_check_settled();
 	/* Whoever has vanished is waited for, and then no longer. */
-	sim_now_ns += 3 * 3600 * 1000 * MS;
+	sim_now_ns += 3 * VALIDITY_S * 1000 * MS;
 	sim_for(600);
 	sim_until(nothing_open, 60000, "the sweeper");
 	sim_check_settled();

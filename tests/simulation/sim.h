@@ -164,6 +164,8 @@ struct sim_transaction {
 	struct gy_record *records;
 	unsigned n_opened;
 	struct gy_opened *opened;
+	unsigned n_sooner;
+	struct gy_sooner *sooner;
 	unsigned n_due;
 	struct gy_due *due;
 };
@@ -184,7 +186,8 @@ void sim_account_copy(void *pool, const struct gy_account *from, struct gy_accou
 /* Takes copies of what is to be written. */
 void sim_transaction_write(struct sim_transaction *transaction, const struct gy_locked *locked,
 			   unsigned n_locked, const struct gy_record *const *records,
-			   unsigned n_records, const struct gy_opened *opened, unsigned n_opened);
+			   unsigned n_records, const struct gy_opened *opened, unsigned n_opened,
+			   const struct gy_sooner *sooner, unsigned n_sooner);
 /* Both end it and free it. A commit says what PostgreSQL would: GY_OK, GY_STORE_RETRY,
  * GY_STORE_REFUSED. */
 enum gy_rc sim_commit(struct sim_transaction *transaction);

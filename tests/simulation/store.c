@@ -414,13 +414,14 @@ static enum gy_rc commit(struct gy_store *store, const struct gy_opened *opened,
 
 enum gy_rc gy_store_apply(struct gy_store *store, const struct gy_locked *locked, unsigned n_locked,
 			  const struct gy_record *const *records, unsigned n_records,
-			  const struct gy_opened *opened, unsigned n_opened)
+			  const struct gy_opened *opened, unsigned n_opened,
+			  const struct gy_sooner *sooner, unsigned n_sooner)
 {
 	bool arrives;
 
 	if (store->transaction != NULL)
 		sim_transaction_write(store->transaction, locked, n_locked, records, n_records,
-				      opened, n_opened);
+				      opened, n_opened, sooner, n_sooner);
 	store->committing = true;
 	arrives = goes(store, "apply and commit");
 	store->committing = false;
