@@ -502,6 +502,7 @@ static void use_session(const struct gy_ccr *ccr, struct gy_view *view,
 	struct gy_session *s = &a->sessions[session];
 	struct gy_charging c = charging(ccr, view, catalogue, now, plan);
 	const char *why = NULL;
+	gy_time_us before_us;
 	int64_t debit;
 
 	s->taken_over |= s->gateway_id != ccr->gateway_id;
@@ -517,7 +518,10 @@ static void use_session(const struct gy_ccr *ccr, struct gy_view *view,
 		s->deadline_us = now + view->late_window_us;
 	} else {
 		gy_number_note(s, ccr->number);
+		before_us = s->deadline_us;
 		s->deadline_us = supervised_until(view, session, now);
+		if (s->deadline_us < before_us)
+			plan->check_at_us = s->deadline_us;
 	}
 	if (ccr->type == GY_UPDATE && fails_at_command_level(&plan->answer))
 		fail_as_first_service(&plan->answer);
@@ -715,6 +719,7 @@ enum gy_rc gy_charge_decide(const struct gy_ccr *ccr, struct gy_view *view,
 			    struct gy_plan *plan)
 {
 	plan->changed = plan->opened = plan->unmatched = false;
+	plan->check_at_us = 0;
 	plan->inputs.len = 0;
 	if (refuse_currency(ccr, view->account, plan))
 		return GY_OK;

@@ -134,6 +134,8 @@ struct gy_plan {
 	bool changed; /* account differs: it and the record must be written */
 	struct gy_record record;
 	bool opened; /* a session_index row is due, to be looked at at check_at_us */
+	/* Without opened: 0, or the session's deadline has come nearer, and supervision is to look
+	 * no later than then. */
 	gy_time_us check_at_us;
 	bool unmatched; /* usage of an unknown session, to be kept for the operator (G-24) */
 };

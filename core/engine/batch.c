@@ -302,9 +302,10 @@ static enum gy_rc apply(struct batch *b)
 	const struct gy_record **records =
 		talloc_array(b->pool, const struct gy_record *, b->n + b->n_lost);
 	struct gy_opened *opened = talloc_array(b->pool, struct gy_opened, b->n);
-	unsigned n_records = 0, n_opened = 0;
+	struct gy_sooner *sooner = talloc_array(b->pool, struct gy_sooner, b->n);
+	unsigned n_records = 0, n_opened = 0, n_sooner = 0;
 
-	if (records == NULL || opened == NULL) {
+	if (records == NULL || opened == NULL || sooner == NULL) {
 		gy_store_rollback(b->lane->store);
 		return GY_NO_MEMORY;
 	}
@@ -321,9 +322,12 @@ static enum gy_rc apply(struct batch *b)
 				(struct gy_opened){ &w->request->ccr,      &w->plan.record,
 						    w->plan.check_at_us,   w->indexed != 0,
 						    w->history.account_id, w->history.opened_us };
+		else if (!w->plan.opened && w->plan.check_at_us != 0)
+			sooner[n_sooner++] =
+				(struct gy_sooner){ w->request->ccr.session, w->plan.check_at_us };
 	}
 	return gy_store_apply(b->lane->store, b->locked, b->n_locked, records, n_records, opened,
-			      n_opened);
+			      n_opened, sooner, n_sooner);
 }
 
 static bool reports_usage(const struct gy_ccr *ccr)

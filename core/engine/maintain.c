@@ -218,7 +218,8 @@ static enum gy_rc end_due(struct maintenance *m, void *pool, struct gy_due *due,
 	}
 	rc = gy_store_due_done(m->store, due, n);
 	if (rc == GY_OK)
-		rc = gy_store_apply(m->store, locked, n_locked, records, n_records, NULL, 0);
+		rc = gy_store_apply(m->store, locked, n_locked, records, n_records, NULL, 0, NULL,
+				    0);
 	if (rc == GY_OK && n_records > 0)
 		gy_engine_log(m->engine, GY_LOG_INFO, "%u sessions ended without a request",
 			      n_records);

@@ -223,6 +223,19 @@ static void put_opened(struct gy_params *p, const struct gy_opened *opened, unsi
 		gy_array_end(p, i);
 }
 
+static void put_sooner(struct gy_params *p, const struct gy_sooner *sooner, unsigned n)
+{
+	gy_params_begin(p, 2);
+	gy_array_begin(p, 1, GY_OID_UUID, 0);
+	gy_array_begin(p, 2, GY_OID_TIMESTAMPTZ, 0);
+	for (unsigned i = 0; i < n; i++) {
+		gy_array_uuid(p, 1, sooner[i].session);
+		gy_array_time(p, 2, sooner[i].check_at_us);
+	}
+	gy_array_end(p, 1);
+	gy_array_end(p, 2);
+}
+
 enum gy_rc gy_round_committed(struct gy_store *store, enum gy_rc rc)
 {
 	if (rc == GY_STORE_UNAVAILABLE)
@@ -242,7 +255,8 @@ enum gy_rc gy_round_committed(struct gy_store *store, enum gy_rc rc)
 
 enum gy_rc gy_store_apply(struct gy_store *store, const struct gy_locked *locked, unsigned n_locked,
 			  const struct gy_record *const *records, unsigned n_records,
-			  const struct gy_opened *opened, unsigned n_opened)
+			  const struct gy_opened *opened, unsigned n_opened,
+			  const struct gy_sooner *sooner, unsigned n_sooner)
 {
 	struct gy_params *p = &store->apply;
 	unsigned changed;
@@ -252,7 +266,9 @@ enum gy_rc gy_store_apply(struct gy_store *store, const struct gy_locked *locked
 	put_records(p, records, n_records);
 	put_opened(p, opened, n_opened);
 	gy_value_int8(p, X_EXPECTED, (int64_t)changed + n_records + n_opened);
-	if (p->out_of_memory) {
+	if (n_sooner > 0)
+		put_sooner(&store->known, sooner, n_sooner);
+	if (p->out_of_memory || store->known.out_of_memory) {
 		gy_store_rollback(store);
 		return GY_NO_MEMORY;
 	}
@@ -260,6 +276,8 @@ enum gy_rc gy_store_apply(struct gy_store *store, const struct gy_locked *locked
 	gy_round_begin(store);
 	if (changed + n_records + n_opened > 0)
 		gy_round_add(store, GY_SQL_BATCH_APPLY, p);
+	if (n_sooner > 0)
+		gy_round_add(store, GY_SQL_SESSION_SOONER, &store->known);
 	gy_round_add_command(store, "COMMIT");
 	return gy_round_committed(store, gy_round_end(store));
 }

@@ -116,12 +116,19 @@ struct gy_opened {
 	gy_time_us of_opened_us;
 };
 
+/* A session whose deadline has come nearer: its index row is to be looked at no later than then. */
+struct gy_sooner {
+	struct gy_session_key session;
+	gy_time_us check_at_us;
+};
+
 /* Writes and commits. Nothing to write ends the transaction without a commit's cost.
  * GY_OUTCOME_UNKNOWN: the connection was lost, or the wait for a standby cancelled, after COMMIT
  * was sent; the caller runs the batch again and finds out by its duplicates. */
 enum gy_rc gy_store_apply(struct gy_store *store, const struct gy_locked *locked, unsigned n_locked,
 			  const struct gy_record *const *records, unsigned n_records,
-			  const struct gy_opened *opened, unsigned n_opened) GY_MUST_CHECK;
+			  const struct gy_opened *opened, unsigned n_opened,
+			  const struct gy_sooner *sooner, unsigned n_sooner) GY_MUST_CHECK;
 /* Ends the transaction without a trace. */
 void gy_store_rollback(struct gy_store *store);
 

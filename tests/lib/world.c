@@ -168,8 +168,7 @@ static void load_debit(const struct gy_world_record *found, const struct gy_ccr 
 	}
 }
 
-static void load_history(struct gy_world *world, const struct gy_ccr *ccr,
-			 struct gy_history *history)
+void gy_world_history(struct gy_world *world, const struct gy_ccr *ccr, struct gy_history *history)
 {
 	const struct gy_world_index *entry = find_index(world, ccr->session);
 
@@ -197,7 +196,7 @@ static void load_history(struct gy_world *world, const struct gy_ccr *ccr,
 	}
 }
 
-static void add_record(struct gy_world *world, int account)
+void gy_world_add_record(struct gy_world *world, int account, const struct gy_record *record)
 {
 	struct gy_world_record *r;
 
@@ -208,11 +207,10 @@ static void add_record(struct gy_world *world, int account)
 	}
 	r = &world->records[world->n_records++];
 	r->account = account;
-	r->record = world->plan.record;
+	r->record = *record;
 	r->charges = resized(NULL, r->record.n_charges, sizeof(*r->charges));
 	if (r->record.n_charges > 0)
-		memcpy(r->charges, world->plan.record.charges,
-		       r->record.n_charges * sizeof(*r->charges));
+		memcpy(r->charges, record->charges, r->record.n_charges * sizeof(*r->charges));
 	r->record.charges = r->charges;
 }
 
@@ -240,6 +238,12 @@ static void add_index(struct gy_world *world, const struct gy_ccr *ccr, int acco
 	};
 }
 
+static void look_sooner(struct gy_world_index *entry, gy_time_us at_us)
+{
+	if (entry != NULL && entry->check_at_us > at_us)
+		entry->check_at_us = at_us;
+}
+
 const struct gy_answer *gy_world_request(struct gy_world *world, const struct gy_ccr *ccr,
 					 int account, const struct gy_profile *profile)
 {
@@ -262,7 +266,7 @@ const struct gy_answer *gy_world_request(struct gy_world *world, const struct gy
 	rc = gy_charge_decide(ccr, &view, world->catalogue, world->now, &world->plan);
 	if (rc == GY_NEED_HISTORY) {
 		world->n_histories++;
-		load_history(world, ccr, &history);
+		gy_world_history(world, ccr, &history);
 		view.history = &history;
 		make_plan(world, gy_plan_room(ccr, a, &history), gy_plan_parts(a, profile));
 		rc = gy_charge_decide(ccr, &view, world->catalogue, world->now, &world->plan);
@@ -275,9 +279,11 @@ const struct gy_answer *gy_world_request(struct gy_world *world, const struct gy
 		gy_plan_check(a, &world->plan);
 		for (unsigned i = 0; i < world->n_accounts; i++)
 			gy_account_check(world->homes[i]);
-		add_record(world, account);
+		gy_world_add_record(world, account, &world->plan.record);
 		if (world->plan.opened)
 			add_index(world, ccr, account, profile);
+		else if (world->plan.check_at_us != 0)
+			look_sooner(find_index(world, ccr->session), world->plan.check_at_us);
 	}
 	world->n_unmatched += world->plan.unmatched;
 	return &world->plan.answer;
@@ -301,7 +307,7 @@ unsigned gy_world_sweep(struct gy_world *world)
 		entry->check_at_us = world->plan.check_at_us;
 		if (!world->plan.changed)
 			continue;
-		add_record(world, entry->account);
+		gy_world_add_record(world, entry->account, &world->plan.record);
 		ended++;
 	}
 	return ended;

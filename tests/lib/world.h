@@ -60,6 +60,11 @@ unsigned gy_world_sweep(struct gy_world *world);
 
 void gy_world_topup(struct gy_world *world, int account, int64_t micros);
 
+/* The parts of a store that others build on: what index and records know of the request's session,
+ * its rows valid until the next call; one more record, charges copied. */
+void gy_world_history(struct gy_world *world, const struct gy_ccr *ccr, struct gy_history *history);
+void gy_world_add_record(struct gy_world *world, int account, const struct gy_record *record);
+
 /* What gyro.audit() checks: NULL, or the first invariant that does not hold. */
 const char *gy_world_audit(const struct gy_world *world);
 

@@ -122,7 +122,7 @@ CREATE TABLE gyro.session_index (
 ) WITH (fillfactor = 90);
 CREATE INDEX session_index_check ON gyro.session_index (check_at);
 CREATE INDEX session_index_gateway ON gyro.session_index (gateway_id, opened) WHERE NOT ended AND NOT taken_over;
-COMMENT ON TABLE gyro.session_index IS 'Session-Id to account; also the supervision timer: written at CCR-I, then only when check_at has come';
+COMMENT ON TABLE gyro.session_index IS 'Session-Id to account; also the supervision timer: written at CCR-I, then only when check_at has come, or comes nearer';
 COMMENT ON COLUMN gyro.session_index.session IS '128-bit hash of Session-Id and CC-Sub-Session-Id';
 COMMENT ON COLUMN gyro.session_index.session_id IS 'Session-Id (RFC 6733 8.8)';
 COMMENT ON COLUMN gyro.session_index.sub_session IS 'CC-Sub-Session-Id; NULL if none';

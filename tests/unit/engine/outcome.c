@@ -130,6 +130,29 @@ END_TEST
 
 /* --- supervision ---- */
 
+/* Opened without a grant it may be silent for long; its first grant, or a shorter one, for less. */
+START_TEST(a_deadline_that_comes_nearer_is_kept)
+{
+	static const char *const look =
+		"SELECT (i.check_at = s.deadline)::int FROM gyro.session_index i"
+		" JOIN gyro.session s USING (session) WHERE i.session_id = 'd;1'";
+
+	batch(request("d;1", GY_INITIAL, 0), NULL);
+	ck_assert_int_eq(number_of(look), 1);
+	run("DO $$ BEGIN FOR i IN 1..100 LOOP"
+	    " UPDATE gyro.account SET sessions[i][7] = sessions[i][7] + 36000000000"
+	    "  WHERE array_length(sessions, 1) >= i; END LOOP;"
+	    " UPDATE gyro.session_index SET check_at = check_at + interval '10 h'"
+	    "  WHERE session_id = 'd;1'; END $$");
+	batch(request("d;1", GY_UPDATE, 1), NULL);
+	ck_assert_int_eq(number_of(look), 1);
+	/* A later deadline is found when the sweeper looks. */
+	batch(request("d;1", GY_UPDATE, 2), NULL);
+	ck_assert_int_eq(number_of(look), 0);
+	batch(request("d;1", GY_TERMINATION, 3), NULL);
+}
+END_TEST
+
 static bool true_within(unsigned ms, const char *query)
 {
 	const struct timespec pause = { .tv_nsec = 5000000 };
@@ -249,6 +272,7 @@ int main(int argc, char **argv)
 	tcase_add_test(tests, usage_that_cannot_be_kept_does_not_hold_up_what_is_durable);
 	tcase_add_test(tests, what_may_have_happened_is_not_refused);
 	tcase_add_test(tests, a_copy_is_known_after_the_clock_went_back);
+	tcase_add_test(tests, a_deadline_that_comes_nearer_is_kept);
 	tcase_add_test(tests, a_row_that_cannot_be_read_does_not_stop_supervision);
 	tcase_add_test(tests, a_held_row_does_not_keep_what_is_due_waiting);
 	tcase_add_test(tests, a_held_row_does_not_keep_what_is_lost_waiting);
