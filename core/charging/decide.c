@@ -423,8 +423,7 @@ static enum gy_rc initial_of_known(const struct gy_ccr *ccr, struct gy_view *vie
 	if (h->known && h->found && h->account_id == view->account->account_id &&
 	    (ccr->retransmitted || h->end_to_end == ccr->end_to_end))
 		gy_history_replay(view->account, h, ccr, catalogue, plan);
-	else if (h->known && h->account_id != view->account->account_id &&
-		 h->ended_us <= h->opened_us)
+	else if (h->known && h->account_id != view->account->account_id && !h->ended)
 		gy_answer_refuse(&plan->answer, GY_UNABLE_TO_COMPLY,
 				 "session already open for another account");
 	else
@@ -573,12 +572,18 @@ static enum gy_rc decide_forgotten(const struct gy_ccr *ccr, struct gy_view *vie
 						  : (struct gy_bytes){ NULL, 0 });
 	} else if (h->found) {
 		gy_history_replay(view->account, h, ccr, catalogue, plan);
-	} else if (now <= h->ended_us + view->late_window_us) {
+	} else if (h->ended && now <= h->ended_us + view->late_window_us) {
 		charge_late(ccr, view, catalogue, now, -1, h->opened_us, plan);
 	} else {
 		refuse_unknown_session(ccr, plan);
 	}
 	return GY_OK;
+}
+
+/* Remembered for its copies: a session that was never opened, so there is no usage of it. */
+static bool is_event(const struct gy_session *session)
+{
+	return session->initial_number < 0;
 }
 
 static enum gy_rc decide_further(const struct gy_ccr *ccr, struct gy_view *view,
@@ -593,7 +598,7 @@ static enum gy_rc decide_further(const struct gy_ccr *ccr, struct gy_view *view,
 	if (found < 0)
 		return decide_forgotten(ccr, view, catalogue, now, plan);
 	s = &a->sessions[found];
-	if (is_foreign(ccr, s->gateway_id, s->realm)) {
+	if (is_foreign(ccr, s->gateway_id, s->realm) || is_event(s)) {
 		refuse_unknown_session(ccr, plan);
 		return GY_OK;
 	}

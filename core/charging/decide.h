@@ -18,7 +18,8 @@ struct gy_history {
 	int64_t gateway_id;
 	uint32_t realm; /* of that gateway: gy_realm_key; 0: not known */
 	gy_time_us opened_us;
-	gy_time_us ended_us; /* last record of its end; opened_us if none was found */
+	bool ended;          /* there is a record of its end; of an event there is none */
+	gy_time_us ended_us; /* then: when */
 
 	bool found; /* a record of this very (type, number) */
 	uint64_t content_hash;

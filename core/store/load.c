@@ -405,8 +405,9 @@ static enum gy_rc history_session(struct gy_store *store, const struct gy_ccr *c
 	history->subscriber_id = gy_get_int8(PQgetvalue(result, 0, 1));
 	history->gateway_id = gy_get_int8(PQgetvalue(result, 0, 2));
 	history->opened_us = gy_get_time(PQgetvalue(result, 0, 3));
-	history->ended_us = PQgetisnull(result, 0, 4) ? history->opened_us
-						      : gy_get_time(PQgetvalue(result, 0, 4));
+	history->ended = !PQgetisnull(result, 0, 4);
+	if (history->ended)
+		history->ended_us = gy_get_time(PQgetvalue(result, 0, 4));
 	if (!PQgetisnull(result, 0, 5))
 		history->realm = gy_realm_key(gy_result_bytes(result, 0, 5));
 	if (!PQgetisnull(result, 0, 6))

@@ -180,14 +180,15 @@ void gy_world_history(struct gy_world *world, const struct gy_ccr *ccr, struct g
 	history->subscriber_id = entry->subscriber_id;
 	history->gateway_id = entry->gateway_id;
 	history->opened_us = entry->opened_us;
-	history->ended_us = entry->opened_us;
 	for (unsigned i = 0; i < world->n_records; i++) {
 		const struct gy_record *r = &world->records[i].record;
 
 		if (!of_session(r, entry))
 			continue;
-		if ((r->type == GY_TERMINATION || r->type == 0) && !(r->flags & GY_CHARGE_LATE))
+		if ((r->type == GY_TERMINATION || r->type == 0) && !(r->flags & GY_CHARGE_LATE)) {
+			history->ended = true;
 			history->ended_us = r->at_us;
+		}
 		if (r->type == (int)ccr->type && r->number == ccr->number)
 			load_rows(world, &world->records[i], history);
 		if (ccr->refund.bound && r->type == (int)ccr->type &&

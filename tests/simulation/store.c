@@ -663,7 +663,8 @@ enum gy_rc gy_store_outbox_tidy(struct gy_store *store)
 	return nothing(store);
 }
 
-enum gy_rc gy_store_partitions(struct gy_store *store)
+enum gy_rc gy_store_partitions(struct gy_store *store, bool *astray)
 {
+	*astray = false;
 	return nothing(store);
 }
