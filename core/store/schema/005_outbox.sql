@@ -100,7 +100,7 @@ CREATE FUNCTION gyro.session_is_short(a gyro.account, number_in_row integer) RET
                (a.answers[n][4] >> 16 & 65535)::integer AS result, (a.answers[n][4] >> 36 & 15) - 1 AS final_unit,
                a.answers[n][7] AS granted
           FROM generate_series(1, gyro.matrix_rows(a.answers)) n
-         WHERE a.answers[n][1] & 4294967295 = number_in_row AND a.answers[n][4] >> 16 & 65535 <> 0
+         WHERE a.answers[n][1] & 65535 = number_in_row AND a.answers[n][4] >> 16 & 65535 <> 0
          ORDER BY a.answers[n][5], a.answers[n][6], n DESC
     )
     SELECT EXISTS (SELECT FROM last_answer l
@@ -118,7 +118,7 @@ $$;
 CREATE FUNCTION gyro.asked_since(a gyro.account, number_in_row integer, number_before bigint, of_group bigint, of_key bigint)
 RETURNS boolean LANGUAGE sql STABLE AS $$
     SELECT EXISTS (SELECT FROM generate_series(1, gyro.matrix_rows(a.answers)) w
-                    WHERE a.answers[w][1] & 4294967295 = number_in_row AND a.answers[w][2] >> 32 = 2
+                    WHERE a.answers[w][1] & 65535 = number_in_row AND a.answers[w][2] >> 32 = 2
                       AND a.answers[w][2] & 4294967295 > number_before
                       AND a.answers[w][5] IN (of_group, -1) AND a.answers[w][4] >> 16 & 65535 <> 0
                       AND (of_key IS NULL OR a.answers[w][6] = of_key))
@@ -140,7 +140,7 @@ CREATE FUNCTION gyro.outbox_moot(o gyro.outbox) RETURNS text LANGUAGE sql STABLE
                           FROM generate_series(1, gyro.matrix_rows(a.reservations)) r WHERE a.reservations[r][1] = s.no
                          UNION ALL
                         SELECT a.answers[w][5], a.answers[w][6] FROM generate_series(1, gyro.matrix_rows(a.answers)) w
-                         WHERE a.answers[w][1] & 4294967295 = s.no AND a.answers[w][4] >> 16 & 65535 IN (4010, 4012, 5031)) v
+                         WHERE a.answers[w][1] & 65535 = s.no AND a.answers[w][4] >> 16 & 65535 IN (4010, 4012, 5031)) v
                      WHERE (o.rating_group IS NULL OR v.rating_group = o.rating_group)
                        AND NOT gyro.asked_since(a, s.no, o.number_before, v.rating_group, v.service_key))
            THEN 'the gateway asked by itself'
