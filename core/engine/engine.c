@@ -11,6 +11,8 @@
 
 /* Profiles that all lanes together keep; 64 octets each, touched as they fill. */
 #define CACHE_ENTRIES (1u << 20)
+/* Longer than a transaction can stand still (store/connection.c). */
+#define CATALOGUE_TURN_NS (12 * INT64_C(1000000000))
 
 int64_t gy_engine_now_ns(void)
 {
@@ -345,12 +347,23 @@ static enum gy_rc lane_start(struct gy_engine *engine, struct gy_lane *lane, cha
 	return rc;
 }
 
+/* Another node that starts or was woken may just be archiving the same version: this one has its
+ * turn when that is done, or has stood still for so long that the database ended it. */
 static enum gy_rc load_catalogue(struct gy_engine *engine, char *error, size_t error_size)
 {
+	const struct timespec pause = { .tv_nsec = 20 * 1000000 };
+	int64_t until_ns = gy_engine_now_ns() + CATALOGUE_TURN_NS;
 	struct gy_catalogue *catalogue;
 	struct gy_pushed *pushed;
-	enum gy_rc rc = gy_store_catalogue(engine->lanes[0].store, &catalogue, &pushed);
+	enum gy_rc rc;
 
+	while ((rc = gy_store_catalogue(engine->lanes[0].store, &catalogue, &pushed)) ==
+		       GY_ROW_BUSY ||
+	       rc == GY_STORE_RETRY) {
+		if (gy_engine_now_ns() >= until_ns)
+			break;
+		nanosleep(&pause, NULL);
+	}
 	if (rc == GY_OK && !gy_snapshot_swap(engine, catalogue, pushed))
 		rc = GY_NO_MEMORY;
 	if (rc != GY_OK)

@@ -273,7 +273,8 @@ static enum gy_rc sweep_purchases(struct maintenance *m)
 /* --- the catalogue
  * ---------------------------------------------------------------------------------- */
 
-/* A catalogue that isn't sound is told, and the one in force stays (S-12). */
+/* A catalogue that isn't sound is told, and the one in force stays (S-12). It also stays, until the
+ * next tick, while another node archives the new one: everything else goes on. */
 static enum gy_rc refresh_catalogue(struct maintenance *m)
 {
 	struct gy_catalogue *catalogue;
@@ -290,6 +291,12 @@ static enum gy_rc refresh_catalogue(struct maintenance *m)
 			      "catalogue version %lld is refused, the one before stays: %s",
 			      (long long)version, gy_store_error(m->store));
 		rc = GY_OK;
+	} else if (rc == GY_ROW_BUSY || rc == GY_STORE_RETRY) {
+		gy_engine_log(m->engine, gy_rc_log_level(rc),
+			      "catalogue version %lld is loaded a moment later: %s",
+			      (long long)version, gy_store_error(m->store));
+		m->catalogue_at_ns = 0;
+		return GY_OK;
 	} else if (rc != GY_OK) {
 		return rc;
 	} else if (!gy_snapshot_swap(m->engine, catalogue, pushed)) {

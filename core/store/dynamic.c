@@ -300,13 +300,9 @@ enum gy_rc gy_dynamic_load(PGconn *connection, struct gy_catalogue *catalogue, c
 	for (size_t i = 0; rc == GY_OK && i < sizeof(parts) / sizeof(parts[0]); i++) {
 		PGresult *result = gy_catalogue_query(connection, parts[i].sql, catalogue->version);
 
-		if (PQresultStatus(result) == PGRES_TUPLES_OK) {
+		rc = gy_catalogue_result(connection, result, error, error_size);
+		if (rc == GY_OK)
 			rc = parts[i].read(&l, result);
-		} else {
-			snprintf(error, error_size, "%s", PQerrorMessage(connection));
-			rc = PQstatus(connection) == CONNECTION_OK ? GY_STORE_REFUSED
-								   : GY_STORE_UNAVAILABLE;
-		}
 		PQclear(result);
 	}
 	if (rc == GY_OK && l.dynamic->n_rules == 0 && l.dynamic->n_codes == 0)
@@ -319,18 +315,16 @@ enum gy_rc gy_dynamic_load(PGconn *connection, struct gy_catalogue *catalogue, c
 }
 
 enum gy_rc gy_pushed_load(PGconn *connection, struct gy_catalogue *catalogue,
-			  struct gy_pushed **out)
+			  struct gy_pushed **out, char *error, size_t error_size)
 {
 	PGresult *result = PQexecParams(connection, gy_sql_text[GY_SQL_PUSHED_VALUES], 0, NULL,
 					NULL, NULL, NULL, 1);
 	unsigned n = (unsigned)PQntuples(result);
 	struct gy_pushed *pushed = talloc_zero(catalogue, struct gy_pushed);
 	struct gy_pushed_value *values = talloc_zero_array(catalogue, struct gy_pushed_value, n);
-	enum gy_rc rc = GY_OK;
+	enum gy_rc rc = gy_catalogue_result(connection, result, error, error_size);
 
-	if (PQresultStatus(result) != PGRES_TUPLES_OK)
-		rc = GY_STORE_UNAVAILABLE;
-	else if (pushed == NULL || values == NULL)
+	if (rc == GY_OK && (pushed == NULL || values == NULL))
 		rc = GY_NO_MEMORY;
 	for (int row = 0; rc == GY_OK && row < (int)n; row++) {
 		values[row] = (struct gy_pushed_value){

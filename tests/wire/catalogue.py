@@ -1,0 +1,109 @@
+#!/usr/bin/python3
+"""A new catalogue at two nodes at once (S-12): one archives it, neither is held up, and both start with it.
+
+catalogue.py. Two nodes; what one of them has not committed yet is played by a transaction of this program.
+"""
+import itertools
+import re
+import time
+
+from family import Site, Tap, Transaction, arguments, until
+
+ROUNDS, STARTS = 15, 5
+HELD_S = 0.5
+ERROR = re.compile(r'.*(?:maintenance: |catalogue: ).*')
+_grants = itertools.count(11 << 20)
+
+
+def change(site):
+    """The catalogue is another one; its version."""
+    site.pg.query(f'UPDATE gyro.rating_group SET default_grant = {next(_grants)} WHERE rating_group = 10')
+    return version(site)
+
+
+def version(site):
+    return int(site.pg.value('SELECT version FROM gyro.catalogue_version'))
+
+
+def archived(site, wanted):
+    return site.pg.query(f'SELECT 1 FROM gyro.catalogue_archive WHERE version = {wanted}') != []
+
+
+def sizes(site):
+    return [node.log.stat().st_size for node in site.nodes]
+
+
+def complaints(site, begin):
+    return [line for node, size in zip(site.nodes, begin) for line in ERROR.findall(node.said(size))]
+
+
+def in_force(site, wanted, begin, seconds=5):
+    """Do all nodes say so?"""
+    said = f'catalogue version {wanted} is in force'
+    return bool(until(lambda: all(said in node.said(size) for node, size in zip(site.nodes, begin)), seconds))
+
+
+def being_archived(site, end='ROLLBACK'):
+    """Another node is about to archive the next version."""
+    return Transaction(site, f"INSERT INTO gyro.catalogue_archive (version, content) VALUES ({version(site) + 1}, '{{}}')", end)
+
+
+def held_up(tap, site):
+    """Somebody archives the same version, and takes his time."""
+    begin = sizes(site)
+    with being_archived(site):
+        wanted = change(site)
+        site.pg.query("INSERT INTO gyro.outbox_cause (account_id, subscriber_id, reason) VALUES (1, 1, 'test')")
+        spread = until(lambda: site.pg.query('SELECT 1 FROM gyro.outbox_cause') == [], HELD_S + 1)
+        tap.ok(spread and not archived(site, wanted), 'a node that waits for its turn to archive goes on with everything else')
+        tap.ok(not in_force(site, wanted, begin, HELD_S), 'and with the catalogue that it has')
+    tap.ok(in_force(site, wanted, begin), 'then both have the new one', site.node.tail())
+    tap.equal(complaints(site, begin), [], 'nobody complains')
+
+
+def at_once(tap, site):
+    """Both are woken by the same change."""
+    begin, missing = sizes(site), []
+    for _ in range(ROUNDS):
+        wanted = change(site)
+        if not in_force(site, wanted, begin):
+            missing.append(wanted)
+    tap.equal(missing, [], f'{ROUNDS} changes: each in force at both nodes')
+    tap.equal(complaints(site, begin), [], 'and nobody complains')
+
+
+def starts(tap, site):
+    for node in site.nodes:
+        node.stop()
+    begin = sizes(site)
+    with being_archived(site):
+        wanted = change(site)
+        site.node.launch()
+        time.sleep(HELD_S)
+        tap.ok(site.node.pid is not None, 'a node that starts waits for its turn, too')
+    tap.ok(site.node.wait_ready(begin[0]) and archived(site, wanted), 'and is ready then', site.node.tail())
+    site.node.stop()
+    failed = []
+    for number in range(STARTS):
+        wanted, begin = change(site), sizes(site)
+        for node in site.nodes:
+            node.launch()
+        if not all([node.wait_ready(size) for node, size in zip(site.nodes, begin)]) or not archived(site, wanted):
+            failed += [f'{number}: {node.tail(3)}' for node in site.nodes]
+        for node in site.nodes:
+            node.stop()
+    tap.equal(failed, [], f'{STARTS} times two nodes that start at once after a change: both are ready')
+
+
+def main():
+    arguments(__doc__)
+    tap = Tap()
+    with Site(nodes=2) as site:
+        for part in (held_up, at_once, starts):
+            part(tap, site)
+        site.check(tap)
+    tap.done()
+
+
+if __name__ == '__main__':
+    main()
