@@ -192,13 +192,13 @@ static enum gy_rc read_zones(struct loading *l, const PGresult *result)
 				.changes = &changes[row],
 			};
 			if (BOOL(2))
-				l->dynamic->default_zone_id = id;
+				l->dynamic->zones.default_zone_id = id;
 		}
 		zones[zones_n - 1].n_changes++;
 		changes[row] = (struct gy_zone_change){ .at_us = TIME(3), .offset_s = INT4(4) };
 	}
-	l->dynamic->zones = zones;
-	l->dynamic->n_zones = zones_n;
+	l->dynamic->zones.zones = zones;
+	l->dynamic->zones.n = zones_n;
 	return GY_OK;
 }
 
@@ -305,6 +305,8 @@ enum gy_rc gy_dynamic_load(PGconn *connection, struct gy_catalogue *catalogue, c
 			rc = parts[i].read(&l, result);
 		PQclear(result);
 	}
+	if (rc == GY_OK)
+		catalogue->zones = l.dynamic->zones;
 	if (rc == GY_OK && l.dynamic->n_rules == 0 && l.dynamic->n_codes == 0)
 		return GY_OK; /* nothing dynamic: nothing more to do per request */
 	if (rc == GY_OK)

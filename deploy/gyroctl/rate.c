@@ -128,8 +128,8 @@ static bool read_subscriber(struct question *q)
  * count as used, as in the node. */
 static bool read_counters(struct question *q)
 {
-	struct gy_civil day = gy_civil_at(
-		gy_zone_find(q->catalogue->dynamic, q->attributes.zone_id), q->input.now);
+	struct gy_civil day = gy_civil_at(gy_zone_find(&q->catalogue->zones, q->attributes.zone_id),
+					  q->input.now);
 	void *pool = q->ctl->pool;
 	struct gy_rows *rows = gy_db_query(
 		q->ctl,

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""A new catalogue at two nodes at once (S-12): one archives it, neither is held up, and both start with it.
+"""A new catalogue at two nodes (S-12): one archives it, neither is held up, both start with it and go by it (Z-13).
 
 catalogue.py. Two nodes; what one of them has not committed yet is played by a transaction of this program.
 """
@@ -7,10 +7,12 @@ import itertools
 import re
 import time
 
-from family import Site, Tap, Transaction, arguments, until
+from family import INITIAL, TERMINATION, UPDATE, Site, Tap, Transaction, arguments, service, until
 
 ROUNDS, STARTS = 15, 5
 HELD_S = 0.5
+IMSI = '460001000000001'
+MIB, PRICE = 1 << 20, 100_000  # micro-units per MiB in the fixture
 ERROR = re.compile(r'.*(?:maintenance: |catalogue: ).*')
 _grants = itertools.count(11 << 20)
 
@@ -95,11 +97,47 @@ def starts(tap, site):
     tap.equal(failed, [], f'{STARTS} times two nodes that start at once after a change: both are ready')
 
 
+def hours_move(tap, site):
+    """Another default time zone: cards with hours follow it at both nodes, also where profile and session are known (Z-13)."""
+    code = site.pg.value("""
+        INSERT INTO gyro.audience (name, kind) VALUES ('everyone', 1);
+        INSERT INTO gyro.time_zone (name) VALUES ('Asia/Shanghai');
+        INSERT INTO gyro.product (code, price, currency, quota, audience_id, window_from, window_until)
+        SELECT 'hours', 0, 156, 104857600, 1, (m + 1200) % 1440, (m + 240) % 1440
+          FROM (SELECT extract(epoch FROM now())::bigint / 60 % 1440 AS m) n;
+        SELECT card FROM gyro.card_request(gen_random_uuid(), 4::smallint, 0, 0::smallint, 0::smallint, 1, 'hours', 'purchase', '', 0::smallint,
+                                           '', -1, -1, '{}', '{}', '{}', 0, 0, 0, false)""")
+    site.pg.query(f"""SELECT gyro.card_request(gen_random_uuid(), 4::smallint, 0, -1::smallint, 1::smallint, 1, '', '', '{code}', 0::smallint,
+                                               '', -1, -1, '{{}}', '{{}}', '{{}}', 0, 0, 0, false)""")
+    for node in site.nodes:
+        node.restart()
+    gateways = [node.client(f'pgw{n}') for n, node in enumerate(site.nodes, 1)]
+    sessions = [gateway.session() for gateway in gateways]
+
+    def held(number, kind):
+        """Both nodes are asked: who pays for what the two sessions hold."""
+        for gateway, session in zip(gateways, sessions):
+            gateway.charge(session, kind, number, [service(10, rsu=MIB, used=0 if number else None)], who=IMSI)
+        return [int(n) for n in site.pg.query(f"""SELECT (SELECT reserved FROM gyro.card_state WHERE code = '{code}'), reserved
+                                                    FROM gyro.account WHERE account_id = 1""")[0]]
+    tap.equal(held(0, INITIAL), [2 * MIB, 0], 'within their hours, at both nodes, cards give')
+    begin = sizes(site)
+    site.pg.query("BEGIN; UPDATE gyro.time_zone SET is_default = false WHERE is_default;"
+                  "UPDATE gyro.time_zone SET is_default = true WHERE name = 'Asia/Shanghai'; COMMIT")
+    in_force(site, version(site), begin)
+    tap.equal(held(1, UPDATE), [0, 2 * PRICE], 'Z-13 in the new default zone these are over, at both nodes')
+    site.pg.query("UPDATE gyro.subscriber SET zone_id = (SELECT zone_id FROM gyro.time_zone WHERE name = 'UTC') WHERE subscriber_id = 1")
+    tap.equal(held(2, UPDATE), [2 * MIB, 0], 'Z-13 a zone of his own, and they are not')
+    for gateway, session in zip(gateways, sessions):
+        gateway.charge(session, TERMINATION, 3, [service(10, rsu=None, used=0)], who=IMSI)
+        gateway.disconnect()
+
+
 def main():
     arguments(__doc__)
     tap = Tap()
     with Site(nodes=2) as site:
-        for part in (held_up, at_once, starts):
+        for part in (hours_move, held_up, at_once, starts):
             part(tap, site)
         site.check(tap)
     tap.done()
