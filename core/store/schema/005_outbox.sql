@@ -308,3 +308,46 @@ END $$;
 CREATE TRIGGER subscriber_reauthorizes AFTER UPDATE OF state, tariff_id ON gyro.subscriber
     FOR EACH ROW WHEN (NEW.state <> OLD.state OR NEW.tariff_id <> OLD.tariff_id)
     EXECUTE FUNCTION gyro.subscriber_reauthorizes();
+
+-- --- causes with very many sessions --------------------------------------------------------------------
+
+-- A pushed value (006_dynamic.sql) may concern very many: their subscribers are noted here, no account is locked, and
+-- nodes ask for the RARs a few at a time, a moment later, when every node knows the value.
+CREATE TABLE gyro.outbox_cause (
+    account_id    bigint NOT NULL,
+    subscriber_id bigint NOT NULL,
+    reason        text NOT NULL,
+    due_at        timestamptz NOT NULL DEFAULT clock_timestamp() + interval '200 milliseconds',
+    PRIMARY KEY (account_id, subscriber_id)
+);
+CREATE INDEX outbox_cause_due ON gyro.outbox_cause (due_at);
+COMMENT ON TABLE gyro.outbox_cause IS 'subscribers whose open sessions are to ask again, before they are in gyro.outbox';
+COMMENT ON COLUMN gyro.outbox_cause.account_id IS 'the account whose row holds the sessions';
+COMMENT ON COLUMN gyro.outbox_cause.subscriber_id IS 'whose sessions';
+COMMENT ON COLUMN gyro.outbox_cause.reason IS 'the cause, for people';
+COMMENT ON COLUMN gyro.outbox_cause.due_at IS 'not before';
+
+-- Asks for the RARs of at most so many subscribers that are due; accounts that somebody holds wait for the next time.
+-- Returns how many they were, and in how many milliseconds the next one is due; -1: none is left. Reads no more causes than
+-- it takes, however many there are.
+CREATE FUNCTION gyro.outbox_spread(at_most bigint, OUT spread bigint, OUT due_in_ms bigint) LANGUAGE plpgsql AS $$
+DECLARE
+    one gyro.outbox_cause;
+BEGIN
+    spread := 0;
+    FOR one IN
+        WITH taken AS (
+            DELETE FROM gyro.outbox_cause WHERE ctid = ANY (ARRAY(
+                SELECT c.ctid FROM gyro.outbox_cause c JOIN gyro.account a USING (account_id)
+                 WHERE c.due_at <= clock_timestamp() ORDER BY c.account_id, c.subscriber_id LIMIT at_most
+                   FOR UPDATE OF c SKIP LOCKED FOR NO KEY UPDATE OF a SKIP LOCKED))
+            RETURNING *)
+        SELECT * FROM taken ORDER BY account_id, subscriber_id
+    LOOP
+        PERFORM gyro.outbox_put(1::smallint, one.account_id, one.subscriber_id, NULL, NULL, false, one.reason);
+        spread := spread + 1;
+    END LOOP;
+    SELECT CASE WHEN min(due_at) IS NULL THEN -1
+                ELSE greatest(50, ceil(extract(epoch FROM min(due_at) - clock_timestamp()) * 1000)) END
+      INTO due_in_ms FROM gyro.outbox_cause;
+END $$;
