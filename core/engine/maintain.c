@@ -285,7 +285,9 @@ static enum gy_rc refresh_catalogue(struct maintenance *m)
 	m->catalogue_at_ns = gy_engine_now_ns() + CATALOGUE_NS;
 	if (rc != GY_OK || (version == m->catalogue_version && pushed_version == m->pushed_version))
 		return rc;
-	rc = gy_store_catalogue(m->store, &catalogue, &pushed);
+	/* Only this thread changes what is in force, once it runs. */
+	rc = gy_store_catalogue(m->store, m->engine->snapshot->catalogue->version, &catalogue,
+				&pushed);
 	if (rc == GY_STORE_REFUSED) {
 		gy_engine_log(m->engine, GY_LOG_ERROR,
 			      "catalogue version %lld is refused, the one before stays: %s",
@@ -301,9 +303,9 @@ static enum gy_rc refresh_catalogue(struct maintenance *m)
 		return rc;
 	} else if (!gy_snapshot_swap(m->engine, catalogue, pushed)) {
 		return GY_NO_MEMORY;
-	} else if (m->catalogue_version != 0 && version != m->catalogue_version) {
+	} else if (catalogue != NULL) {
 		gy_engine_log(m->engine, GY_LOG_NOTICE, "catalogue version %lld is in force",
-			      (long long)version);
+			      (long long)catalogue->version);
 	}
 	m->catalogue_version = version;
 	m->pushed_version = pushed_version;

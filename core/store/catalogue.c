@@ -298,7 +298,7 @@ enum gy_rc gy_catalogue_load(PGconn *connection, int64_t version, struct gy_cata
 	return rc;
 }
 
-enum gy_rc gy_store_catalogue(struct gy_store *store, struct gy_catalogue **catalogue,
+enum gy_rc gy_store_catalogue(struct gy_store *store, int64_t held, struct gy_catalogue **catalogue,
 			      struct gy_pushed **pushed)
 {
 	enum gy_rc rc, ended;
@@ -312,17 +312,18 @@ enum gy_rc gy_store_catalogue(struct gy_store *store, struct gy_catalogue **cata
 	rc = run(store, "BEGIN ISOLATION LEVEL REPEATABLE READ", NULL);
 	if (rc == GY_OK)
 		rc = run(store, gy_sql_text[GY_SQL_CATALOGUE_KEEP], &version);
-	if (rc == GY_OK)
+	if (rc == GY_OK && version != held)
 		rc = gy_catalogue_load(store->connection, version, catalogue, store->error,
 				       sizeof(store->error));
 	if (rc == GY_OK)
-		rc = gy_pushed_load(store->connection, *catalogue, pushed, store->error,
+		rc = gy_pushed_load(store->connection, NULL, pushed, store->error,
 				    sizeof(store->error));
 	ended = run(store, rc == GY_OK ? "COMMIT" : "ROLLBACK", NULL);
 	if (ended != GY_OK || !plain(store, false))
 		rc = GY_STORE_UNAVAILABLE;
 	if (rc != GY_OK) {
 		talloc_free(*catalogue);
+		talloc_free(*pushed);
 		*catalogue = NULL;
 		*pushed = NULL;
 	}

@@ -25,8 +25,8 @@ char *gy_result_text(void *pool, const PGresult *result, int row, int column);
 /* The dynamic half, compiled; catalogue->dynamic stays NULL if there is nothing dynamic. */
 enum gy_rc gy_dynamic_load(PGconn *connection, struct gy_catalogue *catalogue, char *error,
 			   size_t error_size) GY_MUST_CHECK;
-/* Pushed values of now, under the catalogue. */
-enum gy_rc gy_pushed_load(PGconn *connection, struct gy_catalogue *catalogue,
-			  struct gy_pushed **pushed, char *error, size_t error_size) GY_MUST_CHECK;
+/* Pushed values of now, under pool. */
+enum gy_rc gy_pushed_load(PGconn *connection, void *pool, struct gy_pushed **pushed, char *error,
+			  size_t error_size) GY_MUST_CHECK;
 
 #endif

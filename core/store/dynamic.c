@@ -316,14 +316,14 @@ enum gy_rc gy_dynamic_load(PGconn *connection, struct gy_catalogue *catalogue, c
 	return rc;
 }
 
-enum gy_rc gy_pushed_load(PGconn *connection, struct gy_catalogue *catalogue,
-			  struct gy_pushed **out, char *error, size_t error_size)
+enum gy_rc gy_pushed_load(PGconn *connection, void *pool, struct gy_pushed **out, char *error,
+			  size_t error_size)
 {
 	PGresult *result = PQexecParams(connection, gy_sql_text[GY_SQL_PUSHED_VALUES], 0, NULL,
 					NULL, NULL, NULL, 1);
 	unsigned n = (unsigned)PQntuples(result);
-	struct gy_pushed *pushed = talloc_zero(catalogue, struct gy_pushed);
-	struct gy_pushed_value *values = talloc_zero_array(catalogue, struct gy_pushed_value, n);
+	struct gy_pushed *pushed = talloc_zero(pool, struct gy_pushed);
+	struct gy_pushed_value *values = talloc_zero_array(pushed, struct gy_pushed_value, n);
 	enum gy_rc rc = gy_catalogue_result(connection, result, error, error_size);
 
 	if (rc == GY_OK && (pushed == NULL || values == NULL))
@@ -346,6 +346,8 @@ enum gy_rc gy_pushed_load(PGconn *connection, struct gy_catalogue *catalogue,
 		pushed->values = values;
 		pushed->n_values = n;
 		*out = pushed;
+	} else {
+		talloc_free(pushed);
 	}
 	PQclear(result);
 	return rc;

@@ -50,6 +50,30 @@ def being_archived(site, end='ROLLBACK'):
     return Transaction(site, f"INSERT INTO gyro.catalogue_archive (version, content) VALUES ({version(site) + 1}, '{{}}')", end)
 
 
+def pushes(tap, site):
+    """A pushed value is news to both nodes, but no new catalogue: whoever read the archive again would find no rules there."""
+    site.pg.query("""
+        INSERT INTO gyro.attribute_type (attribute_id, name, source, derivation, value_type, on_change) VALUES (1, 'crowd', 5, 60, 1, 1);
+        INSERT INTO gyro.dynamic_rule (attribute_id, rating_group, unit, match, low, effect) VALUES (1, 90, 3, 2, '9', 1)""")
+    in_force(site, version(site), [0, 0])
+    site.pg.query("CREATE TABLE kept AS SELECT * FROM gyro.catalogue_archive; UPDATE gyro.catalogue_archive SET content = '{}'")
+    begin, results = sizes(site), []
+    gateways = [node.client(f'pgw{n}') for n, node in enumerate(site.nodes, 1)]
+    for value, wanted in (('1', 2001), ('9', 4010), ('2', 2001), ('9', 4010)):
+        site.pg.query(f"SELECT gyro.attribute_push('crowd', '', '{value}')")
+
+        def answered():
+            services = [service(90, rsu=[('CC-Service-Specific-Units', 1)])]
+            got = [g.charge(g.session(), INITIAL, 0, services, who=IMSI).services[0]['Result-Code'] for g in gateways]
+            return got == [wanted, wanted]
+        results.append(until(answered, 5))
+    tap.equal(results, [True] * 4, 'what is pushed counts at both nodes, for which neither reads the catalogue again')
+    site.pg.query('UPDATE gyro.catalogue_archive a SET content = k.content FROM kept k WHERE k.version = a.version; DROP TABLE kept')
+    tap.equal(complaints(site, begin), [], 'nobody complains')
+    for gateway in gateways:
+        gateway.disconnect()
+
+
 def held_up(tap, site):
     """Somebody archives the same version, and takes his time."""
     begin = sizes(site)
@@ -137,7 +161,7 @@ def main():
     arguments(__doc__)
     tap = Tap()
     with Site(nodes=2) as site:
-        for part in (hours_move, held_up, at_once, starts):
+        for part in (hours_move, pushes, held_up, at_once, starts):
             part(tap, site)
         site.check(tap)
     tap.done()
