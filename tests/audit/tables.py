@@ -10,7 +10,7 @@ import xxhash
 
 Charge = collections.namedtuple('Charge', 'group service code unit final_unit holding granted reserved price block carry '
                                           'rule validity threshold flags switch parts')
-Part = collections.namedtuple('Part', 'used debit price block source rule')     # usage, and what it was drained from
+Part = collections.namedtuple('Part', 'used debit price block source rule unit')    # usage, and what it was drained from
 Record = collections.namedtuple('Record', 'at place account subscriber gateway session opened kind number end_to_end '
                                           'content debit balance reserved result flags charges')
 Payment = collections.namedtuple('Payment', 'at account amount balance reference')
@@ -67,26 +67,39 @@ def charges(rows):
     for row in rows:
         (group, service, shape, used, debit, granted, reserved, price, block, carry, rule, times, flags, at, per, source,
          source_rule, rare) = row
-        part = Part(used, debit, at, per, source, source_rule)
+        part = Part(used, debit, at, per, source, source_rule, shape >> 32 & 15)
         if flags & PART and not flags & SHRUNK and out:
             out[-1].parts.append(part)
             continue
         out.append(Charge(group, service, shape >> 16 & 0xffff, shape >> 32 & 15, (shape >> 36 & 15) - 1,
-                          shape >> 40 & 0xffff, granted, reserved, price, block, carry, rule, times >> 32 & 0xffffffff,
+                          holding(shape), granted, reserved, price, block, carry, rule, times >> 32 & 0xffffffff,
                           times & 0xffffffff, flags, rare >> 32 & 0xffffffff,
                           [] if flags & SHRUNK else [part]))
     return out
+
+
+def holding(shape):
+    """Quota-Holding-Time, None if there is none."""
+    return (shape >> 40 & 0xffff) % 0xffff if shape >> 40 & 0xffff else None
 
 
 def used(c):
     return sum(p.used for p in c.parts)
 
 
+def used_by_unit(c):
+    """{unit: units}; the service's own unit, 0, if nothing was used."""
+    out = collections.Counter()
+    for p in c.parts:
+        out[p.unit] += p.used
+    return {unit: units for unit, units in out.items() if units} or {c.unit: 0}
+
+
 def answer(row, sessions):
     n, request, content, shape, group, service, granted, times, _ = row
     n, end_to_end = n & 0xffff, n >> 32 & 0xffffffff
     return Answer(sessions[n - 1].key if 0 < n <= len(sessions) else None, request >> 32, request & 0xffffffff, content,
-                  shape & 0xffff, shape >> 16 & 0xffff, shape >> 32 & 15, (shape >> 36 & 15) - 1, shape >> 40 & 0xffff,
+                  shape & 0xffff, shape >> 16 & 0xffff, shape >> 32 & 15, (shape >> 36 & 15) - 1, holding(shape),
                   group, service, granted, times >> 32 & 0xffffffff, times & 0xffffffff, end_to_end)
 
 

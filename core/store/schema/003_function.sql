@@ -110,6 +110,11 @@ CREATE FUNCTION gyro.session_uuid(hi bigint, lo bigint) RETURNS uuid LANGUAGE sq
     SELECT (lpad(to_hex(hi), 16, '0') || lpad(to_hex(lo), 16, '0'))::uuid
 $$;
 
+-- Quota-Holding-Time in column 4 of an answer, 3 of a charge: 0 is none, 65535 a time of 0.
+CREATE FUNCTION gyro.quota_holding(shape bigint) RETURNS integer LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE shape >> 40 & 65535 WHEN 0 THEN NULL ELSE (shape >> 40 & 65535) % 65535 END
+$$;
+
 CREATE VIEW gyro.session AS
 -- sessions[n][11]: the End-to-End-Id, 1 << 32 if another gateway has had it than the one that opened it, its realm << 33.
 SELECT a.account_id, n AS session_no, gyro.session_uuid(a.sessions[n][1], a.sessions[n][2]) AS session,
@@ -170,7 +175,7 @@ SELECT a.account_id, session_no,
        w[n][1] >> 32 & 4294967295 AS end_to_end,
        w[n][3] AS content_hash, (w[n][4] & 65535)::integer AS result,
        (w[n][4] >> 16 & 65535)::integer AS service_result, (w[n][4] >> 32 & 15)::smallint AS unit,
-       (w[n][4] >> 36 & 15)::smallint - 1 AS final_unit, (w[n][4] >> 40 & 65535)::integer AS quota_holding_s,
+       (w[n][4] >> 36 & 15)::smallint - 1 AS final_unit, gyro.quota_holding(w[n][4]) AS quota_holding_s,
        w[n][5] AS rating_group, w[n][6] AS service_key, w[n][7] AS granted,
        w[n][8] >> 32 & 4294967295 AS validity_s, w[n][8] & 4294967295 AS threshold,
        w[n][9] >> 32 & 4294967295 AS tariff_change_s, w[n][9] & 4294967295 AS redirect_rule,
@@ -186,7 +191,7 @@ SELECT r.at, r.account_id, r.subscriber_id, r.session, r.opened, r.request_type,
        r.charges[n][1] AS rating_group, r.charges[n][2] AS service_key,
        (r.charges[n][3] >> 16 & 65535)::integer AS result, (r.charges[n][3] >> 32 & 15)::smallint AS unit,
        (r.charges[n][3] >> 36 & 15)::smallint - 1 AS final_unit,
-       (r.charges[n][3] >> 40 & 65535)::integer AS quota_holding_s,
+       gyro.quota_holding(r.charges[n][3]) AS quota_holding_s,
        r.charges[n][4] AS used, r.charges[n][5] AS debit, r.charges[n][6] AS granted, r.charges[n][7] AS reserved,
        r.charges[n][8] AS price_micros, r.charges[n][9] AS block, r.charges[n][10] AS carry,
        r.charges[n][11] AS rule_id, r.charges[n][12] >> 32 & 4294967295 AS validity_s,
