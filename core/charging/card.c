@@ -272,7 +272,7 @@ unsigned gy_card_sources(const struct gy_charging *c, const struct gy_service *s
 
 		if (!find_source(c, bound, service, rating_group, unit, &source) ||
 		    at < source.card->valid_from_us || at >= source.card->valid_until_us ||
-		    !in_window(bound, cards->zone, at))
+		    !in_window(bound, c->zone, at))
 			continue;
 		source.left = units_left(c, bound, source.home, source.card, at);
 		if (source.left > 0 && !insert(c, &source, sources, room, &n))
@@ -320,7 +320,7 @@ gy_time_us gy_card_edge(const struct gy_charging *c, const struct gy_service *se
 	const struct gy_bound_cards *cards = c->profile->cards;
 	gy_time_us edge = INT64_MAX;
 
-	if (cards == NULL || cards->zone == NULL)
+	if (cards == NULL || c->zone == NULL)
 		return edge;
 	for (unsigned i = 0; i < cards->n; i++) {
 		const struct gy_bound_card *bound = &cards->cards[i];
@@ -331,8 +331,8 @@ gy_time_us gy_card_edge(const struct gy_charging *c, const struct gy_service *se
 		    at >= source.card->valid_until_us ||
 		    units_left(c, bound, source.home, source.card, at) == 0)
 			continue;
-		edge = least(edge, next_minute(cards->zone, at, bound->window_from));
-		edge = least(edge, next_minute(cards->zone, at, bound->window_until % (24 * 60)));
+		edge = least(edge, next_minute(c->zone, at, bound->window_from));
+		edge = least(edge, next_minute(c->zone, at, bound->window_until % (24 * 60)));
 	}
 	return edge;
 }

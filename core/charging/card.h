@@ -16,7 +16,6 @@ struct gy_account;
 struct gy_charging;
 struct gy_reservation;
 struct gy_service;
-struct gy_zone;
 
 /* Stored: column 2 of gyro.account.cards. */
 enum gy_card_state {
@@ -71,7 +70,7 @@ struct gy_bound_card {
 struct gy_bound_cards {
 	unsigned n;
 	const struct gy_bound_card *cards;
-	const struct gy_zone *zone; /* of the windows; NULL: no card has one */
+	int32_t zone_id; /* the subscriber's time zone, of the windows; 0: the snapshot's default */
 };
 
 /* The account rows that one request may change, all locked: its own and those of the cards that it

@@ -15,7 +15,7 @@ static bool counts(const struct gy_counting *counting)
 
 static struct gy_civil civil(const struct gy_counting *counting, gy_time_us at)
 {
-	const struct gy_zone *zone = gy_zone_find(counting->dynamic, counting->zone_id);
+	const struct gy_zone *zone = gy_zone_find(&counting->dynamic->zones, counting->zone_id);
 
 	if (zone == NULL)
 		return (struct gy_civil){ .day = at / (86400 * GY_SECOND_US) };

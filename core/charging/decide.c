@@ -238,6 +238,7 @@ static struct gy_charging charging(const struct gy_ccr *ccr, const struct gy_vie
 
 	const struct gy_peer_profile *peer = gy_peer_profile_find(catalogue, ccr->origin_host);
 	const struct gy_attributes *attributes = view->profile->attributes;
+	const struct gy_bound_cards *cards = view->profile->cards;
 
 	return (struct gy_charging){
 		.ccr = ccr,
@@ -252,6 +253,7 @@ static struct gy_charging charging(const struct gy_ccr *ccr, const struct gy_vie
 		.free_answer = peer != NULL ? peer->free_answer : GY_FREE_BY_SERVICE,
 		.terminate_only = peer != NULL && peer->terminate_only,
 		.pools = (peer == NULL || peer->credit_pools) && !ccr->services_at_command_level,
+		.zone = cards != NULL ? gy_zone_find(&catalogue->zones, cards->zone_id) : NULL,
 		.network = { .apn = ccr->conditions.apn,
 			     .serving_mcc_mnc = ccr->conditions.serving_mcc_mnc,
 			     .rat_type = ccr->conditions.rat_type,

@@ -23,6 +23,7 @@ struct gy_charging {
 	enum gy_free_answer free_answer; /* how it is told that a service is free (G-34) */
 	bool terminate_only;             /* it knows no other Final-Unit-Action */
 	bool pools;                      /* it counts the grants of a pool as one (G-72) */
+	const struct gy_zone *zone;      /* of the subscriber's cards with hours */
 	struct gy_network network;
 	const struct gy_pushed *pushed;
 	const struct gy_history *debit; /* what a bound refund gives back; NULL: it is none */

@@ -11,6 +11,8 @@
 
 /* Profiles that all lanes together keep; 64 octets each, touched as they fill. */
 #define CACHE_ENTRIES (1u << 20)
+/* Longer than a transaction can stand still (store/connection.c). */
+#define CATALOGUE_TURN_NS (12 * INT64_C(1000000000))
 
 int64_t gy_engine_now_ns(void)
 {
@@ -78,24 +80,33 @@ void gy_snapshot_release(struct gy_snapshot *snapshot)
 {
 	if (snapshot == NULL || atomic_fetch_sub(&snapshot->users, 1) != 1)
 		return;
-	talloc_free(snapshot->catalogue);
+	talloc_free(snapshot->pushed);
+	if (snapshot->owner != NULL)
+		gy_snapshot_release(snapshot->owner);
+	else
+		talloc_free(snapshot->catalogue);
 	free(snapshot);
 }
 
 bool gy_snapshot_swap(struct gy_engine *engine, struct gy_catalogue *catalogue,
-		      const struct gy_pushed *pushed)
+		      struct gy_pushed *pushed)
 {
 	struct gy_snapshot *fresh = malloc(sizeof(*fresh)), *old;
 
 	if (fresh == NULL) {
 		talloc_free(catalogue);
+		talloc_free(pushed);
 		return false;
 	}
-	fresh->catalogue = catalogue;
-	fresh->pushed = pushed;
+	*fresh = (struct gy_snapshot){ .catalogue = catalogue, .pushed = pushed };
 	atomic_init(&fresh->users, 1);
 	pthread_mutex_lock(&engine->snapshot_lock);
 	old = engine->snapshot;
+	if (catalogue == NULL) {
+		fresh->catalogue = old->catalogue;
+		fresh->owner = old->owner != NULL ? old->owner : old;
+		atomic_fetch_add(&fresh->owner->users, 1);
+	}
 	engine->snapshot = fresh;
 	pthread_mutex_unlock(&engine->snapshot_lock);
 	gy_snapshot_release(old);
@@ -366,12 +377,23 @@ static enum gy_rc lane_start(struct gy_engine *engine, struct gy_lane *lane, cha
 	return rc;
 }
 
+/* Another node that starts or was woken may just be archiving the same version: this one has its
+ * turn when that is done, or has stood still for so long that the database ended it. */
 static enum gy_rc load_catalogue(struct gy_engine *engine, char *error, size_t error_size)
 {
+	const struct timespec pause = { .tv_nsec = 20 * 1000000 };
+	int64_t until_ns = gy_engine_now_ns() + CATALOGUE_TURN_NS;
 	struct gy_catalogue *catalogue;
 	struct gy_pushed *pushed;
-	enum gy_rc rc = gy_store_catalogue(engine->lanes[0].store, &catalogue, &pushed);
+	enum gy_rc rc;
 
+	while ((rc = gy_store_catalogue(engine->lanes[0].store, 0, &catalogue, &pushed)) ==
+		       GY_ROW_BUSY ||
+	       rc == GY_STORE_RETRY) {
+		if (gy_engine_now_ns() >= until_ns)
+			break;
+		nanosleep(&pause, NULL);
+	}
 	if (rc == GY_OK && !gy_snapshot_swap(engine, catalogue, pushed))
 		rc = GY_NO_MEMORY;
 	if (rc != GY_OK)

@@ -13,7 +13,8 @@
 
 struct gy_snapshot {
 	struct gy_catalogue *catalogue;
-	const struct gy_pushed *pushed; /* the catalogue's */
+	struct gy_pushed *pushed;
+	struct gy_snapshot *owner; /* of the catalogue: held until this one goes; NULL: itself */
 	_Atomic unsigned users;
 };
 
@@ -230,9 +231,9 @@ void gy_homes_changed(struct gy_locked *locked, unsigned n_locked, const struct 
 
 struct gy_snapshot *gy_snapshot_hold(struct gy_engine *engine);
 void gy_snapshot_release(struct gy_snapshot *snapshot);
-/* Puts a new one in place. Takes the catalogue, and pushed with it. */
+/* Puts a new one in place. Takes catalogue and pushed; NULL: the catalogue stays. */
 bool gy_snapshot_swap(struct gy_engine *engine, struct gy_catalogue *catalogue,
-		      const struct gy_pushed *pushed);
+		      struct gy_pushed *pushed);
 
 __attribute__((format(printf, 3, 4))) void gy_engine_log(struct gy_engine *engine,
 							 enum gy_log_level level,

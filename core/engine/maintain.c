@@ -301,7 +301,8 @@ static enum gy_rc sweep_purchases(struct maintenance *m)
 /* --- the catalogue
  * ---------------------------------------------------------------------------------- */
 
-/* A catalogue that isn't sound is told, and the one in force stays (S-12). */
+/* A catalogue that isn't sound is told, and the one in force stays (S-12). It also stays, until the
+ * next tick, while another node archives the new one: everything else goes on. */
 static enum gy_rc refresh_catalogue(struct maintenance *m)
 {
 	struct gy_catalogue *catalogue;
@@ -312,19 +313,27 @@ static enum gy_rc refresh_catalogue(struct maintenance *m)
 	m->catalogue_at_ns = gy_engine_now_ns() + CATALOGUE_NS;
 	if (rc != GY_OK || (version == m->catalogue_version && pushed_version == m->pushed_version))
 		return rc;
-	rc = gy_store_catalogue(m->store, &catalogue, &pushed);
+	/* Only this thread changes what is in force, once it runs. */
+	rc = gy_store_catalogue(m->store, m->engine->snapshot->catalogue->version, &catalogue,
+				&pushed);
 	if (rc == GY_STORE_REFUSED) {
 		gy_engine_log(m->engine, GY_LOG_ERROR,
 			      "catalogue version %lld is refused, the one before stays: %s",
 			      (long long)version, gy_store_error(m->store));
 		rc = GY_OK;
+	} else if (rc == GY_ROW_BUSY || rc == GY_STORE_RETRY) {
+		gy_engine_log(m->engine, gy_rc_log_level(rc),
+			      "catalogue version %lld is loaded a moment later: %s",
+			      (long long)version, gy_store_error(m->store));
+		m->catalogue_at_ns = 0;
+		return GY_OK;
 	} else if (rc != GY_OK) {
 		return rc;
 	} else if (!gy_snapshot_swap(m->engine, catalogue, pushed)) {
 		return GY_NO_MEMORY;
-	} else if (m->catalogue_version != 0 && version != m->catalogue_version) {
+	} else if (catalogue != NULL) {
 		gy_engine_log(m->engine, GY_LOG_NOTICE, "catalogue version %lld is in force",
-			      (long long)version);
+			      (long long)catalogue->version);
 	}
 	m->catalogue_version = version;
 	m->pushed_version = pushed_version;

@@ -283,7 +283,7 @@ enum gy_rc gy_tariff_acquire(const struct gy_dynamic *dynamic, const struct gy_r
 
 	acquired->n = 0;
 	acquired->until_us = INT64_MAX;
-	acquired->zone = gy_zone_find(dynamic, a != NULL ? a->zone_id : 0);
+	acquired->zone = gy_zone_find(&dynamic->zones, a != NULL ? a->zone_id : 0);
 	for (unsigned i = 0; a != NULL && i < a->n_codes; i++) {
 		sooner(&acquired->until_us, a->codes[i].valid_from_us, input->now);
 		sooner(&acquired->until_us, a->codes[i].valid_until_us, input->now);

@@ -9,6 +9,7 @@
 
 #include "core/base/result.h"
 #include "core/base/units.h"
+#include "core/rating/clock.h"
 
 /* A Quota-Holding-Time of 0, by which the gateway keeps what isn't used (TS 32.299 §7.2.131).
  * Stored: the largest number there is room for. */
@@ -118,7 +119,8 @@ struct gy_catalogue {
 	const struct gy_service_context *contexts;
 	unsigned n_peers;
 	const struct gy_peer_profile *peers; /* the most specific first */
-	const struct gy_dynamic *dynamic;    /* dynamic tariffs, compiled (dynamic.h); NULL: none */
+	struct gy_zones zones; /* the same as those of dynamic, which need not be there */
+	const struct gy_dynamic *dynamic; /* dynamic tariffs, compiled (dynamic.h); NULL: none */
 };
 
 /* The policy of a Rating-Group, NULL if it has none. */

@@ -118,7 +118,7 @@ static bool check_attribute(const struct gy_dynamic *dynamic, const struct gy_at
 		ok = dynamic->n_home_networks > 0;
 	if (!ok)
 		return refuse(fault, GY_FAULT_ATTRIBUTE_TYPE, type->attribute_id);
-	if (needs_zone(type) && dynamic->n_zones == 0)
+	if (needs_zone(type) && dynamic->zones.n == 0)
 		return refuse(fault, GY_FAULT_ZONE, type->attribute_id);
 	return true;
 }
@@ -174,16 +174,16 @@ static bool check_zone(const struct gy_zone *zone)
 
 static bool check_times(const struct gy_dynamic *dynamic, struct gy_dynamic_fault *fault)
 {
-	for (unsigned i = 0; i < dynamic->n_zones; i++) {
-		const struct gy_zone *zone = &dynamic->zones[i];
+	for (unsigned i = 0; i < dynamic->zones.n; i++) {
+		const struct gy_zone *zone = &dynamic->zones.zones[i];
 
 		if (i > 0 && zone[-1].zone_id >= zone->zone_id)
 			return refuse(fault, GY_FAULT_ORDER, zone->zone_id);
 		if (!check_zone(zone))
 			return refuse(fault, GY_FAULT_ZONE, zone->zone_id);
 	}
-	if (dynamic->n_zones > 0 && gy_zone_find(dynamic, 0) == NULL)
-		return refuse(fault, GY_FAULT_ZONE, dynamic->default_zone_id);
+	if (dynamic->zones.n > 0 && gy_zone_find(&dynamic->zones, 0) == NULL)
+		return refuse(fault, GY_FAULT_ZONE, dynamic->zones.default_zone_id);
 	for (unsigned i = 0; i < dynamic->n_calendars; i++) {
 		const struct gy_calendar *calendar = &dynamic->calendars[i];
 
@@ -461,7 +461,7 @@ static enum gy_fault_reason rule_fault(const struct gy_catalogue *catalogue,
 		return GY_FAULT_EFFECT;
 	if (rule->valid_from_us >= rule->valid_until_us)
 		return GY_FAULT_NEVER_TIME;
-	if (rule->effect.kind == GY_EFFECT_FREE && dynamic->n_zones == 0)
+	if (rule->effect.kind == GY_EFFECT_FREE && dynamic->zones.n == 0)
 		return GY_FAULT_ZONE; /* whose day? */
 	reason = predicate_fault(gy_rule_attribute(dynamic, rule), &rule->predicate);
 	if (reason != GY_FAULT_NONE)

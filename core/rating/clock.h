@@ -19,6 +19,13 @@ struct gy_zone {
 	const struct gy_zone_change *changes; /* ascending */
 };
 
+/* Those of a snapshot. */
+struct gy_zones {
+	unsigned n;
+	const struct gy_zone *zones; /* by zone_id */
+	int32_t default_zone_id;
+};
+
 /* Days of a holiday calendar, as days since 1970-01-01, ascending. */
 struct gy_calendar {
 	int32_t calendar_id; /* > 0 */

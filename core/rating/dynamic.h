@@ -103,9 +103,7 @@ struct gy_dynamic {
 	const struct gy_dynamic_code *codes; /* by code_id */
 	unsigned n_rules;
 	const struct gy_dynamic_rule *rules; /* in any order */
-	unsigned n_zones;
-	const struct gy_zone *zones; /* by zone_id */
-	int32_t default_zone_id;
+	struct gy_zones zones;
 	unsigned n_calendars;
 	const struct gy_calendar *calendars; /* by calendar_id */
 	unsigned n_home_networks;
@@ -167,7 +165,7 @@ const struct gy_dynamic_code *gy_dynamic_code_find(const struct gy_dynamic *dyna
 						   int32_t code_id);
 
 /* A zone by id, the default zone if it is 0 or unknown; NULL only if the snapshot has no zones. */
-const struct gy_zone *gy_zone_find(const struct gy_dynamic *dynamic, int32_t zone_id);
+const struct gy_zone *gy_zone_find(const struct gy_zones *zones, int32_t zone_id);
 const struct gy_calendar *gy_calendar_find(const struct gy_dynamic *dynamic, int32_t calendar_id);
 
 #endif

@@ -185,15 +185,14 @@ const struct gy_dynamic_code *gy_dynamic_code_find(const struct gy_dynamic *dyna
 	return find(dynamic->codes, dynamic->n_codes, sizeof(*dynamic->codes), code_id);
 }
 
-const struct gy_zone *gy_zone_find(const struct gy_dynamic *dynamic, int32_t zone_id)
+const struct gy_zone *gy_zone_find(const struct gy_zones *zones, int32_t zone_id)
 {
 	const struct gy_zone *zone = NULL;
 
 	if (zone_id != 0)
-		zone = find(dynamic->zones, dynamic->n_zones, sizeof(*dynamic->zones), zone_id);
+		zone = find(zones->zones, zones->n, sizeof(*zones->zones), zone_id);
 	if (zone == NULL)
-		zone = find(dynamic->zones, dynamic->n_zones, sizeof(*dynamic->zones),
-			    dynamic->default_zone_id);
+		zone = find(zones->zones, zones->n, sizeof(*zones->zones), zones->default_zone_id);
 	return zone;
 }
 

@@ -1,18 +1,15 @@
 /* The half of a profile that traffic cards need: what a subscriber is bound to (spec/cards.md Z-7
- * to Z-12), and his time zone if a card has hours. */
+ * to Z-12), and which time zone their hours are in. */
 #include <talloc.h>
 
-#include "core/rating/clock.h"
 #include "core/store/connection.h"
 
 /* What one profile gets: counted, then made, then filled. */
 struct share {
-	unsigned n_cards, n_targets, n_changes;
+	unsigned n_cards, n_targets;
 	struct gy_bound_cards *bound;
 	struct gy_bound_card *cards;
 	struct gy_card_target *targets;
-	struct gy_zone *zone;
-	struct gy_zone_change *changes;
 };
 
 #define INT8(column) gy_get_int8(PQgetvalue(result, row, column))
@@ -42,14 +39,6 @@ static bool make(struct share *s)
 	if (s->cards == NULL || s->targets == NULL)
 		return false;
 	s->bound->cards = s->cards;
-	if (s->n_changes == 0)
-		return true;
-	s->zone = talloc_zero(s->bound, struct gy_zone);
-	s->changes = talloc_zero_array(s->bound, struct gy_zone_change, s->n_changes);
-	if (s->zone == NULL || s->changes == NULL)
-		return false;
-	s->zone->changes = s->changes;
-	s->bound->zone = s->zone;
 	return true;
 }
 
@@ -57,6 +46,7 @@ static void take_binding(const PGresult *result, int row, struct share *s)
 {
 	struct gy_bound_card *card;
 
+	s->bound->zone_id = gy_get_int4(PQgetvalue(result, row, 11));
 	if (begins_binding(result, row)) {
 		s->cards[s->bound->n++] = (struct gy_bound_card){
 			.card_id = INT8(2),
@@ -76,17 +66,7 @@ static void take_binding(const PGresult *result, int row, struct share *s)
 	card->n_targets++;
 }
 
-static void take_change(const PGresult *result, int row, struct share *s)
-{
-	s->zone->zone_id = gy_get_int4(PQgetvalue(result, row, 1));
-	s->zone->name = "";
-	s->changes[s->zone->n_changes++] =
-		(struct gy_zone_change){ gy_get_time(PQgetvalue(result, row, 2)),
-					 gy_get_int4(PQgetvalue(result, row, 3)) };
-}
-
-static enum gy_rc fill(const PGresult *bindings, const PGresult *zones, struct share *shares,
-		       unsigned n)
+static enum gy_rc fill(const PGresult *bindings, struct share *shares, unsigned n)
 {
 	struct share *s;
 
@@ -95,18 +75,12 @@ static enum gy_rc fill(const PGresult *bindings, const PGresult *zones, struct s
 			s->n_cards += begins_binding(bindings, row);
 			s->n_targets++;
 		}
-	for (int row = 0; row < PQntuples(zones); row++)
-		if ((s = share_of(zones, row, shares, n)) != NULL)
-			s->n_changes++;
 	for (unsigned i = 0; i < n; i++)
 		if (!make(&shares[i]))
 			return GY_NO_MEMORY;
 	for (int row = 0; row < PQntuples(bindings); row++)
 		if ((s = share_of(bindings, row, shares, n)) != NULL)
 			take_binding(bindings, row, s);
-	for (int row = 0; row < PQntuples(zones); row++)
-		if ((s = share_of(zones, row, shares, n)) != NULL)
-			take_change(zones, row, s);
 	return GY_OK;
 }
 
@@ -124,11 +98,10 @@ enum gy_rc gy_store_bindings(struct gy_store *store, struct gy_profile *const *p
 	if (shares != NULL && !p->out_of_memory) {
 		gy_round_begin(store);
 		gy_round_add(store, GY_SQL_PROFILE_CARDS, p);
-		gy_round_add(store, GY_SQL_PROFILE_ZONE, p);
 		rc = gy_round_end(store);
 	}
 	if (rc == GY_OK)
-		rc = fill(store->result[0], store->result[1], shares, n);
+		rc = fill(store->result[0], shares, n);
 	for (unsigned i = 0; shares != NULL && i < n; i++) {
 		if (rc == GY_OK)
 			profiles[i]->cards = shares[i].bound;

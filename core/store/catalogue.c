@@ -9,6 +9,7 @@
 
 #include "core/rating/tariff.h"
 #include "core/store/connection.h"
+#include "core/store/sqlstate.h"
 
 enum gy_rc gy_store_listen(struct gy_store *store)
 {
@@ -38,6 +39,18 @@ PGresult *gy_catalogue_query(PGconn *connection, enum gy_sql sql, int64_t versio
 	return result;
 }
 
+enum gy_rc gy_catalogue_result(const PGconn *connection, const PGresult *result, char *error,
+			       size_t error_size)
+{
+	ExecStatusType status = PQresultStatus(result);
+
+	if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK)
+		return GY_OK;
+	snprintf(error, error_size, "%s", PQerrorMessage(connection));
+	error[strcspn(error, "\n")] = '\0';
+	return gy_sqlstate_rc(PQresultErrorField(result, PG_DIAG_SQLSTATE));
+}
+
 /* Loading a catalogue is rare and reads much: statement by statement, without a pipeline. */
 static bool plain(struct gy_store *store, bool on)
 {
@@ -48,22 +61,17 @@ static bool plain(struct gy_store *store, bool on)
 	       PQenterPipelineMode(store->connection);
 }
 
-static bool run(struct gy_store *store, const char *sql, int64_t *number)
+static enum gy_rc run(struct gy_store *store, const char *sql, int64_t *number)
 {
 	PGresult *result =
 		PQexecParams(store->connection, sql, 0, NULL, NULL, NULL, NULL, number ? 1 : 0);
-	ExecStatusType status = PQresultStatus(result);
-	bool ok = status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
+	enum gy_rc rc =
+		gy_catalogue_result(store->connection, result, store->error, sizeof(store->error));
 
-	if (!ok) {
-		snprintf(store->error, sizeof(store->error), "%s",
-			 PQerrorMessage(store->connection));
-		store->error[strcspn(store->error, "\n")] = '\0';
-	} else if (number != NULL) {
+	if (rc == GY_OK && number != NULL)
 		*number = gy_get_int8(PQgetvalue(result, 0, 0));
-	}
 	PQclear(result);
-	return ok;
+	return rc;
 }
 
 enum gy_rc gy_store_catalogue_version(struct gy_store *store, int64_t *version, int64_t *pushed)
@@ -284,13 +292,9 @@ enum gy_rc gy_catalogue_load(PGconn *connection, int64_t version, struct gy_cata
 	for (size_t i = 0; rc == GY_OK && i < sizeof(parts) / sizeof(parts[0]); i++) {
 		PGresult *result = gy_catalogue_query(connection, parts[i].sql, version);
 
-		if (PQresultStatus(result) == PGRES_TUPLES_OK) {
+		rc = gy_catalogue_result(connection, result, error, error_size);
+		if (rc == GY_OK)
 			rc = parts[i].read(c, result);
-		} else {
-			snprintf(error, error_size, "%s", PQerrorMessage(connection));
-			rc = PQstatus(connection) == CONNECTION_OK ? GY_STORE_REFUSED
-								   : GY_STORE_UNAVAILABLE;
-		}
 		PQclear(result);
 	}
 	if (rc == GY_OK)
@@ -302,10 +306,10 @@ enum gy_rc gy_catalogue_load(PGconn *connection, int64_t version, struct gy_cata
 	return rc;
 }
 
-enum gy_rc gy_store_catalogue(struct gy_store *store, struct gy_catalogue **catalogue,
+enum gy_rc gy_store_catalogue(struct gy_store *store, int64_t held, struct gy_catalogue **catalogue,
 			      struct gy_pushed **pushed)
 {
-	enum gy_rc rc = GY_STORE_UNAVAILABLE;
+	enum gy_rc rc, ended;
 	int64_t version = 0;
 
 	*catalogue = NULL;
@@ -313,16 +317,21 @@ enum gy_rc gy_store_catalogue(struct gy_store *store, struct gy_catalogue **cata
 	gy_round_begin(store);
 	if (!plain(store, true))
 		return GY_STORE_UNAVAILABLE;
-	if (run(store, "BEGIN ISOLATION LEVEL REPEATABLE READ", NULL) &&
-	    run(store, gy_sql_text[GY_SQL_CATALOGUE_KEEP], &version))
+	rc = run(store, "BEGIN ISOLATION LEVEL REPEATABLE READ", NULL);
+	if (rc == GY_OK)
+		rc = run(store, gy_sql_text[GY_SQL_CATALOGUE_KEEP], &version);
+	if (rc == GY_OK && version != held)
 		rc = gy_catalogue_load(store->connection, version, catalogue, store->error,
 				       sizeof(store->error));
 	if (rc == GY_OK)
-		rc = gy_pushed_load(store->connection, *catalogue, pushed);
-	if (!run(store, rc == GY_OK ? "COMMIT" : "ROLLBACK", NULL) || !plain(store, false))
+		rc = gy_pushed_load(store->connection, NULL, pushed, store->error,
+				    sizeof(store->error));
+	ended = run(store, rc == GY_OK ? "COMMIT" : "ROLLBACK", NULL);
+	if (ended != GY_OK || !plain(store, false))
 		rc = GY_STORE_UNAVAILABLE;
 	if (rc != GY_OK) {
 		talloc_free(*catalogue);
+		talloc_free(*pushed);
 		*catalogue = NULL;
 		*pushed = NULL;
 	}

@@ -192,13 +192,13 @@ static enum gy_rc read_zones(struct loading *l, const PGresult *result)
 				.changes = &changes[row],
 			};
 			if (BOOL(2))
-				l->dynamic->default_zone_id = id;
+				l->dynamic->zones.default_zone_id = id;
 		}
 		zones[zones_n - 1].n_changes++;
 		changes[row] = (struct gy_zone_change){ .at_us = TIME(3), .offset_s = INT4(4) };
 	}
-	l->dynamic->zones = zones;
-	l->dynamic->n_zones = zones_n;
+	l->dynamic->zones.zones = zones;
+	l->dynamic->zones.n = zones_n;
 	return GY_OK;
 }
 
@@ -300,15 +300,13 @@ enum gy_rc gy_dynamic_load(PGconn *connection, struct gy_catalogue *catalogue, c
 	for (size_t i = 0; rc == GY_OK && i < sizeof(parts) / sizeof(parts[0]); i++) {
 		PGresult *result = gy_catalogue_query(connection, parts[i].sql, catalogue->version);
 
-		if (PQresultStatus(result) == PGRES_TUPLES_OK) {
+		rc = gy_catalogue_result(connection, result, error, error_size);
+		if (rc == GY_OK)
 			rc = parts[i].read(&l, result);
-		} else {
-			snprintf(error, error_size, "%s", PQerrorMessage(connection));
-			rc = PQstatus(connection) == CONNECTION_OK ? GY_STORE_REFUSED
-								   : GY_STORE_UNAVAILABLE;
-		}
 		PQclear(result);
 	}
+	if (rc == GY_OK)
+		catalogue->zones = l.dynamic->zones;
 	if (rc == GY_OK && l.dynamic->n_rules == 0 && l.dynamic->n_codes == 0)
 		return GY_OK; /* nothing dynamic: nothing more to do per request */
 	if (rc == GY_OK)
@@ -318,19 +316,17 @@ enum gy_rc gy_dynamic_load(PGconn *connection, struct gy_catalogue *catalogue, c
 	return rc;
 }
 
-enum gy_rc gy_pushed_load(PGconn *connection, struct gy_catalogue *catalogue,
-			  struct gy_pushed **out)
+enum gy_rc gy_pushed_load(PGconn *connection, void *pool, struct gy_pushed **out, char *error,
+			  size_t error_size)
 {
 	PGresult *result = PQexecParams(connection, gy_sql_text[GY_SQL_PUSHED_VALUES], 0, NULL,
 					NULL, NULL, NULL, 1);
 	unsigned n = (unsigned)PQntuples(result);
-	struct gy_pushed *pushed = talloc_zero(catalogue, struct gy_pushed);
-	struct gy_pushed_value *values = talloc_zero_array(catalogue, struct gy_pushed_value, n);
-	enum gy_rc rc = GY_OK;
+	struct gy_pushed *pushed = talloc_zero(pool, struct gy_pushed);
+	struct gy_pushed_value *values = talloc_zero_array(pushed, struct gy_pushed_value, n);
+	enum gy_rc rc = gy_catalogue_result(connection, result, error, error_size);
 
-	if (PQresultStatus(result) != PGRES_TUPLES_OK)
-		rc = GY_STORE_UNAVAILABLE;
-	else if (pushed == NULL || values == NULL)
+	if (rc == GY_OK && (pushed == NULL || values == NULL))
 		rc = GY_NO_MEMORY;
 	for (int row = 0; rc == GY_OK && row < (int)n; row++) {
 		values[row] = (struct gy_pushed_value){
@@ -350,6 +346,8 @@ enum gy_rc gy_pushed_load(PGconn *connection, struct gy_catalogue *catalogue,
 		pushed->values = values;
 		pushed->n_values = n;
 		*out = pushed;
+	} else {
+		talloc_free(pushed);
 	}
 	PQclear(result);
 	return rc;

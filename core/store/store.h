@@ -247,9 +247,11 @@ enum gy_rc gy_store_listen(struct gy_store *store) GY_MUST_CHECK;
 /* Versions of the catalogue and of the pushed values. */
 enum gy_rc gy_store_catalogue_version(struct gy_store *store, int64_t *version,
 				      int64_t *pushed) GY_MUST_CHECK;
-/* A new snapshot, archived, and what is pushed now; the catalogue is the root of a talloc tree that
- * holds both. GY_STORE_REFUSED: it isn't sound; gy_store_error says which rule and why. */
-enum gy_rc gy_store_catalogue(struct gy_store *store, struct gy_catalogue **catalogue,
+/* A new snapshot, archived, and what is pushed now, each the root of a talloc tree. *catalogue is
+ * NULL if its version is still the one that is held: values are pushed far more often.
+ * GY_STORE_REFUSED: it isn't sound; gy_store_error says which rule and why. GY_ROW_BUSY,
+ * GY_STORE_RETRY: also if another node archives the same version just now. */
+enum gy_rc gy_store_catalogue(struct gy_store *store, int64_t held, struct gy_catalogue **catalogue,
 			      struct gy_pushed **pushed) GY_MUST_CHECK;
 
 /* Makes the partitions of gyro.record for the coming days; *astray: there are records of days that

@@ -128,8 +128,8 @@ static bool read_subscriber(struct question *q)
  * count as used, as in the node. */
 static bool read_counters(struct question *q)
 {
-	struct gy_civil day = gy_civil_at(
-		gy_zone_find(q->catalogue->dynamic, q->attributes.zone_id), q->input.now);
+	struct gy_civil day = gy_civil_at(gy_zone_find(&q->catalogue->zones, q->attributes.zone_id),
+					  q->input.now);
 	void *pool = q->ctl->pool;
 	struct gy_rows *rows = gy_db_query(
 		q->ctl,
@@ -465,6 +465,7 @@ static bool load(struct question *q)
 {
 	struct gy_rows *rows = gy_db_query(q->ctl, "SELECT gyro.catalogue_keep() AS version");
 	struct gy_tariff_result base;
+	char error[512];
 
 	if (!rows || !(q->catalogue = gy_story_catalogue(q->ctl, number(rows, 0, "version"))) ||
 	    !read_subscriber(q))
@@ -475,9 +476,9 @@ static bool load(struct question *q)
 		q->input.unit = base.unit;
 	if (!q->catalogue->dynamic)
 		return true;
-	if (gy_pushed_load(q->ctl->db, (struct gy_catalogue *)(uintptr_t)q->catalogue,
-			   &q->pushed) != GY_OK) {
-		gy_fail(q->ctl, GY_EXIT_FAILED, "the pushed values can't be read");
+	if (gy_pushed_load(q->ctl->db, (struct gy_catalogue *)(uintptr_t)q->catalogue, &q->pushed,
+			   error, sizeof(error)) != GY_OK) {
+		gy_fail(q->ctl, GY_EXIT_FAILED, "the pushed values can't be read: %s", error);
 		return false;
 	}
 	q->input.pushed = q->pushed;

@@ -77,7 +77,7 @@ const struct gy_catalogue *gy_sound_catalogue(struct gy_ctl *ctl,
 	rc = gy_catalogue_load(ctl->db, strtoll(gy_rows_get(kept, 0, "version"), NULL, 10),
 			       &catalogue, reason, sizeof(reason));
 	if (rc == GY_OK && pushed)
-		rc = gy_pushed_load(ctl->db, catalogue, pushed);
+		rc = gy_pushed_load(ctl->db, catalogue, pushed, reason, sizeof(reason));
 	if (rc == GY_OK)
 		talloc_steal(ctl->pool, catalogue);
 	else if (rc != GY_STORE_UNAVAILABLE && file) {
@@ -89,6 +89,6 @@ const struct gy_catalogue *gy_sound_catalogue(struct gy_ctl *ctl,
 	if (!gy_db_do(ctl, "ROLLBACK TO sound; RELEASE sound"))
 		return NULL;
 	if (rc == GY_STORE_UNAVAILABLE)
-		gy_fail(ctl, GY_EXIT_UNREACHABLE, "%s", PQerrorMessage(ctl->db));
+		gy_fail(ctl, GY_EXIT_UNREACHABLE, "%s", reason);
 	return rc == GY_OK ? catalogue : NULL;
 }

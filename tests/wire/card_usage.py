@@ -270,6 +270,8 @@ def idle_time_alone(tap, site, gateway):
         UPDATE gyro.subscriber SET zone_id = (SELECT zone_id FROM gyro.time_zone WHERE name = 'Asia/Kolkata') WHERE subscriber_id = {user.id};
         INSERT INTO gyro.product (code, price, currency, quota, audience_id, window_from, window_until)
         VALUES ('night there', 0, 156, 104857600, 1, {(minute - 10) % 1440}, {minute})""")
+    until(lambda: site.pg.query('SELECT 1 FROM gyro.catalogue_archive JOIN gyro.catalogue_version USING (version)'), 10)
+    time.sleep(0.3)  # archived by one node, then in force at both
     code = buy(site, user.id, 'night there')
     bind(site, user.id, code)
     session, now = user.open(gateway), time.time()

@@ -84,24 +84,30 @@ def results(gateway, ids, seconds):
     return {number: answer.result for number, answer in collect(gateway, ids, seconds).items()}
 
 
-class Hold:
-    """An operator's transaction that holds rows of accounts, for as long as the context lasts."""
+class Transaction:
+    """A transaction that has run this SQL, and stays open for as long as the context lasts; then it comes to that end."""
 
-    def __init__(self, site, *accounts):
-        self.site, self.accounts = site, ', '.join(map(str, accounts))
+    def __init__(self, site, sql, end='ROLLBACK'):
+        self.site, self.sql, self.end = site, sql, end
 
     def __enter__(self):
         self.psql = subprocess.Popen([binary('psql'), '-XqAt', self.site.pg.conninfo()], stdin=subprocess.PIPE,
                                      stdout=subprocess.PIPE, text=True)
-        self.psql.stdin.write(f'BEGIN; SELECT FROM gyro.account WHERE account_id IN ({self.accounts}) FOR UPDATE;\n'
-                              '\\echo held\n')
+        self.psql.stdin.write(f'BEGIN; {self.sql};\n\\echo held\n')
         self.psql.stdin.flush()
         while self.psql.stdout.readline() != 'held\n':
             pass
         return self
 
     def __exit__(self, *_):
-        self.psql.communicate('ROLLBACK;\n', timeout=20)
+        self.psql.communicate(f'{self.end};\n', timeout=20)
+
+
+class Hold(Transaction):
+    """An operator's transaction that holds rows of accounts."""
+
+    def __init__(self, site, *accounts):
+        super().__init__(site, f"SELECT FROM gyro.account WHERE account_id IN ({', '.join(map(str, accounts))}) FOR UPDATE")
 
 
 class Standstill:

@@ -15,13 +15,11 @@ COMMENT ON COLUMN gyro.schema_version.applied_at IS 'when it was applied';
 
 CREATE TABLE gyro.catalogue_version (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
-    version  bigint NOT NULL DEFAULT 1,
-    pushed   bigint NOT NULL DEFAULT 1
+    version  bigint NOT NULL DEFAULT 1
 );
 COMMENT ON TABLE gyro.catalogue_version IS 'one row; its version grows with every change of a catalogue table';
 COMMENT ON COLUMN gyro.catalogue_version.only_row IS 'always true: keeps the table at one row';
 COMMENT ON COLUMN gyro.catalogue_version.version IS 'compared by nodes with the snapshot they hold';
-COMMENT ON COLUMN gyro.catalogue_version.pushed IS 'grows with every change of a pushed value: far more often, and kept out of the archive';
 INSERT INTO gyro.catalogue_version DEFAULT VALUES;
 
 CREATE TABLE gyro.service_context (

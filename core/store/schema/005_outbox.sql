@@ -100,7 +100,7 @@ CREATE FUNCTION gyro.session_is_short(a gyro.account, number_in_row integer) RET
                (a.answers[n][4] >> 16 & 65535)::integer AS result, (a.answers[n][4] >> 36 & 15) - 1 AS final_unit,
                a.answers[n][7] AS granted
           FROM generate_series(1, gyro.matrix_rows(a.answers)) n
-         WHERE a.answers[n][1] & 4294967295 = number_in_row AND a.answers[n][4] >> 16 & 65535 <> 0
+         WHERE a.answers[n][1] & 65535 = number_in_row AND a.answers[n][4] >> 16 & 65535 <> 0
          ORDER BY a.answers[n][5], a.answers[n][6], n DESC
     )
     SELECT EXISTS (SELECT FROM last_answer l
@@ -118,7 +118,7 @@ $$;
 CREATE FUNCTION gyro.asked_since(a gyro.account, number_in_row integer, number_before bigint, of_group bigint, of_key bigint)
 RETURNS boolean LANGUAGE sql STABLE AS $$
     SELECT EXISTS (SELECT FROM generate_series(1, gyro.matrix_rows(a.answers)) w
-                    WHERE a.answers[w][1] & 4294967295 = number_in_row AND a.answers[w][2] >> 32 = 2
+                    WHERE a.answers[w][1] & 65535 = number_in_row AND a.answers[w][2] >> 32 = 2
                       AND a.answers[w][2] & 4294967295 > number_before
                       AND a.answers[w][5] IN (of_group, -1) AND a.answers[w][4] >> 16 & 65535 <> 0
                       AND (of_key IS NULL OR a.answers[w][6] = of_key))
@@ -140,7 +140,7 @@ CREATE FUNCTION gyro.outbox_moot(o gyro.outbox) RETURNS text LANGUAGE sql STABLE
                           FROM generate_series(1, gyro.matrix_rows(a.reservations)) r WHERE a.reservations[r][1] = s.no
                          UNION ALL
                         SELECT a.answers[w][5], a.answers[w][6] FROM generate_series(1, gyro.matrix_rows(a.answers)) w
-                         WHERE a.answers[w][1] & 4294967295 = s.no AND a.answers[w][4] >> 16 & 65535 IN (4010, 4012, 5031)) v
+                         WHERE a.answers[w][1] & 65535 = s.no AND a.answers[w][4] >> 16 & 65535 IN (4010, 4012, 5031)) v
                      WHERE (o.rating_group IS NULL OR v.rating_group = o.rating_group)
                        AND NOT gyro.asked_since(a, s.no, o.number_before, v.rating_group, v.service_key))
            THEN 'the gateway asked by itself'
@@ -308,3 +308,46 @@ END $$;
 CREATE TRIGGER subscriber_reauthorizes AFTER UPDATE OF state, tariff_id ON gyro.subscriber
     FOR EACH ROW WHEN (NEW.state <> OLD.state OR NEW.tariff_id <> OLD.tariff_id)
     EXECUTE FUNCTION gyro.subscriber_reauthorizes();
+
+-- --- causes with very many sessions --------------------------------------------------------------------
+
+-- A pushed value (006_dynamic.sql) may concern very many: their subscribers are noted here, no account is locked, and
+-- nodes ask for the RARs a few at a time, a moment later, when every node knows the value.
+CREATE TABLE gyro.outbox_cause (
+    account_id    bigint NOT NULL,
+    subscriber_id bigint NOT NULL,
+    reason        text NOT NULL,
+    due_at        timestamptz NOT NULL DEFAULT clock_timestamp() + interval '200 milliseconds',
+    PRIMARY KEY (account_id, subscriber_id)
+);
+CREATE INDEX outbox_cause_due ON gyro.outbox_cause (due_at);
+COMMENT ON TABLE gyro.outbox_cause IS 'subscribers whose open sessions are to ask again, before they are in gyro.outbox';
+COMMENT ON COLUMN gyro.outbox_cause.account_id IS 'the account whose row holds the sessions';
+COMMENT ON COLUMN gyro.outbox_cause.subscriber_id IS 'whose sessions';
+COMMENT ON COLUMN gyro.outbox_cause.reason IS 'the cause, for people';
+COMMENT ON COLUMN gyro.outbox_cause.due_at IS 'not before';
+
+-- Asks for the RARs of at most so many subscribers that are due; accounts that somebody holds wait for the next time.
+-- Returns how many they were, and in how many milliseconds the next one is due; -1: none is left. Reads no more causes than
+-- it takes, however many there are.
+CREATE FUNCTION gyro.outbox_spread(at_most bigint, OUT spread bigint, OUT due_in_ms bigint) LANGUAGE plpgsql AS $$
+DECLARE
+    one gyro.outbox_cause;
+BEGIN
+    spread := 0;
+    FOR one IN
+        WITH taken AS (
+            DELETE FROM gyro.outbox_cause WHERE ctid = ANY (ARRAY(
+                SELECT c.ctid FROM gyro.outbox_cause c JOIN gyro.account a USING (account_id)
+                 WHERE c.due_at <= clock_timestamp() ORDER BY c.account_id, c.subscriber_id LIMIT at_most
+                   FOR UPDATE OF c SKIP LOCKED FOR NO KEY UPDATE OF a SKIP LOCKED))
+            RETURNING *)
+        SELECT * FROM taken ORDER BY account_id, subscriber_id
+    LOOP
+        PERFORM gyro.outbox_put(1::smallint, one.account_id, one.subscriber_id, NULL, NULL, false, one.reason);
+        spread := spread + 1;
+    END LOOP;
+    SELECT CASE WHEN min(due_at) IS NULL THEN -1
+                ELSE greatest(50, ceil(extract(epoch FROM min(due_at) - clock_timestamp()) * 1000)) END
+      INTO due_in_ms FROM gyro.outbox_cause;
+END $$;

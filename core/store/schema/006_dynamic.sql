@@ -384,20 +384,7 @@ END $$;
 CREATE TRIGGER attribute_reauthorizes AFTER INSERT OR UPDATE OR DELETE ON gyro.subscriber_attribute
     FOR EACH ROW EXECUTE FUNCTION gyro.attribute_reauthorizes();
 
--- The same for a pushed value. It may concern very many sessions: their subscribers are noted here, no account is
--- locked, and nodes ask for the RARs a few at a time (outbox_spread), a moment later, when every node knows the value.
-CREATE TABLE gyro.outbox_cause (
-    account_id    bigint NOT NULL,
-    subscriber_id bigint NOT NULL,
-    reason        text NOT NULL,
-    due_at        timestamptz NOT NULL DEFAULT clock_timestamp() + interval '200 milliseconds',
-    PRIMARY KEY (account_id, subscriber_id)
-);
-COMMENT ON TABLE gyro.outbox_cause IS 'subscribers whose open sessions are to ask again, before they are in gyro.outbox';
-COMMENT ON COLUMN gyro.outbox_cause.account_id IS 'the account whose row holds the sessions';
-COMMENT ON COLUMN gyro.outbox_cause.subscriber_id IS 'whose sessions';
-COMMENT ON COLUMN gyro.outbox_cause.reason IS 'the cause, for people';
-COMMENT ON COLUMN gyro.outbox_cause.due_at IS 'not before';
+-- The same for a pushed value, which may concern very many sessions: their subscribers are noted (gyro.outbox_cause).
 
 -- A cell, area, network or APN as the 16 bits that a session remembers of it (core/rating/network.c,
 -- gy_network_place): FNV-1a folded, 2 to 65535; 1: the request named none, 0: not known.
@@ -415,28 +402,33 @@ BEGIN
     RETURN 2 + ((hash >> 16) # (hash & 65535)) % 65534;
 END $$;
 
--- Notes whose open sessions a pushed value concerns: those of subscribers with a code, or of everybody if a rule
--- without code looks at it, as far as their last request came from that place, or told none.
-CREATE FUNCTION gyro.reauthorize_pushed(for_attribute integer, for_scope text) RETURNS bigint LANGUAGE plpgsql AS $$
+-- Notes whose open sessions the values concern that are pushed for these scopes: those of subscribers with a code, or of
+-- everybody if a rule without code looks at them, as far as their last request came from one of these places, or told none.
+-- Reads what is online, once, however many scopes there are, and nothing of those who aren't: hence no joins but by index.
+CREATE FUNCTION gyro.reauthorize_pushed(for_attribute integer, scopes text[]) RETURNS bigint LANGUAGE plpgsql
+SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
-    pushed gyro.attribute_type;
-    part   integer := gyro.place_part(for_scope);
-    noted  bigint;
+    pushed    gyro.attribute_type;
+    parts     integer[] := (SELECT array_agg(gyro.place_part(s)) || 0 FROM unnest(scopes) s);
+    everybody boolean := EXISTS (SELECT FROM gyro.dynamic_rule r WHERE r.code_id IS NULL AND r.attribute_id = for_attribute);
+    noted     bigint;
 BEGIN
     SELECT * INTO pushed FROM gyro.attribute_type WHERE attribute_id = for_attribute;
     INSERT INTO gyro.outbox_cause (account_id, subscriber_id, reason)
-    SELECT s.account_id, s.subscriber_id, 'attribute ' || pushed.name
-      FROM gyro.subscriber s JOIN gyro.account a USING (account_id, group_id)
-     WHERE a.sessions <> '{}'
-       AND (EXISTS (SELECT FROM gyro.dynamic_rule r WHERE r.code_id IS NULL AND r.attribute_id = for_attribute)
-            OR s.subscriber_id IN (SELECT c.subscriber_id FROM gyro.subscriber_dynamic_code c
-                                     JOIN gyro.dynamic_code d USING (code_id)
-                                    WHERE d.attribute_id = for_attribute
-                                      AND c.valid_from <= clock_timestamp() AND clock_timestamp() < c.valid_until))
-       AND EXISTS (SELECT FROM generate_series(1, gyro.matrix_rows(a.sessions)) n
-                    WHERE a.sessions[n][5] = 1 AND a.sessions[n][3] = s.subscriber_id
-                      AND (pushed.derivation = 60
-                           OR a.sessions[n][12] >> (pushed.derivation - 61) * 16 & 65535 IN (0, part)))
+    WITH there AS MATERIALIZED (
+        SELECT i.account_id, i.subscriber_id
+          FROM gyro.session_index i JOIN gyro.account a USING (account_id, group_id)
+         WHERE NOT i.ended
+           AND EXISTS (SELECT FROM generate_series(1, gyro.matrix_rows(a.sessions)) n
+                        WHERE a.sessions[n][5] = 1 AND a.sessions[n][3] = i.subscriber_id
+                          AND (pushed.derivation = 60
+                               OR a.sessions[n][12] >> (pushed.derivation - 61) * 16 & 65535 = ANY (parts))))
+    SELECT DISTINCT account_id, subscriber_id, 'attribute ' || pushed.name
+      FROM there
+     WHERE everybody
+        OR EXISTS (SELECT FROM gyro.subscriber_dynamic_code c JOIN gyro.dynamic_code d USING (code_id)
+                    WHERE c.subscriber_id = there.subscriber_id AND d.attribute_id = for_attribute
+                      AND c.valid_from <= clock_timestamp() AND clock_timestamp() < c.valid_until)
      ORDER BY 1, 2
         ON CONFLICT DO NOTHING;
     GET DIAGNOSTICS noted = ROW_COUNT;
@@ -447,39 +439,18 @@ BEGIN
 END $$;
 
 CREATE FUNCTION gyro.pushed_reauthorizes() RETURNS trigger LANGUAGE plpgsql AS $$
-DECLARE
-    changed gyro.pushed_value := CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END;
 BEGIN
-    PERFORM gyro.reauthorize_pushed(changed.attribute_id, changed.scope)
-       FROM gyro.attribute_type t WHERE t.attribute_id = changed.attribute_id AND t.on_change = 1;
+    PERFORM gyro.reauthorize_pushed(c.attribute_id, array_agg(DISTINCT c.scope))
+       FROM changed c JOIN gyro.attribute_type t USING (attribute_id) WHERE t.on_change = 1
+      GROUP BY c.attribute_id;
     RETURN NULL;
 END $$;
-CREATE TRIGGER pushed_reauthorizes AFTER INSERT OR UPDATE OR DELETE ON gyro.pushed_value
-    FOR EACH ROW EXECUTE FUNCTION gyro.pushed_reauthorizes();
-
--- Asks for the RARs of at most so many subscribers that are due; accounts that somebody holds wait for the next time.
--- Returns how many they were, and in how many milliseconds the next one is due; -1: none is left.
-CREATE FUNCTION gyro.outbox_spread(at_most bigint, OUT spread bigint, OUT due_in_ms bigint) LANGUAGE plpgsql AS $$
-DECLARE
-    one gyro.outbox_cause;
-BEGIN
-    spread := 0;
-    FOR one IN
-        WITH taken AS (
-            DELETE FROM gyro.outbox_cause WHERE (account_id, subscriber_id) IN (
-                SELECT c.account_id, c.subscriber_id FROM gyro.outbox_cause c JOIN gyro.account a USING (account_id)
-                 WHERE c.due_at <= clock_timestamp() ORDER BY c.account_id, c.subscriber_id LIMIT at_most
-                   FOR UPDATE OF c SKIP LOCKED FOR NO KEY UPDATE OF a SKIP LOCKED)
-            RETURNING *)
-        SELECT * FROM taken ORDER BY account_id, subscriber_id
-    LOOP
-        PERFORM gyro.outbox_put(1::smallint, one.account_id, one.subscriber_id, NULL, NULL, false, one.reason);
-        spread := spread + 1;
-    END LOOP;
-    SELECT CASE WHEN count(*) = 0 THEN -1
-                ELSE greatest(50, ceil(extract(epoch FROM min(due_at) - clock_timestamp()) * 1000)) END
-      INTO due_in_ms FROM gyro.outbox_cause;
-END $$;
+CREATE TRIGGER pushed_reauthorizes AFTER INSERT ON gyro.pushed_value
+    REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION gyro.pushed_reauthorizes();
+CREATE TRIGGER pushed_reauthorizes_changed AFTER UPDATE ON gyro.pushed_value
+    REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION gyro.pushed_reauthorizes();
+CREATE TRIGGER pushed_reauthorizes_deleted AFTER DELETE ON gyro.pushed_value
+    REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION gyro.pushed_reauthorizes();
 
 -- 3, validity: grants keep their price until their validity ends, also where a gateway reports and asks before
 -- that. So a change is written as beginning when the last of the grants that run has ended, an edge in time like any
@@ -597,13 +568,28 @@ CREATE TRIGGER catalogue_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON
 CREATE TRIGGER catalogue_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON gyro.dynamic_rule
     FOR EACH STATEMENT EXECUTE FUNCTION gyro.catalogue_changed();
 
+-- Pushed values change far more often than the catalogue, and are no part of its archive: they have a version of their own.
+-- It is raised once, when the transaction commits: only then one push waits for another, and none for gyroctl apply.
+CREATE TABLE gyro.pushed_version (
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    version  bigint NOT NULL DEFAULT 1
+);
+COMMENT ON TABLE gyro.pushed_version IS 'one row; its version grows with every change of a pushed value';
+COMMENT ON COLUMN gyro.pushed_version.only_row IS 'always true: keeps the table at one row';
+COMMENT ON COLUMN gyro.pushed_version.version IS 'compared by nodes with the values they hold';
+INSERT INTO gyro.pushed_version DEFAULT VALUES;
+
 CREATE FUNCTION gyro.pushed_changed() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    UPDATE gyro.catalogue_version SET pushed = pushed + 1;
-    PERFORM pg_notify('gyro_catalogue', '');
+    IF current_setting('gyro.pushed_raised', true) IS DISTINCT FROM pg_current_xact_id()::text THEN
+        UPDATE gyro.pushed_version SET version = version + 1;
+        PERFORM pg_notify('gyro_catalogue', ''), set_config('gyro.pushed_raised', pg_current_xact_id()::text, true);
+    END IF;
     RETURN NULL;
 END $$;
-CREATE TRIGGER pushed_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON gyro.pushed_value
+CREATE CONSTRAINT TRIGGER pushed_changed AFTER INSERT OR UPDATE OR DELETE ON gyro.pushed_value
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION gyro.pushed_changed();
+CREATE TRIGGER pushed_emptied AFTER TRUNCATE ON gyro.pushed_value
     FOR EACH STATEMENT EXECUTE FUNCTION gyro.pushed_changed();
 
 -- Sets a stored attribute from now on (or from then until then): what was in force at that time ends where

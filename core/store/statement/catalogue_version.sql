@@ -1,2 +1,2 @@
 -- Compared with what a node holds.
-SELECT version, pushed FROM gyro.catalogue_version
+SELECT c.version, p.version AS pushed FROM gyro.catalogue_version c, gyro.pushed_version p

@@ -20,7 +20,7 @@
 static const struct gy_zone_change changes[] = { { 0, 3600 },
 						 { NOW + 18 * H, 7200 },
 						 { NOW + 60 * H, 3600 } };
-static const struct gy_zone zone = { 3, "somewhere", 3, changes };
+static const struct gy_zone zone = { 2, "somewhere", 3, changes };
 static const struct gy_card_target targets[][2] = { { { 99, -1 }, { 20, -1 } },
 						    { { 99, 1 }, { 99, 2 } },
 						    { { 20, 1 }, { 99, -1 } } };
@@ -85,7 +85,8 @@ static void bind_one(int user, int64_t id)
 	b->directed = t->targets != NULL;
 	b->n_targets = b->directed ? 2 : 0;
 	b->targets = t->targets;
-	bindings[user].zone = &zone;
+	zones[1] = zone;
+	bindings[user].zone_id = zone.zone_id;
 }
 
 static void unbind_one(int user)

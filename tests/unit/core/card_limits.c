@@ -154,7 +154,8 @@ END_TEST
 static void the_night(gy_time_us at, int from, int until, gy_time_us edge)
 {
 	begin();
-	bindings[0].zone = &berlin;
+	zones[1] = berlin;
+	bindings[0].zone_id = berlin.zone_id;
 	card(0, 1, 100 * MIB);
 	bind_card(0, 0, 1)->window_from = from;
 	bound[0][0].window_until = until;

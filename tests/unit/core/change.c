@@ -95,12 +95,9 @@ static void with_free_units(void)
 					  .effect = { .kind = GY_EFFECT_FREE, .amount = 5 * MIB },
 					  .valid_from_us = INT64_MIN,
 					  .valid_until_us = INT64_MAX };
-	dynamic = (struct gy_dynamic){ .n_rules = 1,
-				       .rules = dynamic_rules,
-				       .n_zones = 1,
-				       .zones = &utc,
-				       .default_zone_id = 1,
-				       .counts = true };
+	dynamic = (struct gy_dynamic){
+		.n_rules = 1, .rules = dynamic_rules, .zones = { 1, &utc, 1 }, .counts = true
+	};
 	ck_assert_uint_le(gy_dynamic_memory(&dynamic), sizeof(memory));
 	ck_assert_int_eq(gy_dynamic_compile(&catalogue, &dynamic, memory, sizeof(memory), &fault),
 			 GY_OK);

@@ -37,6 +37,8 @@ static const struct gy_service_context contexts[] = { { .suffix = "32251@3gpp.or
 static const struct gy_peer_profile peers[] = {
 	{ .peer = "pgw2.spec.test", .tariff_time_change = true, .free_answer = GY_FREE_BY_GRANT },
 };
+static const struct gy_zone_change utc_begins = { 0, 0 };
+struct gy_zone zones[2] = { { 1, "UTC", 1, &utc_begins }, { 2, "another", 1, &utc_begins } };
 static const struct gy_catalogue catalogue = { .version = 1,
 					       .n_policies = 5,
 					       .policies = policies,
@@ -45,9 +47,8 @@ static const struct gy_catalogue catalogue = { .version = 1,
 					       .n_contexts = 1,
 					       .contexts = contexts,
 					       .n_peers = 1,
-					       .peers = peers };
-static const struct gy_zone_change utc_begins = { 0, 0 };
-static const struct gy_zone utc = { 1, "UTC", 1, &utc_begins };
+					       .peers = peers,
+					       .zones = { 2, zones, 1 } };
 static const struct gy_card_target video = { 99, -1 };
 
 struct gy_bound_card bound[3][32];
@@ -96,7 +97,7 @@ void begin(void)
 {
 	for (int i = 0; i < 3; i++) {
 		n_stock[i] = 0;
-		bindings[i] = (struct gy_bound_cards){ .cards = bound[i], .zone = &utc };
+		bindings[i] = (struct gy_bound_cards){ .cards = bound[i] };
 		profile[i] = (struct gy_profile){ .subscriber_id = i + 1,
 						  .account_id = i + 1,
 						  .group_id = i + 1,

@@ -15,6 +15,8 @@
 extern struct gy_bound_card bound[3][32];
 extern struct gy_bound_cards bindings[3];
 extern struct gy_profile profile[3];
+/* The catalogue's: UTC, the default one, and number 2 as a test likes it. */
+extern struct gy_zone zones[2];
 extern struct gy_world world;
 extern struct request r;
 

@@ -95,9 +95,7 @@ static void make(struct shop *s, unsigned n_codes, unsigned per_pair, bool stran
 					  .n_codes = n_codes,
 					  .codes = s->codes,
 					  .rules = s->rules,
-					  .n_zones = 1,
-					  .zones = &zone,
-					  .default_zone_id = 1 };
+					  .zones = { 1, &zone, 1 } };
 	for (unsigned i = 0; i < n_codes; i++) {
 		bool hour = clock && i == 0;
 

@@ -83,8 +83,8 @@ struct shop {
 
 static void fill_times(struct source *s, struct gy_dynamic *d, struct shop *shop)
 {
-	d->n_zones = octet(s) % 4;
-	for (unsigned i = 0; i < d->n_zones; i++) {
+	d->zones.n = octet(s) % 4;
+	for (unsigned i = 0; i < d->zones.n; i++) {
 		shop->zones[i] = (struct gy_zone){ .zone_id = (int32_t)number(s),
 						   .name = "z",
 						   .n_changes = octet(s) % 5,
@@ -93,7 +93,7 @@ static void fill_times(struct source *s, struct gy_dynamic *d, struct shop *shop
 			shop->changes[i][k] = (struct gy_zone_change){ scaled(s, GY_SECOND_US / 64),
 								       (int32_t)number(s) };
 	}
-	d->default_zone_id = (int32_t)number(s);
+	d->zones.default_zone_id = (int32_t)number(s);
 	d->n_calendars = octet(s) % 3;
 	for (unsigned i = 0; i < d->n_calendars; i++) {
 		shop->calendars[i] = (struct gy_calendar){ .calendar_id = (int32_t)number(s),
@@ -174,7 +174,7 @@ static void fill(struct source *s, struct shop *shop)
 	*d = (struct gy_dynamic){ .attributes = shop->attributes,
 				  .codes = shop->codes,
 				  .rules = shop->rules,
-				  .zones = shop->zones,
+				  .zones = { .zones = shop->zones },
 				  .calendars = shop->calendars,
 				  .home_networks = shop->homes };
 	shop->n_values = 0;

@@ -244,10 +244,10 @@ static void read_rule(struct table *t, struct words *w)
 /* zone ID changes=AT:OFFSET,AT:OFFSET (seconds) [default] */
 static void read_zone(struct table *t, struct words *w)
 {
-	struct gy_zone *z = &t->zones[t->dynamic.n_zones];
+	struct gy_zone *z = &t->zones[t->dynamic.zones.n];
 	const char *at = words_get(w, "changes", "-:0");
 
-	room(t, t->dynamic.n_zones, TABLE_THINGS);
+	room(t, t->dynamic.zones.n, TABLE_THINGS);
 	*z = (struct gy_zone){ .zone_id = (int32_t)words_number(t->line, w->name),
 			       .name = "zone",
 			       .changes = &t->changes[t->n_changes] };
@@ -270,9 +270,9 @@ static void read_zone(struct table *t, struct words *w)
 		z->n_changes++;
 		at += n + (at[n] == ',');
 	}
-	if (words_get(w, "default", NULL) != NULL || t->dynamic.n_zones == 0)
-		t->dynamic.default_zone_id = z->zone_id;
-	t->dynamic.n_zones++;
+	if (words_get(w, "default", NULL) != NULL || t->dynamic.zones.n == 0)
+		t->dynamic.zones.default_zone_id = z->zone_id;
+	t->dynamic.zones.n++;
 }
 
 /* calendar ID days=2024-12-25,2024-12-26 */
@@ -331,7 +331,7 @@ void table_clear(struct table *t)
 	t->dynamic = (struct gy_dynamic){ .attributes = t->attributes,
 					  .codes = t->codes,
 					  .rules = t->rules,
-					  .zones = t->zones,
+					  .zones = { .zones = t->zones },
 					  .calendars = t->calendars,
 					  .home_networks = t->homes };
 	t->pushed = (struct gy_pushed){ .values = t->pushed_values };
