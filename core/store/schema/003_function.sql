@@ -105,6 +105,11 @@ CREATE FUNCTION gyro.matrix_rows(matrix bigint[]) RETURNS integer LANGUAGE sql I
     SELECT coalesce(array_length(matrix, 1), 0)
 $$;
 
+-- A row of a matrix.
+CREATE FUNCTION gyro.matrix_row(matrix bigint[], n integer) RETURNS bigint[] LANGUAGE sql IMMUTABLE AS $$
+    SELECT array_agg(matrix[n][i] ORDER BY i) FROM generate_series(1, array_length(matrix, 2)) i
+$$;
+
 -- Two halves of a session key as the uuid that gyro.session_index and gyro.record use.
 CREATE FUNCTION gyro.session_uuid(hi bigint, lo bigint) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$
     SELECT (lpad(to_hex(hi), 16, '0') || lpad(to_hex(lo), 16, '0'))::uuid
