@@ -148,6 +148,9 @@ class Ledger:
         self.t, self.found, self.shop, self.grace_s, self.fixed_catalogue = tables, found, shop, grace_s, fixed_catalogue
         self.order = order or (lambda event: event.at)
         self.lives = collections.defaultdict(dict)      # account: {(session, opened): Life}
+        # Late usage of a subscriber who was moved since is the new account's: where sessions began, who decided what.
+        self.born = {(r.session, r.opened): r for r in tables.records if opens(r)}
+        self.decided = {}                               # (session, opened, type, number): account
         self.checked = collections.Counter()
 
     def say(self, invariant, account, text):
@@ -252,11 +255,16 @@ class Ledger:
         if r.debit != sum(parts):
             self.say('I1', account.account, f'{where}: debit {r.debit}, services {parts}')
         if life is None:
-            if not opens(r) or r.opened != r.at:
+            born = self.born.get((r.session, r.opened))
+            moved = r.flags & LATE and born and born.account != r.account and born.subscriber == r.subscriber
+            if not moved and (not opens(r) or r.opened != r.at):
                 self.say('I6', account.account, f'{where}: of a session that no CCR-I opened')
             life = lives[r.session, r.opened] = Life(r)
+            life.ended_by = born if moved else None
         elif (r.kind, r.number) in life.numbers:
             self.say('I6', account.account, f'{where}: decided twice')
+        if self.decided.setdefault((r.session, r.opened, r.kind, r.number), r.account) != r.account:
+            self.say('I6', account.account, f'{where}: decided for two accounts')
         if life.ended_by and not r.flags & LATE and r.kind != ONE_TIME:
             self.say('I6', account.account, f'{where}: after the end of its session, not as late usage')
         if not life.ended_by and r.flags & LATE:

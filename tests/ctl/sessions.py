@@ -6,11 +6,12 @@ sessions.py GYROCTL ROOT DRIVE    DRIVE is the engine without Diameter, see driv
 import csv
 import io
 import json
+import os
 import subprocess
 import sys
 import time
 
-from ctl import FIXTURE, Ctl, refused
+from ctl import FIXTURE, ROOT, Ctl, refused
 from postgres import Postgres, binary
 from tap import Tap
 
@@ -145,6 +146,22 @@ def release(tap, node, ctl):
     tap.equal((late['flags'], late['debit']), ('late', '0.10'), 'and is charged, noted as late')
 
 
+def moved(tap, pg, node, ctl):
+    """What comes late of sessions that ended before their subscriber was moved: copies get their answer, usage is paid once."""
+    tap.equal(ctl.json('subscriber', 'change', 1, '--account', 3)['account_id'], 3, 'without open sessions a subscriber is moved')
+    tap.equal([node.ask(line) for line in (f't 1 {B} {IMSI1} 11 1000', f'u 1 {A} {IMSI1} 10 8388608', f'i 0 {B} {IMSI1} 11')],
+              ['2001 2001 0', '2001 2001 10485760', '2001 2001 10485760'], 'copies of requests of before get their answers')
+    tap.equal(len(ctl.json('records', '--account', 3)), 0, 'and nothing else')
+    tap.equal([node.ask(f'{letter} 7 {A} {IMSI1} 10 1048576')[:4] for letter in 'Uu'], ['5002', '5002'], 'late usage, and its copy')
+    tap.equal([(r['account_id'], r['flags'], r['debit']) for r in ctl.json('records', '--session', A)[-2:]],
+              [(1, 'late', '0.10'), (3, 'over-use, late', '0.10')], 'is paid once, by who pays for him now')
+    tap.equal(node.ask(f'U 8 {A} {IMSI2} 10 1048576'), '5004', 'a session of somebody else is not paid for')
+    tap.equal(ctl.json('audit'), [], 'gyro.audit() finds nothing')
+    found = subprocess.run([os.path.join(ROOT, 'tests/audit/audit.py'), '--database', pg.conninfo()], capture_output=True, text=True,
+                           timeout=60, check=False)
+    tap.equal((found.returncode, found.stderr), (0, ''), f'nor does the auditor: {found.stdout.strip()}')
+
+
 def nobody(tap, ctl):
     before = time.monotonic()
     refused(tap, ctl.run('session', 'release', C), 1, [C, 'within 5 s', 'is a node running'], 'no node: it says so')
@@ -217,6 +234,7 @@ def main():
             people(tap, ctl)
             status(tap, pg, ctl)
             release(tap, node, ctl)
+            moved(tap, pg, node, ctl)
         nobody(tap, ctl)
         audit(tap, pg, ctl)
         lost(tap, pg, ctl)

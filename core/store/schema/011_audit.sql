@@ -231,9 +231,9 @@ RETURNS TABLE (invariant text, account_id bigint, detail text) LANGUAGE sql STAB
         OR r.reserved <> greatest(s.held_before, s.held_after)
     UNION ALL
     -- I6: no request is charged twice
-    SELECT 'I6', r.account_id, format('session %s %s/%s decided %s times', r.session, r.request_type, r.request_number, count(*))
+    SELECT 'I6', max(r.account_id), format('session %s %s/%s decided %s times', r.session, r.request_type, r.request_number, count(*))
       FROM gyro.record r WHERE r.request_type <> 0
-     GROUP BY r.account_id, r.session, r.opened, r.request_type, r.request_number HAVING count(*) > 1
+     GROUP BY r.session, r.opened, r.request_type, r.request_number HAVING count(*) > 1
     UNION ALL
     -- I6: below the credit limit only by over-use that was flagged
     SELECT 'I6', a.account_id, format('balance %s, credit limit %s, no flagged over-use', a.balance, a.credit_limit)
