@@ -177,6 +177,7 @@ class Ledger:
     def play(self, account, events):
         """Events of one moment are of one batch; the table does not keep their order, but they have one."""
         balance = held = paid = debited = 0
+        left = None # by the last over-use that was flagged or forced, and what came in since
         i = 0
         while i < len(events):
             same = [events[i]]
@@ -186,6 +187,10 @@ class Ledger:
             for event in self.in_order(account, same, balance, held):
                 if not fits_balance(event, balance):
                     self.say('I1', account.account, f'{self.name(event)}: balance {event.balance} after {balance}')
+                if event.forced if is_payment(event) else event.flags & OVERRUN:
+                    left = event.balance
+                elif left is not None:
+                    left += max(event.amount if is_payment(event) else -event.debit, 0)
                 balance = event.balance
                 if is_payment(event):
                     paid += event.amount
@@ -202,8 +207,8 @@ class Ledger:
         purchases = self.shop.holds_now(account.account)
         if account.reserved != held + purchases:
             self.say('I3', account.account, f'reserved {account.reserved}, the records leave {held}, purchases {purchases}')
-        if account.balance + account.credit_limit < 0 and not self.overrun(account.account):
-            self.say('I6', account.account, f'balance {account.balance}, limit {account.credit_limit}, no flagged over-use')
+        if account.balance + account.credit_limit < 0 and (left is None or account.balance < left):
+            self.say('I6', account.account, f'balance {account.balance}, limit {account.credit_limit}, flagged over-use left {left}')
 
     def in_order(self, account, same, balance, held):
         """The order in which balance, holds and remainders follow from each other; if there is none, as they stand."""
@@ -231,10 +236,6 @@ class Ledger:
         if is_payment(event):
             return f'payment {event.reference}'
         return f'session {event.session} {event.kind}/{event.number}'
-
-    def overrun(self, number):
-        return any(r.flags & OVERRUN for life in self.lives[number].values() for r in life.numbers.values()) or \
-            self.shop.overrun(number)
 
     def operation(self, account, r, held):
         """A card operation: money for a purchase or a settlement, no session of usage."""

@@ -146,6 +146,14 @@ def release(tap, node, ctl):
     tap.equal((late['flags'], late['debit']), ('late', '0.10'), 'and is charged, noted as late')
 
 
+def found(pg, ctl):
+    """The invariants that gyro.audit() names, and those that the independent auditor does."""
+    own = {f['invariant'] for f in json.loads(ctl.run('audit', '--json').stdout)}
+    done = subprocess.run([os.path.join(ROOT, 'tests/audit/audit.py'), '--database', pg.conninfo()], capture_output=True, text=True,
+                          timeout=60, check=False)
+    return own, {line.split()[0] for line in done.stdout.splitlines() if line.startswith('I')} | ({done.stderr} - {''})
+
+
 def moved(tap, pg, node, ctl):
     """What comes late of sessions that ended before their subscriber was moved: copies get their answer, usage is paid once."""
     tap.equal(ctl.json('subscriber', 'change', 1, '--account', 3)['account_id'], 3, 'without open sessions a subscriber is moved')
@@ -156,10 +164,7 @@ def moved(tap, pg, node, ctl):
     tap.equal([(r['account_id'], r['flags'], r['debit']) for r in ctl.json('records', '--session', A)[-2:]],
               [(1, 'late', '0.10'), (3, 'over-use, late', '0.10')], 'is paid once, by who pays for him now')
     tap.equal(node.ask(f'U 8 {A} {IMSI2} 10 1048576'), '5004', 'a session of somebody else is not paid for')
-    tap.equal(ctl.json('audit'), [], 'gyro.audit() finds nothing')
-    found = subprocess.run([os.path.join(ROOT, 'tests/audit/audit.py'), '--database', pg.conninfo()], capture_output=True, text=True,
-                           timeout=60, check=False)
-    tap.equal((found.returncode, found.stderr), (0, ''), f'nor does the auditor: {found.stdout.strip()}')
+    tap.equal(found(pg, ctl), (set(), set()), 'the audits find nothing')
 
 
 def nobody(tap, ctl):
@@ -183,6 +188,61 @@ def unsupervised(tap, pg, ctl):
         tap.ok([f['invariant'] for f in found] == ['I6'] and session in found[0]['detail'], f'an open session whose index row {what}', found)
         pg.query(f"UPDATE gyro.session_index SET {mend.format(session=session)} WHERE session_id = '{C}'")
     tap.equal(ctl.run('audit').returncode, 0, 'mended: nothing found')
+
+
+def overdrawn(tap, pg, ctl):
+    """What is reserved or not there isn't taken, unless it is forced; then the audits know how far. Account 2 has 0.30, held
+    by C; account 3 was left at -0.10 by over-use."""
+    def refuses(*words, wanted, status=1):
+        refused(tap, ctl.run(*words), status, wanted, f'refused: {" ".join(map(str, words))}')
+
+    refuses('account', 'adjust', 2, '--amount', '-0.01', '--reference', 'a', wanted=['account 2 can spare 0, not 0.01', 'forced'])
+    tap.equal(ctl.json('account', 'adjust', 2, '--amount', '0.20', '--reference', 'b')['available'], '0.20', 'money comes in')
+    refuses('account', 'adjust', 2, '--amount', '-0.21', '--reference', 'c', wanted=['can spare 0.2, not 0.21'])
+    ctl.out('account', 'credit', 2, '1')
+    tap.equal(ctl.json('account', 'adjust', 2, '--amount', '-0.90', '--reference', 'd')['balance'], '-0.40', 'what is there is taken')
+    refuses('account', 'credit', 2, '0.5', wanted=['can spare 0.3, not 0.5'])
+    tap.equal(ctl.json('account', 'credit', 2, '0.7')['available'], '0.00', 'a limit goes down to what is in use')
+    refuses('account', 'credit', 2, '0', '--force', status=2, wanted=['--reference'])
+    refuses('account', 'credit', 99, '0', wanted=['account 99 does not exist', 'account list'])
+    tap.equal(found(pg, ctl), (set(), set()), 'nothing is found')
+    tap.equal(ctl.json('account', 'credit', 2, '0', '--force', '--reference', 'e')['available'], '-0.70', 'forced, it goes below')
+    tap.equal(ctl.json('account', 'adjust', 2, '--amount', '-1', '--reference', 'f', '--force')['balance'], '-1.40', 'and so does the balance')
+    tap.equal([(p['reference'], p['amount'], p['forced']) for p in ctl.json('account', 'show', 2)['payments']][1:],
+              [('b', '0.20', False), ('d', '-0.90', False), ('e', '0.00', True), ('f', '-1.00', True)], 'the ledger says what was forced')
+    tap.equal(ctl.json('account', 'adjust', 2, '--amount', '0.10', '--reference', 'g', '--force')['balance'], '-1.30', 'a way back')
+    tap.equal(found(pg, ctl), (set(), set()), 'it is explained: nothing is found')
+    for account, balance, why in ((2, -1400001, 'forced'), (3, -100001, 'over-use')):
+        before = pg.value(f'SELECT balance FROM gyro.account WHERE account_id = {account}')
+        pg.query(f"""INSERT INTO gyro.payment (account_id, group_id, kind, amount, balance, reference)
+                     VALUES ({account}, {account}, 3, {balance} - {before}, {balance}, 'wrong');
+                     UPDATE gyro.account SET balance = {balance} WHERE account_id = {account}""")
+        tap.equal(found(pg, ctl), ({'I6'}, {'I6'}), f'a micro-unit less than the {why} explains, in ledger and balance, is found')
+        pg.query(f"DELETE FROM gyro.payment WHERE reference = 'wrong'; UPDATE gyro.account SET balance = {before} WHERE account_id = {account}")
+    ctl.out('topup', '1', '--account', 3, '--reference', 'later')
+    pg.query("UPDATE gyro.payment SET at = now() + interval '4 hours' WHERE reference = 'later'")
+    ctl.out('account', 'adjust', 3, '--amount', '-0.90', '--reference', 'all')
+    pg.query("""UPDATE gyro.payment SET at = now() + interval '5 hours' WHERE reference = 'all';
+                INSERT INTO gyro.payment (account_id, group_id, kind, amount, balance, reference, at)
+                VALUES (3, 3, 3, -50000, -50000, 'wrong', now() + interval '6 hours');
+                UPDATE gyro.account SET balance = -50000 WHERE account_id = 3""")
+    tap.equal(found(pg, ctl), ({'I6'}, {'I6'}), 'so is what is less than that, once more had been paid')
+    pg.query("DELETE FROM gyro.payment WHERE reference = 'wrong'; UPDATE gyro.account SET balance = 0 WHERE account_id = 3")
+    tap.equal(found(pg, ctl), (set(), set()), 'mended: nothing is found')
+
+
+def held_after(tap, pg, ctl):
+    """An ended session that still holds units, of money or of a card; C is taken for ended."""
+    row = pg.query('SELECT sessions::text, reservations::text, slices::text, reserved FROM gyro.account WHERE account_id = 2')[0]
+    ended = 'sessions[1][5] = 2'
+    for what, spoil in (('money', f'{ended}'), ('units of a card', f'{ended}, reservations[1][6] = 0, reserved = 0'),
+                        ('a slice', f'{ended}, reservations[1][5] = 0, reservations[1][6] = 0, reserved = 0, '
+                         'slices = ARRAY[[1 + (1::bigint << 40), 1, 0, 0, 1, 0]]')):
+        pg.query(f'UPDATE gyro.account SET {spoil} WHERE account_id = 2')
+        own = json.loads(ctl.run('audit', '--json').stdout)
+        tap.ok(any(f['invariant'] == 'I6' and 'ended, holds' in f['detail'] for f in own), f'an ended session that holds {what} is found', own)
+        pg.query(f"UPDATE gyro.account SET sessions = '{row[0]}', reservations = '{row[1]}', slices = '{row[2]}', reserved = {row[3]}"
+                 ' WHERE account_id = 2')
 
 
 def audit(tap, pg, ctl):
@@ -237,6 +297,8 @@ def main():
             moved(tap, pg, node, ctl)
         nobody(tap, ctl)
         audit(tap, pg, ctl)
+        overdrawn(tap, pg, ctl)
+        held_after(tap, pg, ctl)
         lost(tap, pg, ctl)
     tap.done()
 

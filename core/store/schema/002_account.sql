@@ -59,7 +59,7 @@ COMMENT ON COLUMN gyro.account.account_id IS 'the account';
 COMMENT ON COLUMN gyro.account.group_id IS 'distribution key: the account itself, or the owner of its pool';
 COMMENT ON COLUMN gyro.account.version IS 'grows with every change of the row';
 COMMENT ON COLUMN gyro.account.profile_version IS 'grows when a subscriber, identity or tariff code of this account changes';
-COMMENT ON COLUMN gyro.account.balance IS 'micro-units; negative only by booked over-use (G-37)';
+COMMENT ON COLUMN gyro.account.balance IS 'micro-units; below the credit limit only by booked over-use (G-37), or forced by an operator';
 COMMENT ON COLUMN gyro.account.reserved IS 'micro-units held by open reservations and purchases (I3)';
 COMMENT ON COLUMN gyro.account.credit_limit IS 'micro-units the balance may go below zero';
 COMMENT ON COLUMN gyro.account.valid_until IS 'no grant reaches beyond; afterwards the account is refused (4010)';
@@ -190,6 +190,7 @@ CREATE TABLE gyro.payment (
     amount     bigint NOT NULL,
     balance    bigint NOT NULL,
     reference  text NOT NULL,
+    forced     boolean NOT NULL DEFAULT false,
     UNIQUE (account_id, reference),
     FOREIGN KEY (account_id, group_id) REFERENCES gyro.account
 );
@@ -202,6 +203,7 @@ COMMENT ON COLUMN gyro.payment.kind IS '1 opening balance, 2 top-up, 3 adjustmen
 COMMENT ON COLUMN gyro.payment.amount IS 'micro-units; negative takes away';
 COMMENT ON COLUMN gyro.payment.balance IS 'micro-units after it';
 COMMENT ON COLUMN gyro.payment.reference IS 'the payer''s number: the same reference pays once';
+COMMENT ON COLUMN gyro.payment.forced IS 'an operator took money that was reserved or not there; amount 0: lowered the credit limit so far';
 
 CREATE TABLE gyro.unmatched_usage (
     at             timestamptz NOT NULL,

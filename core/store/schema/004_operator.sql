@@ -7,7 +7,7 @@
 ALTER FUNCTION gyro.record_partition(integer) SET timezone TO 'UTC';
 
 -- Opens an account, or changes an existing one: its balance is never touched, its currency must be the
--- same. NULL leaves a value as it is; for a new account it is no credit, active, valid forever.
+-- same. A credit limit isn't lowered below what is in use. NULL leaves a value as it is; for a new account it is no credit, active, valid forever.
 CREATE FUNCTION gyro.account_put(for_account bigint, currency_number smallint, opening_micros bigint,
                                  credit_limit_micros bigint, new_state smallint, new_valid_until timestamptz)
 RETURNS void LANGUAGE plpgsql AS $$
@@ -21,10 +21,10 @@ BEGIN
     ELSIF before <> currency_number THEN
         RAISE EXCEPTION 'account % is in currency %, which cannot become %', for_account, before, currency_number
             USING ERRCODE = 'invalid_parameter_value';
+    ELSIF credit_limit_micros IS NOT NULL THEN
+        PERFORM gyro.account_credit(for_account, credit_limit_micros);
     END IF;
-    UPDATE gyro.account
-       SET credit_limit = coalesce(credit_limit_micros, credit_limit), state = coalesce(new_state, state),
-           valid_until = coalesce(new_valid_until, valid_until)
+    UPDATE gyro.account SET state = coalesce(new_state, state), valid_until = coalesce(new_valid_until, valid_until)
      WHERE account_id = for_account;
 END $$;
 
