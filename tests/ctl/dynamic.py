@@ -121,6 +121,29 @@ def errors(tap, cat, pg):
                        ' (SELECT count(*) FROM gyro.catalogue_archive)'), [['0', '0', '0']], 'none of them left anything behind')
 
 
+def times(tap, cat, pg):
+    """A time means one instant, wherever and whenever it is read: words and the session's time zone don't matter."""
+    due = '{ name: due, source: stored, type: time, default: 2026-07-01 }'
+    words = ('now', 'today', 'tomorrow', 'yesterday 10:00', 'epoch', 'infinity', '2026-07-01 08:00 Europe/Berlin', '2026-07-01 08:00 CET',
+             '08:00', '20260701', 'July 1 2026', '2026-02-30')
+    for word in words:
+        attribute = ('{ name: rebate, source: stored, type: decimal, default: "0.5" }', due.replace('2026-07-01', f'"{word}"'))
+        refused(tap, cat.ctl.run('apply', '-f', cat.file(attribute)), 1, ['catalogue.yaml:17', f"'{word}' is no time value"], f'a default {word}')
+    attribute = ('{ name: rebate, source: stored, type: decimal, default: "0.5" }', due)
+    rule = R27.replace('in: [ high, full ]', 'from: "WORD"')
+    for where, line, change in (('a bound', 27, ('attribute: congestion, rating_group: 10, unit: octets, ' + R27,
+                                                 'attribute: due, rating_group: 10, unit: octets, ' + rule)),
+                                ('a value of a set', 27, ('attribute: congestion, rating_group: 10, unit: octets, in: [ high, full ]',
+                                                          'attribute: due, rating_group: 10, unit: octets, in: [ 2026-01-01, "WORD" ]')),
+                                ('a value', 32, ('{ level: 3 }', '{ level: 3, due: "WORD" }'))):
+        refused(tap, cat.ctl.run('apply', '-f', cat.file(attribute, (change[0], change[1].replace('WORD', 'tomorrow')))), 1,
+                [f'catalogue.yaml:{line}', "'tomorrow' is no time value"], f'{where} that is tomorrow')
+    ways = ('2026-07-01T00:00:00Z', '2026-07-01', '2026-07-01 00:00', '2026-07-01 08:00+08', '2026-06-30T20:30:00.000-03:30',
+            '2026-07-01T02:00:00 +0200')
+    tap.equal({pg.query(f"SET TimeZone = '{zone}'; SELECT gyro.value_number(5::smallint, '{at}')")[-1][0]
+               for zone in ('UTC', 'Asia/Shanghai') for at in ways}, {'1782864000000000'}, f'ways to write an instant: {", ".join(ways)}')
+
+
 def applying(tap, cat, pg):
     dry = cat.apply(flags=['--dry-run'])
     tap.equal(pg.value('SELECT count(*) FROM gyro.attribute_type'), '0', 'a dry run changes nothing')
@@ -227,6 +250,7 @@ def main():
         pg.create('empty', 'gyro')
         cat = Catalogue(ctl, place)
         errors(tap, cat, pg)
+        times(tap, cat, pg)
         applying(tap, cat, pg)
         prices(tap, cat, pg)
         operate(tap, ctl, pg)

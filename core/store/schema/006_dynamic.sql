@@ -93,7 +93,9 @@ COMMENT ON COLUMN gyro.attribute_type.calendar_id IS 'of holiday attributes';
 COMMENT ON COLUMN gyro.attribute_type.all_groups IS 'counters: over all Rating-Groups, not the one that is priced';
 
 -- The number of a value: integer as it is, decimal in millionths, boolean 0 or 1, time in microseconds since
--- 1970, text 0. Raises if it is no value of the type.
+-- 1970, text 0. Raises if it is no value of the type. A time is a date, with the time of day and the offset of its zone
+-- if need be (none: UTC): words such as now would mean another instant at each node that reads them, and names of zones
+-- whatever its time zone data say.
 CREATE FUNCTION gyro.value_number(value_type smallint, value text) RETURNS bigint LANGUAGE plpgsql STABLE AS $$
 DECLARE
     exact numeric;
@@ -112,7 +114,11 @@ BEGIN
         END IF;
         RETURN 0;
     WHEN 4 THEN RETURN value::boolean::integer;
-    WHEN 5 THEN RETURN (extract(epoch FROM value::timestamptz) * 1000000)::bigint;
+    WHEN 5 THEN
+        IF value !~ '^\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d{1,6})?)? ?(Z|[+-]\d\d(:?\d\d)?)?)?$' THEN
+            RAISE EXCEPTION 'write a date, or 2026-07-01T08:00:00+08:00';
+        END IF;
+        RETURN (extract(epoch FROM CASE WHEN value ~ '(Z|:.*[+-].*)$' THEN value ELSE value || ' Z' END::timestamptz) * 1000000)::bigint;
     END CASE;
 EXCEPTION WHEN OTHERS THEN
     RAISE EXCEPTION '''%'' is no % value: %', value,
