@@ -118,6 +118,15 @@ def people(tap, ctl):
     refused(tap, ctl.run('subscriber', 'change', 1, '--account', 3), 1, ['open sessions', 'release them first'], 'nor moved')
 
 
+def charges(pg):
+    """Whether a node starts on this database."""
+    try:
+        with Node(pg.conninfo()):
+            return True
+    except RuntimeError:
+        return False
+
+
 def status(tap, pg, ctl):
     found = ctl.json('status')
     tap.equal({k: found['gyro'][k] for k in ('accounts', 'subscribers', 'gateways', 'open_sessions', 'overdue_sessions', 'unmatched_usage')},
@@ -128,9 +137,27 @@ def status(tap, pg, ctl):
     tap.equal(len(found['record_partitions']), 4, 'record partitions')
     text = ctl.out('status')
     tap.ok('record_default' in text and 'open sessions' in text and 'NOT DURABLE' not in text, 'its table', text)
-    pg.query('ALTER DATABASE gyro SET synchronous_commit = off', 'postgres')
-    tap.ok('NOT DURABLE' in ctl.out('status') and not ctl.json('status')['server']['durable'], 'a server that may lose commits is told')
+    for value, durable in (('local', False), ('remote_write', False), ('on', True), ('remote_apply', True), ('off', False)):
+        pg.query(f'ALTER DATABASE gyro SET synchronous_commit = {value}', 'postgres')
+        server = ctl.json('status')['server']
+        tap.equal((server['synchronous_commit'], server['durable'], 'NOT DURABLE' not in ctl.out('status')), (value, durable, durable),
+                  f'synchronous_commit = {value}: {"durable" if durable else "others may lose commits, which is told"}')
+    tap.ok(charges(pg) and 'refuse to charge' not in ctl.out('status'), 'a node charges, it sets that itself')
+    pg.query("""CREATE TABLE committed (how text); CREATE FUNCTION how() RETURNS trigger LANGUAGE plpgsql AS $$
+                BEGIN INSERT INTO committed VALUES (current_setting('synchronous_commit')); RETURN NULL; END $$;
+                CREATE TRIGGER how AFTER INSERT ON gyro.payment FOR EACH ROW EXECUTE FUNCTION how()""")
+    ctl.out('account', 'open', 90, '--currency', 156)
+    tap.equal(pg.query('SELECT how FROM committed'), [['on']], 'and so does gyroctl')
+    pg.query("DROP TRIGGER how ON gyro.payment; DROP FUNCTION how; DROP TABLE committed;"
+             "DELETE FROM gyro.payment WHERE account_id = 90; DELETE FROM gyro.account WHERE account_id = 90")
     pg.query('ALTER DATABASE gyro RESET synchronous_commit', 'postgres')
+    for value in ('off', 'on'):
+        pg.query(f'ALTER SYSTEM SET full_page_writes = {value}', 'postgres')
+        pg.query('SELECT pg_reload_conf()', 'postgres')
+        while pg.value('SHOW full_page_writes') != value:
+            time.sleep(0.05)
+        tap.equal(('refuse to charge' not in ctl.out('status'), charges(pg)), (value == 'on', value == 'on'),
+                  f'full_page_writes = {value}: nodes say the same')
 
 
 def release(tap, node, ctl):
