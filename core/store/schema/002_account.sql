@@ -226,10 +226,17 @@ COMMENT ON COLUMN gyro.unmatched_usage.request_number IS 'CC-Request-Number';
 COMMENT ON COLUMN gyro.unmatched_usage.content_hash IS 'as in gyro.record';
 COMMENT ON COLUMN gyro.unmatched_usage.usage IS 'rows of {Rating-Group or -1, unit, units}';
 
+-- A transaction that will be rolled back, to see what would come of it (gyroctl apply --dry-run), says so by SET LOCAL
+-- gyro.trial = 'on': then provisioning leaves the rows of accounts alone, since nodes refuse whose row is locked. Never
+-- COMMIT such a transaction: nodes would not hear of what it changed.
+CREATE FUNCTION gyro.is_trial() RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT coalesce(current_setting('gyro.trial', true), '') = 'on'
+$$;
+
 -- A change of what a cached profile holds makes every node reload it (no dependence on NOTIFY).
 CREATE FUNCTION gyro.profile_touch(for_account bigint) RETURNS void LANGUAGE sql AS $$
     UPDATE gyro.account SET profile_version = profile_version + 1, version = version + 1
-     WHERE account_id = for_account
+     WHERE account_id = for_account AND NOT gyro.is_trial()
 $$;
 
 CREATE FUNCTION gyro.subscriber_changed() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -31,7 +31,7 @@ END $$;
 -- Locks an account and counts the open sessions of one of its subscribers.
 CREATE FUNCTION gyro.subscriber_sessions(for_subscriber bigint, for_account bigint) RETURNS bigint LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM FROM gyro.account WHERE account_id = for_account FOR NO KEY UPDATE;
+    PERFORM FROM gyro.account WHERE account_id = for_account AND NOT gyro.is_trial() FOR NO KEY UPDATE;
     RETURN (SELECT count(*) FROM gyro.session s
              WHERE s.account_id = for_account AND s.subscriber_id = for_subscriber AND s.state = 1);
 END $$;
@@ -74,7 +74,7 @@ DECLARE
 BEGIN
     SELECT gyro.matrix_part(draws, 2, whose, false), gyro.matrix_part(counters, 1, whose, false) INTO drawn, counted
       FROM gyro.account WHERE account_id = from_account;
-    IF drawn = '{}' AND counted = '{}' THEN
+    IF drawn = '{}' AND counted = '{}' OR gyro.is_trial() THEN
         RETURN;
     END IF;
     UPDATE gyro.account
@@ -116,7 +116,8 @@ BEGIN
         RAISE EXCEPTION 'tariff % does not exist', tariff_code USING ERRCODE = 'no_data_found';
     END IF;
     -- In the order of their numbers, as nodes do.
-    PERFORM FROM gyro.account WHERE account_id IN (before, for_account) ORDER BY account_id FOR NO KEY UPDATE;
+    PERFORM FROM gyro.account WHERE account_id IN (before, for_account) AND NOT gyro.is_trial()
+      ORDER BY account_id FOR NO KEY UPDATE;
     IF before <> for_account THEN
         IF gyro.subscriber_sessions(for_subscriber, before) > 0 THEN
             RAISE EXCEPTION 'subscriber % has open sessions on account %', for_subscriber, before

@@ -312,7 +312,7 @@ CREATE TRIGGER dynamic_rule_check BEFORE INSERT OR UPDATE ON gyro.dynamic_rule
 -- One key has one value at a time: otherwise the price would be a matter of luck.
 CREATE FUNCTION gyro.subscriber_attribute_overlap() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM FROM gyro.subscriber WHERE subscriber_id = NEW.subscriber_id FOR UPDATE;
+    PERFORM FROM gyro.subscriber WHERE subscriber_id = NEW.subscriber_id FOR NO KEY UPDATE;
     IF EXISTS (SELECT FROM gyro.subscriber_attribute o
                 WHERE o.subscriber_id = NEW.subscriber_id AND o.attribute_id = NEW.attribute_id
                   AND o.valid_from <> NEW.valid_from
@@ -341,7 +341,7 @@ CREATE TRIGGER pushed_overlap AFTER INSERT OR UPDATE ON gyro.pushed_value
 
 CREATE FUNCTION gyro.subscriber_code_overlap() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM FROM gyro.subscriber WHERE subscriber_id = NEW.subscriber_id FOR UPDATE;
+    PERFORM FROM gyro.subscriber WHERE subscriber_id = NEW.subscriber_id FOR NO KEY UPDATE;
     IF EXISTS (SELECT FROM gyro.subscriber_dynamic_code o
                 WHERE o.subscriber_id = NEW.subscriber_id AND o.code_id = NEW.code_id
                   AND o.valid_from <> NEW.valid_from
@@ -523,7 +523,8 @@ BEGIN
        OR NOT EXISTS (SELECT FROM gyro.attribute_type t WHERE t.attribute_id = NEW.attribute_id AND t.on_change = 3) THEN
         RETURN NEW;
     END IF;
-    PERFORM FROM gyro.account a JOIN gyro.subscriber s USING (account_id) WHERE s.subscriber_id = whose FOR NO KEY UPDATE OF a;
+    PERFORM FROM gyro.account a JOIN gyro.subscriber s USING (account_id)
+      WHERE s.subscriber_id = whose AND NOT gyro.is_trial() FOR NO KEY UPDATE OF a;
     act_at := gyro.change_time(whose, NEW.attribute_id);
     IF act_at IS NULL THEN
         RETURN NEW;
@@ -624,12 +625,12 @@ BEGIN
     IF NOT FOUND THEN
         RAISE EXCEPTION 'there is no stored attribute %', attribute USING ERRCODE = 'no_data_found';
     END IF;
-    PERFORM FROM gyro.subscriber WHERE subscriber_id = for_subscriber FOR UPDATE;
+    PERFORM FROM gyro.subscriber WHERE subscriber_id = for_subscriber FOR NO KEY UPDATE;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'subscriber % does not exist', for_subscriber USING ERRCODE = 'no_data_found';
     END IF;
-    PERFORM FROM gyro.account a JOIN gyro.subscriber s USING (account_id) WHERE s.subscriber_id = for_subscriber
-        FOR NO KEY UPDATE OF a;
+    PERFORM FROM gyro.account a JOIN gyro.subscriber s USING (account_id)
+      WHERE s.subscriber_id = for_subscriber AND NOT gyro.is_trial() FOR NO KEY UPDATE OF a;
     from_then := greatest(from_then, gyro.change_time(for_subscriber, id));
     IF until_then <= from_then THEN
         RAISE EXCEPTION 'a value from % until % would never hold', from_then, until_then
