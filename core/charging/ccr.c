@@ -51,3 +51,22 @@ bool gy_service_names_units(const struct gy_service *service)
 			return true;
 	return false;
 }
+
+static bool differs(const struct gy_currency *currency, int code)
+{
+	return currency->code != 0 && currency->code != code;
+}
+
+const struct gy_currency *gy_currency_other(const struct gy_ccr *ccr, int code)
+{
+	for (unsigned i = 0; i < ccr->n_services; i++) {
+		const struct gy_service *service = &ccr->services[i];
+
+		if (differs(&service->requested_currency, code))
+			return &service->requested_currency;
+		for (unsigned k = 0; k < service->n_used; k++)
+			if (differs(&service->used[k].currency, code))
+				return &service->used[k].currency;
+	}
+	return NULL;
+}

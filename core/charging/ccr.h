@@ -75,10 +75,17 @@ struct gy_session_key {
 	uint64_t lo;
 };
 
+/* Currency-Code: an ISO 4217 number, 0: absent, -1: none that there is. */
+struct gy_currency {
+	int code;
+	struct gy_bytes avp; /* the whole AVP, for Failed-AVP */
+};
+
 /* One Used-Service-Unit. total = CC-Total-Octets, or input + output when that is absent (G-41). */
 struct gy_used {
 	bool present[GY_UNIT_COUNT];
 	int64_t count[GY_UNIT_COUNT]; /* by enum gy_unit, 0 where absent */
+	struct gy_currency currency;  /* of its CC-Money */
 	enum gy_tariff_change_usage tariff_change;
 };
 
@@ -94,10 +101,9 @@ struct gy_service {
 	bool requested; /* a Requested-Service-Unit is there (possibly empty) */
 	bool requested_present[GY_UNIT_COUNT];
 	int64_t requested_count[GY_UNIT_COUNT];
-	unsigned requested_directions; /* mask of enum gy_direction: how octets are named */
-	int64_t requested_input;       /* of the requested octets: CC-Input-Octets */
-	int requested_currency;        /* Currency-Code of a requested CC-Money; 0: absent */
-	struct gy_bytes requested_currency_avp; /* the whole AVP, for Failed-AVP */
+	unsigned requested_directions;         /* mask of enum gy_direction: how octets are named */
+	int64_t requested_input;               /* of the requested octets: CC-Input-Octets */
+	struct gy_currency requested_currency; /* of a requested CC-Money */
 
 	unsigned n_used;
 	const struct gy_used *used;
@@ -184,6 +190,10 @@ uint32_t gy_refund_number(uint32_t number, unsigned place);
 
 /* Tells realms apart, as far as 30 bits can; case does not matter (RFC 6733 §4.3.1). Never 0. */
 uint32_t gy_realm_key(struct gy_bytes realm);
+
+/* The first currency in the request's amounts that is another than this one; NULL: there is none.
+ */
+const struct gy_currency *gy_currency_other(const struct gy_ccr *ccr, int code);
 
 /* The key of a set of Service-Identifiers: 0 for none, the identifier + 1 for one, a negative
  * 63-bit hash that does not depend on their order for more. */

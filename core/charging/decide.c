@@ -16,7 +16,11 @@
 /* Supervision of a session that has never been granted anything (G-67), seconds. */
 #define VALIDITY_DEFAULT_S 3600
 
+/* Copies of an event may come so late (G-89). */
+#define EVENT_MEMORY_US (INT64_C(86400) * GY_SECOND_US)
+
 enum {
+	CURRENCY_CODE = 425,
 	RATING_GROUP = 432,
 	SUBSCRIPTION_ID = 443,
 	SERVICE_CONTEXT_ID = 461,
@@ -83,6 +87,19 @@ void gy_answer_name_rating_group(struct gy_answer *answer, const struct gy_servi
 	name_failed(answer, RATING_GROUP, service->rating_group_avp);
 }
 
+/* An amount in another currency than the account's is no amount (G-74). */
+static bool refuse_currency(const struct gy_ccr *ccr, const struct gy_account *account,
+			    struct gy_plan *plan)
+{
+	const struct gy_currency *other = gy_currency_other(ccr, account->currency);
+
+	if (other == NULL)
+		return false;
+	gy_answer_refuse(&plan->answer, GY_INVALID_AVP_VALUE, "Currency-Code is not the account's");
+	name_failed(&plan->answer, CURRENCY_CODE, other->avp);
+	return true;
+}
+
 static bool reports_usage(const struct gy_ccr *ccr)
 {
 	for (unsigned i = 0; i < ccr->n_services; i++)
@@ -136,8 +153,7 @@ static void release_all(struct gy_account *account, const struct gy_homes *homes
 			gy_reservation_release(account, homes, &account->reservations[i]);
 }
 
-/* --- what every charged request has in common --------------------------------------------------
- */
+/* --- what every charged request has in common */
 
 /* All services in order, into plan->services and plan->record's charges. Returns the sum debited.
  */
@@ -149,6 +165,7 @@ static int64_t charge_services(const struct gy_charging *c, struct gy_plan *plan
 	plan->answer = (struct gy_answer){
 		.rc = GY_OK,
 		.at_command_level = c->ccr->services_at_command_level,
+		.currency = c->account->currency,
 		.n_services = c->ccr->n_services,
 		.services = plan->services,
 	};
@@ -238,7 +255,9 @@ static struct gy_charging charging(const struct gy_ccr *ccr, const struct gy_vie
 		.network = { .apn = ccr->conditions.apn,
 			     .serving_mcc_mnc = ccr->conditions.serving_mcc_mnc,
 			     .rat_type = ccr->conditions.rat_type,
-			     .location = ccr->conditions.location },
+			     .location = ccr->conditions.location,
+			     .characteristics = ccr->conditions.charging_characteristics,
+			     .rule_base = ccr->conditions.rule_base },
 		.pushed = view->pushed,
 		.counting = { .dynamic = catalogue->dynamic,
 			      .subscriber_id = view->profile->subscriber_id,
@@ -259,8 +278,7 @@ void gy_service_trace(const struct gy_ccr *ccr, const struct gy_view *view,
 	gy_service_explain(&c, &ccr->services[service], trace);
 }
 
-/* --- CCR-I --------------------------------------------------------------------------------------
- */
+/* --- CCR-I */
 
 /* A client without MSCC sees the command's code only: what fails for its one service fails there,
  * and then it has no session (G-21, G-78). */
@@ -421,6 +439,25 @@ static enum gy_rc initial_of_known(const struct gy_ccr *ccr, struct gy_view *vie
 	return GY_OK;
 }
 
+/* The kept answer; where its record says more, that. */
+static enum gy_rc replay(const struct gy_ccr *ccr, struct gy_view *view,
+			 const struct gy_catalogue *catalogue, unsigned session,
+			 struct gy_plan *plan)
+{
+	const struct gy_account *a = view->account;
+
+	if (gy_answer_outdated(a, session, ccr)) {
+		if (view->history == NULL)
+			return GY_NEED_HISTORY;
+		if (view->history->found) {
+			gy_history_replay(a, view->history, ccr, catalogue, plan);
+			return GY_OK;
+		}
+	}
+	gy_answer_replay(a, session, ccr, catalogue, plan);
+	return GY_OK;
+}
+
 static enum gy_rc decide_initial(const struct gy_ccr *ccr, struct gy_view *view,
 				 const struct gy_catalogue *catalogue, gy_time_us now,
 				 struct gy_plan *plan)
@@ -449,7 +486,7 @@ static enum gy_rc decide_initial(const struct gy_ccr *ccr, struct gy_view *view,
 	}
 	seen = gy_request_seen(a, (unsigned)found, ccr);
 	if (seen == GY_SEEN_KEPT) {
-		gy_answer_replay(a, (unsigned)found, ccr, catalogue, plan);
+		return replay(ccr, view, catalogue, (unsigned)found, plan);
 	} else if (seen == GY_SEEN_EARLIER && view->history == NULL) {
 		return GY_NEED_HISTORY;
 	} else if (seen == GY_SEEN_EARLIER && view->history->found) {
@@ -462,8 +499,7 @@ static enum gy_rc decide_initial(const struct gy_ccr *ccr, struct gy_view *view,
 	return GY_OK;
 }
 
-/* --- CCR-U, CCR-T --------------------------------------------------------------------------------
- */
+/* --- CCR-U, CCR-T */
 
 static void use_session(const struct gy_ccr *ccr, struct gy_view *view,
 			const struct gy_catalogue *catalogue, gy_time_us now, unsigned session,
@@ -568,10 +604,8 @@ static enum gy_rc decide_further(const struct gy_ccr *ccr, struct gy_view *view,
 		return GY_OK;
 	}
 	seen = gy_request_seen(a, (unsigned)found, ccr);
-	if (seen == GY_SEEN_KEPT) {
-		gy_answer_replay(a, (unsigned)found, ccr, catalogue, plan);
-		return GY_OK;
-	}
+	if (seen == GY_SEEN_KEPT)
+		return replay(ccr, view, catalogue, (unsigned)found, plan);
 	if (seen == GY_SEEN_EARLIER && view->history == NULL)
 		return GY_NEED_HISTORY;
 	if (seen == GY_SEEN_EARLIER && view->history->found)
@@ -585,8 +619,7 @@ static enum gy_rc decide_further(const struct gy_ccr *ccr, struct gy_view *view,
 	return GY_OK;
 }
 
-/* --- CCR-E ---------------------------------------------------------------------------------------
- */
+/* --- CCR-E */
 
 /* An event that changed something is remembered as a session that has ended: its copies find their
  * answer in the account row and, later, in the record (G-84, G-89). */
@@ -594,6 +627,8 @@ static void remember_event(const struct gy_charging *c, const struct gy_view *vi
 			   gy_time_us opened_us, int64_t debit, struct gy_plan *plan)
 {
 	struct gy_account *a = c->account;
+	int64_t remembered =
+		view->late_window_us > EVENT_MEMORY_US ? view->late_window_us : EVENT_MEMORY_US;
 
 	if (found < 0) {
 		gy_assert(a->n_sessions < a->sessions_room);
@@ -608,9 +643,9 @@ static void remember_event(const struct gy_charging *c, const struct gy_view *vi
 			.initial_number = -1,
 		};
 		plan->opened = !view->session_indexed;
-		plan->check_at_us = c->now + view->late_window_us;
+		plan->check_at_us = c->now + remembered;
 	}
-	a->sessions[found].deadline_us = c->now + view->late_window_us;
+	a->sessions[found].deadline_us = c->now + remembered;
 	fill_record(c, a->sessions[found].opened_us, debit, plan);
 	gy_answer_keep(a, (unsigned)found, c->ccr, &plan->answer);
 	gy_tombstones_trim(a, c->now);
@@ -691,6 +726,8 @@ enum gy_rc gy_charge_decide(const struct gy_ccr *ccr, struct gy_view *view,
 {
 	plan->changed = plan->opened = plan->unmatched = false;
 	plan->inputs.len = 0;
+	if (refuse_currency(ccr, view->account, plan))
+		return GY_OK;
 	switch (ccr->type) {
 	case GY_INITIAL:
 		return decide_initial(ccr, view, catalogue, now, plan);
@@ -703,66 +740,7 @@ enum gy_rc gy_charge_decide(const struct gy_ccr *ccr, struct gy_view *view,
 	return decide_event(ccr, view, catalogue, now, plan);
 }
 
-/* --- the end without a request
- * -------------------------------------------------------------------- */
-
-void gy_charge_end(struct gy_account *account, struct gy_session_key key,
-		   const struct gy_homes *homes, enum gy_session_state reason, gy_time_us now,
-		   int64_t late_window_us, struct gy_plan *plan)
-{
-	int found = gy_session_find(account, key);
-	struct gy_session *s;
-	unsigned n = 0;
-
-	plan->changed = plan->opened = plan->unmatched = false;
-	plan->check_at_us = 0;
-	if (found < 0 || account->sessions[found].state != GY_SESSION_OPEN)
-		return;
-	s = &account->sessions[found];
-	if (reason == GY_SESSION_EXPIRED && now < s->deadline_us) {
-		plan->check_at_us = s->deadline_us;
-		return;
-	}
-	for (unsigned i = 0; i < account->n_reservations; i++) {
-		struct gy_reservation *row = &account->reservations[i];
-
-		if (row->session != (unsigned)found || row->granted == 0)
-			continue;
-		gy_assert(n < plan->parts * plan->room);
-		plan->charges[n++] = (struct gy_charge){
-			.rating_group = row->rating_group,
-			.service_key = row->service_key,
-			.rc = GY_OK,
-			.unit = row->unit,
-			.final_unit = GY_FINAL_NONE,
-			.rate = row->rate,
-			.carry = row->carry,
-			.rule_id = row->rule_id,
-		};
-		gy_reservation_release(account, homes, row);
-	}
-	s->state = reason;
-	s->deadline_us = now + late_window_us;
-	plan->changed = true;
-	plan->record = (struct gy_record){
-		.at_us = now,
-		.account_id = account->account_id,
-		.group_id = account->group_id,
-		.subscriber_id = s->subscriber_id,
-		.gateway_id = s->gateway_id,
-		.session = key,
-		.opened_us = s->opened_us,
-		.balance = account->balance,
-		.reserved = account->reserved,
-		.rc = GY_OK,
-		.n_charges = n,
-		.charges = plan->charges,
-	};
-	gy_tombstones_trim(account, now);
-}
-
-/* --- assertions
- * ------------------------------------------------------------------------------------ */
+/* --- assertions */
 
 void gy_plan_check(const struct gy_account *account, const struct gy_plan *plan)
 {

@@ -63,8 +63,8 @@ enum gy_charge_flag {
 #define GY_RECORD_FOUND_BY 8
 
 /* Parts in which the usage of one service can be drained: cards, free units and money, before and
- * after a change of tariff, and beyond the grant. */
-#define GY_PARTS_MAX       6 /* without cards */
+ * after a change of tariff, and beyond the grant; and what was used in another unit. */
+#define GY_PARTS_MAX       8 /* without cards */
 #define GY_PARTS_MAX_CARDS (4 * GY_CARDS_PER_GRANT + GY_PARTS_MAX)
 
 /* One service of a record: what was used, debited, granted and held. Usage from more than one

@@ -171,7 +171,7 @@ static void replay_rows(const struct gy_account *account, const struct gy_kept_a
 		.message = rows[0].rc == GY_OK ? NULL : gy_rc_text(rows[0].rc),
 		.at_command_level = ccr->services_at_command_level,
 		.services = plan->services,
-		.currency = ccr->type == GY_EVENT ? account->currency : 0,
+		.currency = account->currency,
 		.refundable = ccr->type == GY_EVENT && ccr->action == GY_DIRECT_DEBITING,
 		.session = ccr->session,
 		.number = ccr->number,
@@ -212,6 +212,23 @@ static void replay_rows(const struct gy_account *account, const struct gy_kept_a
 			find_redirect(catalogue, service);
 		answer->n_services++;
 	}
+}
+
+bool gy_answer_outdated(const struct gy_account *account, unsigned session,
+			const struct gy_ccr *ccr)
+{
+	const struct gy_session *s = &account->sessions[session];
+	int i = first_kept(account, session, ccr);
+
+	for (; i >= 0 && i < (int)account->n_answers; i++) {
+		const struct gy_kept_answer *row = &account->answers[i];
+
+		if (row->session != session || row->type != ccr->type)
+			break;
+		if (row->pool != 0)
+			return s->highest > (row->type == GY_UPDATE ? (int64_t)row->number : -1);
+	}
+	return false;
 }
 
 /* The price of a pool's units isn't kept: it is the grant's, if that still stands. */

@@ -26,6 +26,11 @@ void gy_number_note(struct gy_session *session, uint32_t number);
 void gy_answer_keep(struct gy_account *account, unsigned session, const struct gy_ccr *ccr,
 		    const struct gy_answer *answer);
 
+/* True if the kept answer lacks what only its record still has: the price of a pool's units, once a
+ * later request may have changed the grant's. */
+bool gy_answer_outdated(const struct gy_account *account, unsigned session,
+			const struct gy_ccr *ccr);
+
 /* Replays the kept answer of this request; G-86: other content with T clear is the client's fault.
  */
 void gy_answer_replay(const struct gy_account *account, unsigned session, const struct gy_ccr *ccr,

@@ -5,8 +5,6 @@
 #include "core/charging/direction.h"
 #include "core/rating/price.h"
 
-enum { CURRENCY_CODE = 425 };
-
 /* What one service of an event is about. */
 struct order {
 	enum gy_rc rc; /* GY_OK: it has a price */
@@ -130,26 +128,6 @@ static struct order order_of_debit(const struct gy_servicing *s)
 	if (o.micros <= 0 || o.micros > h->debit_micros) /* nothing, or more than it was */
 		o.rc = GY_RATING_FAILED;
 	return o;
-}
-
-/* An amount in another currency than the account's is no amount (G-74). */
-static bool wrong_currency(const struct gy_charging *c, struct gy_plan *plan)
-{
-	for (unsigned i = 0; i < c->ccr->n_services; i++) {
-		int currency = c->ccr->services[i].requested_currency;
-
-		if (currency == 0 || currency == c->account->currency)
-			continue;
-		gy_answer_refuse(&plan->answer, GY_INVALID_AVP_VALUE,
-				 "Currency-Code is not the account's");
-		plan->answer.n_failed = 1;
-		plan->answer.failed[0] = (struct gy_failed_avp){
-			.code = CURRENCY_CODE,
-			.avp = c->ccr->services[i].requested_currency_avp,
-		};
-		return true;
-	}
-	return false;
 }
 
 /* What a debit took of cards has perhaps been settled since, or its card is gone: it isn't given
@@ -332,7 +310,7 @@ bool gy_event_charge(const struct gy_charging *c, struct gy_plan *plan, int64_t 
 
 	*debit = 0;
 	gy_assert(plan->room >= c->ccr->n_services);
-	if (wrong_currency(c, plan) || took_cards(c, plan))
+	if (took_cards(c, plan))
 		return false;
 	switch (c->ccr->action) {
 	case GY_CHECK_BALANCE:

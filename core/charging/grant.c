@@ -183,6 +183,8 @@ static int64_t wanted_units(const struct gy_servicing *s, const struct sizing *z
 
 	if (!s->service->requested_present[tariff->unit] || wanted == 0)
 		wanted = at_recent_rate(s);
+	if (tariff->unit == GY_UNIT_MONEY)
+		return wanted; /* the policy's bounds are of the tariff's units */
 	wanted = least(least(wanted, s->policy->max_grant), share_of_sources(s, z));
 	for (unsigned i = 0; i < z->n_phases; i++) {
 		const struct gy_tariff_result *t = z->phase[i].tariff;
@@ -430,7 +432,7 @@ void gy_grant(struct gy_servicing *s)
 	answer->pool = row->pool;
 	answer->pool_rate = row->rate;
 	answer->quota_holding_s = s->policy->quota_holding_s;
-	if (answer->final_unit == GY_FINAL_NONE && s->policy->threshold < least_part(answer) &&
-	    s->policy->threshold <= UINT32_MAX)
+	if (answer->final_unit == GY_FINAL_NONE && answer->unit != GY_UNIT_MONEY &&
+	    s->policy->threshold < least_part(answer) && s->policy->threshold <= UINT32_MAX)
 		answer->threshold = (uint32_t)s->policy->threshold;
 }

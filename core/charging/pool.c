@@ -9,7 +9,7 @@ uint32_t gy_pool_of(const struct gy_servicing *s)
 	const struct gy_tariff_result *t = &s->tariff;
 
 	if (s->policy == NULL || !s->c->pools || s->cards_only || t->kind != GY_RULE_PRICED ||
-	    t->rate.price_micros == 0)
+	    t->rate.price_micros == 0 || t->unit == GY_UNIT_MONEY)
 		return 0;
 	return s->policy->pool;
 }

@@ -59,6 +59,22 @@ static enum gy_rc rate_in_any(struct gy_servicing *s)
 	return rc == GY_OK ? rate_in(s, s->tariff.unit) : rc;
 }
 
+/* An amount of money is its own price (RFC 8506 §8.22), where the tariff doesn't say that the
+ * Rating-Group is free or forbidden. */
+static enum gy_rc rate_money(struct gy_servicing *s)
+{
+	if (rate_in_any(s) == GY_OK && s->tariff.kind != GY_RULE_PRICED)
+		return GY_OK;
+	if (s->service->requested_count[GY_UNIT_MONEY] == 0)
+		return GY_RATING_FAILED;
+	s->has_next = false;
+	s->tariff = (struct gy_tariff_result){ .kind = GY_RULE_PRICED,
+					       .unit = GY_UNIT_MONEY,
+					       .rate = { 1, 1 },
+					       .valid_until_us = INT64_MAX };
+	return GY_OK;
+}
+
 /* The price in force. A session keeps its kind of unit where it can (G-46); otherwise the request
  * chooses, or, if it leaves that to us (G-39), the tariff. */
 static enum gy_rc find_price(struct gy_servicing *s)
@@ -76,7 +92,7 @@ static enum gy_rc find_price(struct gy_servicing *s)
 	for (unsigned unit = GY_UNIT_OCTETS; unit < GY_UNIT_COUNT; unit++)
 		if (service->requested_present[unit] && rate_in(s, (enum gy_unit)unit) == GY_OK)
 			return GY_OK;
-	return GY_RATING_FAILED;
+	return service->requested_present[GY_UNIT_MONEY] ? rate_money(s) : GY_RATING_FAILED;
 }
 
 /* A Rating-Group without a price is charged from cards, if the subscriber has one that serves it.
@@ -85,6 +101,8 @@ static enum gy_rc resolve_cards(struct gy_servicing *s)
 {
 	enum gy_unit wanted = s->row != NULL ? s->row->unit : GY_UNIT_NONE, unit;
 
+	if (s->service->requested_present[GY_UNIT_MONEY])
+		return GY_RATING_FAILED;
 	for (unsigned u = GY_UNIT_OCTETS; u < GY_UNIT_MONEY && wanted == GY_UNIT_NONE; u++)
 		if (s->service->requested_present[u] ||
 		    (s->service->n_used > 0 && s->service->used[0].present[u]))
@@ -218,12 +236,35 @@ static void charge_and_grant(struct gy_servicing *s)
 	}
 }
 
+/* A row has one unit, of what was used and of what is granted: where they differ, the usage goes
+ * into a row of its own. */
+static void part_usage(struct gy_servicing *s)
+{
+	struct gy_charge *own = &s->charges[0], *usage;
+
+	if (s->answer->unit == GY_UNIT_NONE || s->answer->unit == own->unit || own->used == 0)
+		return;
+	usage = gy_usage_next_part(s);
+	usage->unit = own->unit;
+	usage->used = own->used;
+	usage->debit = own->debit;
+	usage->debit_rate = own->debit_rate;
+	usage->from = own->from;
+	usage->from_id = own->from_id;
+	usage->flags |= own->flags & (GY_CHARGE_OVERRUN | GY_CHARGE_UNRATED);
+	own->used = own->debit = own->from_id = 0;
+	own->debit_rate = (struct gy_rate){ 0 };
+	own->from = 0;
+	own->flags &= (unsigned)~(GY_CHARGE_OVERRUN | GY_CHARGE_UNRATED);
+}
+
 /* What the record says beside the usage. */
-static void fill_charge(const struct gy_servicing *s)
+static void fill_charge(struct gy_servicing *s)
 {
 	struct gy_charge *charge = &s->charges[0];
 	const struct gy_service_answer *answer = s->answer;
 
+	part_usage(s);
 	charge->rc = answer->rc;
 	charge->final_unit = answer->final_unit;
 	charge->quota_holding_s = answer->quota_holding_s;

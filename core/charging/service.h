@@ -81,6 +81,9 @@ void gy_service_trace(const struct gy_ccr *ccr, const struct gy_view *view,
 /* usage.c: drains what was used from the grant's sources and pays for it. */
 void gy_usage_charge(struct gy_servicing *s);
 
+/* One more row of the record for this service: usage only. */
+struct gy_charge *gy_usage_next_part(struct gy_servicing *s);
+
 /* Draws units from cards, as an event does: at once, from as many as it takes. Returns what they
  * don't cover. */
 int64_t gy_usage_draw(struct gy_servicing *s, int64_t units);

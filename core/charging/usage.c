@@ -37,23 +37,29 @@ static struct phases units_used(const struct gy_servicing *s, enum gy_unit unit)
 	return used;
 }
 
-/* The unit of a report that has no price: the first that it holds. */
-static enum gy_unit unit_reported(const struct gy_service *service)
+static bool reports(const struct gy_service *service, enum gy_unit unit)
 {
 	for (unsigned i = 0; i < service->n_used; i++)
-		for (unsigned unit = GY_UNIT_OCTETS; unit < GY_UNIT_COUNT; unit++)
-			if (service->used[i].present[unit])
-				return (enum gy_unit)unit;
+		if (service->used[i].present[unit])
+			return true;
+	return false;
+}
+
+/* The unit of a report that has no price: money, which needs none, or the first that it holds. */
+static enum gy_unit unit_reported(const struct gy_service *service)
+{
+	if (reports(service, GY_UNIT_MONEY))
+		return GY_UNIT_MONEY;
+	for (unsigned unit = GY_UNIT_OCTETS; unit < GY_UNIT_MONEY; unit++)
+		if (reports(service, (enum gy_unit)unit))
+			return (enum gy_unit)unit;
 	return GY_UNIT_NONE;
 }
 
-/* A row of the record for the next part of the usage; the first is the service's own. */
-static struct gy_charge *part(struct gy_servicing *s)
+struct gy_charge *gy_usage_next_part(struct gy_servicing *s)
 {
 	struct gy_charge *own = &s->charges[0];
 
-	if (own->from == 0)
-		return own;
 	gy_assert(s->n_charges < s->parts);
 	s->charges[s->n_charges] = (struct gy_charge){
 		.rating_group = own->rating_group,
@@ -65,6 +71,12 @@ static struct gy_charge *part(struct gy_servicing *s)
 		.flags = GY_CHARGE_PART,
 	};
 	return &s->charges[s->n_charges++];
+}
+
+/* A row of the record for the next part of the usage; the first is the service's own. */
+static struct gy_charge *part(struct gy_servicing *s)
+{
+	return s->charges[0].from == 0 ? &s->charges[0] : gy_usage_next_part(s);
 }
 
 static gy_time_us phase_time(const struct gy_servicing *s, unsigned phase)
@@ -98,7 +110,7 @@ static void drain_money(struct gy_servicing *s, struct gy_rate rate, int64_t rul
 	charge->debit_rate = rate;
 	charge->from = GY_FROM_MONEY;
 	charge->from_id = rule_id;
-	if (rule_id == 0) /* beyond a grant of cards only */
+	if (rule_id == 0 && charge->unit != GY_UNIT_MONEY) /* beyond a grant of cards only */
 		charge->flags |= GY_CHARGE_UNRATED;
 	if (micros > 0 && account->balance + account->credit_limit < 0)
 		charge->flags |= GY_CHARGE_OVERRUN;
@@ -345,6 +357,39 @@ static void charge_by_tariff(struct gy_servicing *s)
 		drain_money(s, s->tariff.rate, 0, units, 0);
 }
 
+/* Usage in other units than the grant's or the tariff's: money is debited as it is, the rest is
+ * recorded, so that somebody sees it (G-37). In a row of its own where that has another unit. */
+static void charge_otherwise(struct gy_servicing *s)
+{
+	struct gy_account *account = s->c->account;
+	enum gy_unit unit = unit_reported(s->service);
+	struct phases used = units_used(s, unit);
+	int64_t units = sum(used.units[0], used.units[1]);
+	struct gy_charge *charge = &s->charges[0];
+
+	if (charge->unit != GY_UNIT_NONE && units == 0)
+		return;
+	if (charge->unit != GY_UNIT_NONE)
+		charge = gy_usage_next_part(s);
+	charge->unit = unit;
+	charge->used = units;
+	if (unit != GY_UNIT_MONEY) {
+		charge->flags |= units > 0 ? GY_CHARGE_UNRATED : 0;
+		return;
+	}
+	charge->debit = least(units, account->balance - BALANCE_MIN);
+	charge->debit_rate = (struct gy_rate){ 1, 1 };
+	charge->from = GY_FROM_MONEY;
+	account->balance -= charge->debit;
+	if (charge->debit > 0 && account->balance + account->credit_limit < 0)
+		charge->flags |= GY_CHARGE_OVERRUN;
+}
+
+static bool is_free(const struct gy_servicing *s)
+{
+	return s->tariff_rc == GY_OK && s->tariff.kind == GY_RULE_FREE;
+}
+
 static bool has_price(const struct gy_servicing *s)
 {
 	if (s->tariff_rc != GY_OK || s->tariff.kind == GY_RULE_FORBIDDEN)
@@ -354,16 +399,10 @@ static bool has_price(const struct gy_servicing *s)
 
 void gy_usage_charge(struct gy_servicing *s)
 {
-	struct gy_charge *own = &s->charges[0];
-
-	if (s->row != NULL) {
+	if (s->row != NULL)
 		charge_by_row(s);
-	} else if (has_price(s)) {
+	else if (has_price(s))
 		charge_by_tariff(s);
-	} else {
-		own->unit = unit_reported(s->service);
-		own->used = units_used(s, own->unit).units[0];
-		if (own->used > 0)
-			own->flags |= GY_CHARGE_UNRATED;
-	}
+	if (!is_free(s) && !reports(s->service, s->charges[0].unit))
+		charge_otherwise(s);
 }

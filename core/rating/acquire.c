@@ -59,6 +59,16 @@ static bool is_home(const struct gy_dynamic *dynamic, struct gy_bytes network)
 	return false;
 }
 
+static struct gy_value characteristics(struct gy_bytes text, struct gy_acquired *acquired)
+{
+	if (!gy_characteristics_is(text))
+		return (struct gy_value){ .type = GY_VALUE_NONE };
+	for (size_t i = 0; i < text.len; i++) /* letters have this bit, in lower case */
+		acquired->characteristics[i] =
+			(char)(text.data[i] >= 'A' ? text.data[i] | 0x20 : text.data[i]);
+	return text_value(acquired->characteristics, text.len);
+}
+
 static struct gy_value request_value(const struct gy_dynamic *dynamic,
 				     const struct gy_network *network,
 				     enum gy_derivation derivation, struct gy_acquired *acquired)
@@ -98,6 +108,12 @@ static struct gy_value request_value(const struct gy_dynamic *dynamic,
 	case GY_DERIVE_APN:
 	case GY_DERIVE_OF_APN:
 		return text_value(acquired->apn, gy_apn_text(network->apn, acquired->apn));
+	case GY_DERIVE_CHARACTERISTICS:
+		return characteristics(network->characteristics, acquired);
+	case GY_DERIVE_RULE_BASE:
+		return text_value((const char *)network->rule_base.data,
+				  network->rule_base.len <= GY_TEXT_MAX ? network->rule_base.len
+									: 0);
 	default:
 		return missing;
 	}

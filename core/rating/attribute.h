@@ -54,6 +54,8 @@ enum gy_derivation {
 	GY_DERIVE_CELL = 5,            /* text: of 3GPP-User-Location-Info, see network.h */
 	GY_DERIVE_AREA = 6,            /* text: of 3GPP-User-Location-Info, see network.h */
 	GY_DERIVE_APN = 7, /* text: Called-Station-Id in lower case, without operator identifier */
+	GY_DERIVE_CHARACTERISTICS = 8, /* text: 3GPP-Charging-Characteristics, 4 hex digits */
+	GY_DERIVE_RULE_BASE = 9,       /* text: Charging-Rule-Base-Name, as it is */
 
 	/* clock, local time of the subscriber's zone; integers but for the holiday */
 	GY_DERIVE_HOUR = 20,          /* 0..23 */
@@ -119,12 +121,16 @@ struct gy_attributes {
 	const struct gy_code_assignment *codes;
 };
 
+#define GY_CHARACTERISTICS_LEN 4
+
 /* What of Service-Information a price may follow (spec/gy.md 1.4), as received; empty = absent. */
 struct gy_network {
 	struct gy_bytes apn;             /* Called-Station-Id */
 	struct gy_bytes serving_mcc_mnc; /* 3GPP-SGSN-MCC-MNC, digits */
 	struct gy_bytes rat_type;        /* 3GPP-RAT-Type, raw octet */
 	struct gy_bytes location;        /* 3GPP-User-Location-Info, raw */
+	struct gy_bytes characteristics; /* 3GPP-Charging-Characteristics */
+	struct gy_bytes rule_base;       /* Charging-Rule-Base-Name */
 };
 
 /* What was used and paid in the local day and month of at_us. */

@@ -61,7 +61,7 @@ static const struct {
 	{ GY_SOURCE_REQUEST, GY_DERIVE_ROAMING, GY_DERIVE_ROAMING, GY_VALUE_BOOLEAN },
 	{ GY_SOURCE_REQUEST, GY_DERIVE_SERVING_NETWORK, GY_DERIVE_SERVING_COUNTRY, GY_VALUE_TEXT },
 	{ GY_SOURCE_REQUEST, GY_DERIVE_RAT, GY_DERIVE_RAT, GY_VALUE_INTEGER },
-	{ GY_SOURCE_REQUEST, GY_DERIVE_CELL, GY_DERIVE_APN, GY_VALUE_TEXT },
+	{ GY_SOURCE_REQUEST, GY_DERIVE_CELL, GY_DERIVE_RULE_BASE, GY_VALUE_TEXT },
 	{ GY_SOURCE_CLOCK, GY_DERIVE_HOUR, GY_DERIVE_MONTH, GY_VALUE_INTEGER },
 	{ GY_SOURCE_CLOCK, GY_DERIVE_HOLIDAY, GY_DERIVE_HOLIDAY, GY_VALUE_BOOLEAN },
 	{ GY_SOURCE_COUNTER, GY_DERIVE_UNITS_DAY, GY_DERIVE_UNITS_MONTH, GY_VALUE_INTEGER },
@@ -272,6 +272,10 @@ static bool possible(const struct gy_attribute_type *type, const struct gy_value
 		return is_location(value->text);
 	case GY_DERIVE_APN:
 		return value->text.len > 0 && !has_upper_case(value->text);
+	case GY_DERIVE_CHARACTERISTICS:
+		return gy_characteristics_is(value->text) && !has_upper_case(value->text);
+	case GY_DERIVE_RULE_BASE:
+		return value->text.len > 0;
 	default:
 		break;
 	}

@@ -47,6 +47,7 @@ struct gy_acquired {
 	const struct gy_zone *zone;
 	gy_time_us until_us; /* an assignment or a stored or pushed value begins or ends then */
 	char cell[GY_LOCATION_MAX], area[GY_LOCATION_MAX], apn[GY_TEXT_MAX]; /* values point here */
+	char characteristics[GY_CHARACTERISTICS_LEN];
 };
 
 struct gy_determined {

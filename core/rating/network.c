@@ -169,6 +169,16 @@ size_t gy_apn_text(struct gy_bytes apn, char text[GY_TEXT_MAX])
 	return len;
 }
 
+bool gy_characteristics_is(struct gy_bytes text)
+{
+	if (text.len != GY_CHARACTERISTICS_LEN)
+		return false;
+	for (size_t i = 0; i < text.len; i++)
+		if (memchr("0123456789abcdefABCDEF", text.data[i], 22) == NULL)
+			return false;
+	return true;
+}
+
 /* FNV-1a, folded. Texts of a place are short. */
 static uint64_t place_part(struct gy_bytes text)
 {

@@ -18,6 +18,9 @@ size_t gy_location_area(struct gy_bytes location, char text[GY_LOCATION_MAX]);
 /* An APN in lower case, without operator identifier. Returns the length, 0 if too long. */
 size_t gy_apn_text(struct gy_bytes apn, char text[GY_TEXT_MAX]);
 
+/* True for the four hex digits of 3GPP-Charging-Characteristics (TS 29.061 §16.4.7.2). */
+bool gy_characteristics_is(struct gy_bytes text);
+
 /* Where a request comes from, in 64 bits: 16 each, from the lowest on, of its cell, area, serving
  * network and APN, as the scopes of pushed values. 1: the request names none; else 2 to 65535, a
  * hash that may meet another's. gyro.place_part is the same in SQL. */

@@ -331,6 +331,11 @@ static void told_price(struct telling *t, int charge, int64_t service)
 	struct gy_tariff_result result;
 	struct gy_acquired acquired;
 
+	if (input.unit == GY_UNIT_MONEY) {
+		gy_story_say(&t->story, "price", json_string("amount"),
+			     "An amount of money is its own price.");
+		return;
+	}
 	free_of(t, service, free, &counters);
 	input.counters = &counters;
 	if (gy_tariff_resolve(t->catalogue, input.tariff_id, input.rating_group, input.unit,

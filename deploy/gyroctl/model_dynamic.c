@@ -55,7 +55,7 @@ static const char *derived_type(int derivation)
 	if (derivation == GY_DERIVE_RAT ||
 	    (derivation >= GY_DERIVE_HOUR && derivation <= GY_DERIVE_UNITS_MONTH))
 		return "1";
-	if (derivation >= GY_DERIVE_SERVING_NETWORK && derivation <= GY_DERIVE_APN)
+	if (derivation >= GY_DERIVE_SERVING_NETWORK && derivation <= GY_DERIVE_RULE_BASE)
 		return "3";
 	return NULL;
 }

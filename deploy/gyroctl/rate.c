@@ -447,7 +447,10 @@ static bool take_arguments(struct question *q, const struct gy_args *args)
 	q->network =
 		(struct gy_network){ .apn = bytes_of(gy_args_flag(args, "apn")),
 				     .serving_mcc_mnc = bytes_of(gy_args_flag(args, "roaming")),
-				     .rat_type = { octet, rat ? 1 : 0 } };
+				     .rat_type = { octet, rat ? 1 : 0 },
+				     .characteristics =
+					     bytes_of(gy_args_flag(args, "characteristics")),
+				     .rule_base = bytes_of(gy_args_flag(args, "rule-base")) };
 	q->input = (struct gy_rating_input){ .rating_group = (uint32_t)n,
 					     .unit = (enum gy_unit)word,
 					     .attributes = &q->attributes,
@@ -506,6 +509,8 @@ static const struct gy_flag rate_flags[] = {
 	{ "roaming", "MCCMNC", "the serving network" },
 	{ "apn", "APN", "the access point" },
 	{ "rat", "N", "3GPP-RAT-Type" },
+	{ "characteristics", "HHHH", "3GPP-Charging-Characteristics" },
+	{ "rule-base", "NAME", "Charging-Rule-Base-Name" },
 	GY_FLAGS_END,
 };
 

@@ -36,7 +36,7 @@ const char *const gy_words_user_class[] = { "specified", "non-specified", NULL }
 /* Every source begins at a number of its own. */
 /* clang-format off */
 const char *const gy_words_derivation[] = {
-	"none", "roaming", "serving_network", "serving_country", "rat", "cell", "area", "apn", "", "",
+	"none", "roaming", "serving_network", "serving_country", "rat", "cell", "area", "apn", "charging_characteristics", "rule_base",
 	"", "", "", "", "", "", "", "", "", "",
 	"hour", "minute_of_day", "weekday", "day_of_month", "month", "holiday", "", "", "", "",
 	"", "", "", "", "", "", "", "", "", "",

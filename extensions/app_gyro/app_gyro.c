@@ -214,17 +214,18 @@ static struct gy_bytes ingress_of(struct msg *msg)
 	return id;
 }
 
-/* The identity that Origin-Host must have (F10); data NULL behind an agent. */
-static struct gy_bytes expected_origin(struct gy_bytes ingress)
+/* Who the request must be of (F10), in the terms; anybody behind an agent. */
+static void expect_origin(struct gy_bytes ingress, struct gy_decode_terms *terms)
 {
-	const struct gy_config_peer *peer;
+	const struct gy_config_peer *peer =
+		ingress.data != NULL ? gy_config_peer(config, ingress) : NULL;
 
-	if (ingress.data == NULL)
-		return ingress;
-	peer = gy_config_peer(config, ingress);
 	if (peer != NULL && peer->agent)
-		return (struct gy_bytes){ NULL, 0 };
-	return ingress;
+		return;
+	terms->origin_host = ingress;
+	if (peer != NULL && peer->realm != NULL)
+		terms->origin_realm =
+			(struct gy_bytes){ (const uint8_t *)peer->realm, strlen(peer->realm) };
 }
 
 /* Before it is decoded, which would take longer than all the rest. */
@@ -258,9 +259,9 @@ static enum gy_rc read_request(struct host_request *r, struct msg *msg, struct g
 		return refuse_early(r, "too many requests are waiting here");
 	r->request.ingress = ingress_of(msg);
 	terms = (struct gy_decode_terms){
-		.origin_host = expected_origin(r->request.ingress),
 		.lenient_unknown_mandatory = config->lenient_unknown_mandatory,
 	};
+	expect_origin(r->request.ingress, &terms);
 	return gy_ccr_decode(r->request.pool, raw, &r->envelope, &terms, &r->request.ccr, answer);
 }
 

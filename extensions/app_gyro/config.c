@@ -13,6 +13,8 @@ static const cyaml_schema_value_t string_value = {
 static const cyaml_schema_field_t peer_fields[] = {
 	CYAML_FIELD_STRING_PTR("identity", CYAML_FLAG_POINTER, struct gy_config_peer, identity, 1,
 			       255),
+	CYAML_FIELD_STRING_PTR("realm", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+			       struct gy_config_peer, realm, 1, 255),
 	CYAML_FIELD_BOOL("agent", CYAML_FLAG_OPTIONAL, struct gy_config_peer, agent),
 	CYAML_FIELD_BOOL("plain", CYAML_FLAG_OPTIONAL, struct gy_config_peer, plain),
 	CYAML_FIELD_END,

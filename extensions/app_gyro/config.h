@@ -12,7 +12,8 @@
 
 struct gy_config_peer {
 	char *identity; /* a DiameterIdentity, or "*.realm": everybody in it */
-	bool agent;     /* a DRA: Origin-Host of its requests may be another host's */
+	char *realm;    /* whose Origin-Realm its requests have; NULL: one that it is a host of */
+	bool agent;     /* a DRA: the Origin of its requests may be another host's */
 	bool plain;     /* may come without TLS where the node has it */
 };
 

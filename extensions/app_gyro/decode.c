@@ -86,7 +86,7 @@ static bool same_bytes(struct gy_bytes a, struct gy_bytes b)
 static void identity_add(struct ccr_decoder *d, unsigned from, enum gy_identity_kind kind,
 			 struct gy_bytes value, const struct gy_avp *avp)
 {
-	unsigned rank = from * 8 + kind_rank(kind), i;
+	unsigned rank = from * 8 + kind_rank(kind), i, places;
 
 	if (kind == GY_IDENTITY_E164 && value.len > 0 && value.data[0] == '+')
 		value = (struct gy_bytes){ value.data + 1, value.len - 1 };
@@ -97,12 +97,17 @@ static void identity_add(struct ccr_decoder *d, unsigned from, enum gy_identity_
 		gy_fault(&d->base, GY_INVALID_AVP_VALUE, avp, "holds a NUL octet");
 	for (i = 0; i < d->n_identities; i++)
 		if (d->identities[i].kind == kind && same_bytes(d->identities[i].value, value))
-			return; /* said twice: Service-Information repeats what stands above */
-	if (d->n_identities == GY_IDENTITIES_MAX) {
+			break; /* said twice: Service-Information repeats what stands above */
+	places = i;
+	if (places < d->n_identities && d->rank[places] <= rank)
+		return;
+	if (places == GY_IDENTITIES_MAX) {
 		gy_fault(&d->base, GY_AVP_OCCURS_TOO_MANY_TIMES, avp, "is one identity too many");
 		return;
 	}
-	for (i = d->n_identities++; i > 0 && d->rank[i - 1] > rank; i--) {
+	if (places == d->n_identities)
+		d->n_identities++;
+	for (i = places; i > 0 && d->rank[i - 1] > rank; i--) {
 		d->rank[i] = d->rank[i - 1];
 		d->identities[i] = d->identities[i - 1];
 	}
@@ -157,30 +162,38 @@ static void ps_information(struct ccr_decoder *d, const struct gy_avp *group)
 	struct gy_conditions *conditions = &d->ccr->conditions;
 	struct gy_avp_cursor cursor = gy_avp_cursor(group->data);
 	const struct gy_avp_def *def;
+	uint32_t seen = 0;
 	struct gy_avp avp;
 
 	while (gy_decoder_next(&d->base, &cursor, &avp, &def)) {
 		switch (GY_AVP_ID(avp.vendor, avp.code)) {
 		case IETF(CALLED_STATION_ID):
-			conditions->apn = avp.data;
+			if (gy_decoder_once(&d->base, &seen, 0, &avp))
+				conditions->apn = avp.data;
 			break;
 		case TGPP(3GPP_SGSN_MCC_MNC):
-			conditions->serving_mcc_mnc = avp.data;
+			if (gy_decoder_once(&d->base, &seen, 1, &avp))
+				conditions->serving_mcc_mnc = avp.data;
 			break;
 		case TGPP(3GPP_RAT_TYPE):
-			conditions->rat_type = avp.data;
+			if (gy_decoder_once(&d->base, &seen, 2, &avp))
+				conditions->rat_type = avp.data;
 			break;
 		case TGPP(3GPP_USER_LOCATION_INFO):
-			conditions->location = avp.data;
+			if (gy_decoder_once(&d->base, &seen, 3, &avp))
+				conditions->location = avp.data;
 			break;
 		case TGPP(3GPP_MS_TIMEZONE):
-			conditions->time_zone = avp.data;
+			if (gy_decoder_once(&d->base, &seen, 4, &avp))
+				conditions->time_zone = avp.data;
 			break;
 		case TGPP(3GPP_CHARGING_CHARACTERISTICS):
-			conditions->charging_characteristics = avp.data;
+			if (gy_decoder_once(&d->base, &seen, 5, &avp))
+				conditions->charging_characteristics = avp.data;
 			break;
 		case TGPP(CHARGING_RULE_BASE_NAME):
-			conditions->rule_base = avp.data;
+			if (gy_decoder_once(&d->base, &seen, 6, &avp))
+				conditions->rule_base = avp.data;
 			break;
 		default:
 			gy_decoder_skip(&d->base, &avp, def);
@@ -263,16 +276,41 @@ static bool origin_once(struct ccr_decoder *d, unsigned bit, struct gy_bytes fir
 	return gy_decoder_once(&d->base, &d->seen, bit, avp);
 }
 
+static bool same_name(struct gy_bytes a, struct gy_bytes b)
+{
+	return a.len == b.len &&
+	       strncasecmp((const char *)a.data, (const char *)b.data, a.len) == 0;
+}
+
 /* F10: a peer speaks for itself, unless it is configured as an agent. */
 static void origin_host(struct ccr_decoder *d, const struct gy_avp *avp)
 {
 	struct gy_bytes peer = d->terms->origin_host;
 
 	d->ccr->origin_host = host_name(d, avp);
-	if (peer.data != NULL &&
-	    (avp->data.len != peer.len ||
-	     strncasecmp((const char *)avp->data.data, (const char *)peer.data, peer.len) != 0))
+	if (peer.data != NULL && !same_name(avp->data, peer))
 		gy_fault(&d->base, GY_INVALID_AVP_VALUE, avp, "is not the connected peer's");
+}
+
+static bool lies_in(struct gy_bytes host, struct gy_bytes realm)
+{
+	size_t before = host.len - realm.len;
+
+	return host.len > realm.len && host.data[before - 1] == '.' &&
+	       same_name((struct gy_bytes){ host.data + before, realm.len }, realm);
+}
+
+/* A session is its realm's: a peer must not name another one than its own (P17). */
+static void origin_realm(struct ccr_decoder *d, const struct gy_avp *avp)
+{
+	const struct gy_decode_terms *terms = d->terms;
+
+	d->ccr->origin_realm = host_name(d, avp);
+	if (terms->origin_host.data == NULL)
+		return;
+	if (terms->origin_realm.data != NULL ? !same_name(avp->data, terms->origin_realm)
+					     : !lies_in(terms->origin_host, avp->data))
+		gy_fault(&d->base, GY_INVALID_AVP_VALUE, avp, "is not the connected peer's realm");
 }
 
 /* AVPs that occur at most once. False: not one of these. */
@@ -297,7 +335,7 @@ static bool take_single(struct ccr_decoder *d, const struct gy_avp *avp,
 		return true;
 	case IETF(ORIGIN_REALM):
 		if (origin_once(d, ORIGIN_REALM, ccr->origin_realm, avp))
-			ccr->origin_realm = host_name(d, avp);
+			origin_realm(d, avp);
 		return true;
 		SINGLE(IETF(DESTINATION_REALM), DESTINATION_REALM)
 		return true; /* judged with the envelope */
@@ -447,6 +485,9 @@ static bool is_content(const struct gy_avp *avp)
 	case IETF(DESTINATION_HOST):
 	case IETF(EVENT_TIMESTAMP):
 	case IETF(ORIGIN_STATE_ID):
+	case IETF(OC_SUPPORTED_FEATURES):
+	case IETF(DRMP):
+	case IETF(LOAD):
 		return false;
 	default:
 		return true;

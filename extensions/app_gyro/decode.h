@@ -42,6 +42,8 @@ struct gy_node_identity {
 struct gy_decode_terms {
 	/* What Origin-Host must be (the connected peer, F10); data NULL behind an agent. */
 	struct gy_bytes origin_host;
+	/* What Origin-Realm must be then; data NULL: a realm that this host lies in. */
+	struct gy_bytes origin_realm;
 	/* Unknown AVPs of 3GPP with the M bit inside Service-Information are passed over (G-09). */
 	bool lenient_unknown_mandatory;
 };

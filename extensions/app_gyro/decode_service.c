@@ -15,8 +15,7 @@
 struct amounts {
 	uint32_t seen; /* one bit per field below */
 	int64_t total, input, output, seconds, service, micros;
-	int currency;
-	struct gy_bytes currency_avp;
+	struct gy_currency currency;
 };
 enum { TOTAL, INPUT, OUTPUT, SECONDS, SERVICE, MONEY, TARIFF_CHANGE };
 #define HAS(amounts, bit) (((amounts)->seen >> (bit)) & 1)
@@ -110,8 +109,10 @@ static int64_t money(struct gy_decoder *decoder, const struct gy_avp *group,
 		case IETF(CURRENCY_CODE):
 			if (!gy_decoder_once(decoder, &seen, 1, &avp))
 				break;
-			amounts->currency = currency_number(gy_get32(avp.data.data));
-			amounts->currency_avp = avp.whole;
+			amounts->currency = (struct gy_currency){
+				.code = currency_number(gy_get32(avp.data.data)),
+				.avp = avp.whole,
+			};
 			break;
 		default:
 			gy_decoder_skip(decoder, &avp, def);
@@ -191,7 +192,6 @@ void gy_decode_requested(struct gy_decoder *decoder, const struct gy_avp *group,
 			gy_decoder_skip(decoder, &avp, def);
 	service->requested = true;
 	service->requested_currency = amounts.currency;
-	service->requested_currency_avp = amounts.currency_avp;
 	amounts_store(decoder, &amounts, group, service->requested_present,
 		      service->requested_count);
 	if (!HAS(&amounts, TOTAL))
@@ -238,6 +238,7 @@ void gy_decode_used(struct gy_decoder *decoder, const struct gy_avp *group, stru
 			gy_decoder_skip(decoder, &avp, def);
 		}
 	}
+	used->currency = amounts.currency;
 	amounts_store(decoder, &amounts, group, used->present, used->count);
 }
 

@@ -8,7 +8,7 @@ import collections
 import json
 
 from cards import is_operation
-from tables import LATE, NO_RATING_GROUP, ONE_TIME, session_key, used as charged
+from tables import LATE, NO_RATING_GROUP, ONE_TIME, session_key, used as charged, used_by_unit
 
 TRANSIENT = (3002, 3004, 5012)
 UNIT = {1: 'octets', 2: 'seconds', 3: 'service_units', 4: 'money_micros'}
@@ -203,8 +203,9 @@ class Claims:
         """What was reported is what was charged."""
         if key[1] == ONE_TIME:
             return
-        sent = [(s['rating_group'], sum(of_unit(u, c.unit) for u in s['used'])) for s, c in zip(services, record.charges)]
-        stored = [(None if c.flags & NO_RATING_GROUP else c.group, charged(c)) for c in record.charges]
+        stored = [(None if c.flags & NO_RATING_GROUP else c.group, used_by_unit(c)) for c in record.charges]
+        sent = [(s['rating_group'], {unit: sum(of_unit(u, unit) for u in s['used']) for unit in units})
+                for s, (_, units) in zip(services, stored)]
         if sent != stored or len(services) != len(record.charges):
             self.say('I5', key, f'reported {sent}, recorded {stored}')
 

@@ -109,12 +109,17 @@ def paid_parts(c):
     return [p for p in c.parts if p.source == MONEY]
 
 
+def priced_parts(c):
+    """Those that a price was applied to; an amount of money is none."""
+    return [p for p in paid_parts(c) if p.unit != MONEY_UNIT]
+
+
 def starts(c, before, late):
     """(price, block, remainder) with which the payment of a service may begin; more than one where the records leave
     it open whether there was a reservation."""
     known = before is not None and not perhaps_none(before)
     out = [(before.price, before.block, before.carry)] if known else []
-    paid = paid_parts(c)
+    paid = priced_parts(c)
     if paid and (not known or late):
         out.append((paid[0].price, paid[0].block, 0))
     return out
@@ -123,7 +128,7 @@ def starts(c, before, late):
 def explains(start, c):
     """Whether the debits and the remainder after them follow from the remainder before."""
     _, block, carry = start
-    for p in paid_parts(c):
+    for p in priced_parts(c):
         if p.price == 0:
             carry = 0
         elif p.block != block:
@@ -140,7 +145,7 @@ def explained(c, before, late):
     """Whether the money of a service is right. Nothing paid and nothing remembered: nothing to be right."""
     begins = starts(c, before, late)
     return not begins or any(explains(start, c) for start in begins) or \
-        any(p.used * p.price // max(p.block, 1) > AMOUNT_MAX >> 2 for p in paid_parts(c))
+        any(p.used * p.price // max(p.block, 1) > AMOUNT_MAX >> 2 for p in priced_parts(c))
 
 
 class Ledger:
@@ -325,8 +330,11 @@ class Ledger:
 
     def usage(self, account, where, r, c, before):
         """What was used costs what the grant said; the remainder goes on."""
-        paid, late = paid_parts(c), r.flags & LATE
+        paid, late = priced_parts(c), r.flags & LATE
         self.checked['debits'] += len(paid)
+        for p in c.parts:
+            if p.unit == MONEY_UNIT and (p.debit, p.price, p.block) != (p.used, 1, 1) and p.used < AMOUNT_MAX >> 2:
+                self.say('I1', account, f'{where}: an amount of {p.used}, {p.debit} debited')
         begins = starts(c, before, late)
         if paid and (paid[0].price, paid[0].block) not in [s[:2] for s in begins[:-1]] and \
            (before is None or perhaps_none(before) or late) and self.fixed_catalogue and not self.sold(r, c, paid[0]):

@@ -10,7 +10,7 @@ import xxhash
 
 Charge = collections.namedtuple('Charge', 'group service code unit final_unit holding granted reserved price block carry '
                                           'rule validity threshold flags switch parts')
-Part = collections.namedtuple('Part', 'used debit price block source rule')     # usage, and what it was drained from
+Part = collections.namedtuple('Part', 'used debit price block source rule unit')    # usage, and what it was drained from
 Record = collections.namedtuple('Record', 'at place account subscriber gateway session opened kind number end_to_end '
                                           'content debit balance reserved result flags charges')
 Payment = collections.namedtuple('Payment', 'at account amount balance reference forced')
@@ -67,7 +67,7 @@ def charges(rows):
     for row in rows:
         (group, service, shape, used, debit, granted, reserved, price, block, carry, rule, times, flags, at, per, source,
          source_rule, rare) = row
-        part = Part(used, debit, at, per, source, source_rule)
+        part = Part(used, debit, at, per, source, source_rule, shape >> 32 & 15)
         if flags & PART and not flags & SHRUNK and out:
             out[-1].parts.append(part)
             continue
@@ -80,6 +80,14 @@ def charges(rows):
 
 def used(c):
     return sum(p.used for p in c.parts)
+
+
+def used_by_unit(c):
+    """{unit: units}; the service's own unit, 0, if nothing was used."""
+    out = collections.Counter()
+    for p in c.parts:
+        out[p.unit] += p.used
+    return {unit: units for unit, units in out.items() if units} or {c.unit: 0}
 
 
 def answer(row, sessions):

@@ -264,11 +264,29 @@ def currency(tap, site, spent):
         failed = b''.join(a.data for a in answer.all('Failed-AVP'))
         tap.equal(failed.hex(), '000001a94000000c00000348', 'G-74 Failed-AVP holds the Currency-Code')
         c.new().event(f'G-74 a currency that nobody has, action {action}', action, [money(500, 4711)], want=5004, codes=())
+    dollars = [('CC-Money', [('Unit-Value', [('Value-Digits', 5)]), ('Currency-Code', 840)])]
+    c.new().ask('G-74 dollars, reserved: 5004', INITIAL, 0, [(MSCC, [('Requested-Service-Unit', dollars)])], want=5004, codes=())
+    c.new().ask('a session', INITIAL, 0, [messages(1)])
+    c.ask('G-74 that says dollars were used: 5004', TERMINATION, 1, [(MSCC, [('Used-Service-Unit', dollars)])], want=5004, codes=())
+    c.ask('which leaves it open', TERMINATION, 1, [messages(None, 0)])
     c.money('G-74 which changes nothing', BALANCE - spent, 0)
     c.new().event('G-74 5 cents, in euro', DEBIT, [money(5, 978)])
     c.new().event('G-74 5 cents, in no currency: the account\'s', DEBIT, [money(5, None)])
     spent += 100_000
     c.money('G-74 are debited as they are', BALANCE - spent, 0)
+
+    def euros(n):
+        return [('CC-Money', [('Unit-Value', [('Value-Digits', n)]), ('Currency-Code', 978)])]
+
+    granted = c.new().ask('G-78 3 euro, reserved', INITIAL, 0, [(MSCC, [('Requested-Service-Unit', euros(3))])])
+    tap.equal([granted.services[0][f'Granted-Service-Unit/CC-Money/{part}'] for part in ('Unit-Value/Value-Digits', 'Currency-Code')], [3, 978],
+              'G-78 are granted as money')
+    c.money('G-78 and held', BALANCE - spent, 3_000_000)
+    told = json.loads(site.gyroctl('explain', c.session, '--json'))['requests'][0]['services'][0]
+    tap.equal(told['price'], 'amount', 'explain says that an amount needs no price')
+    c.ask('G-78 2 are used', TERMINATION, 1, [(MSCC, [('Used-Service-Unit', euros(2))])])
+    spent += 2_000_000
+    c.money('G-78 and debited', BALANCE - spent, 0)
     return spent
 
 

@@ -169,6 +169,10 @@ def strangers(t, who):
     ask(gateway, session, TERMINATION, 2, who, 5, [service(10, rsu=None)])
     after = stranger.charge(session, TERMINATION, 2, [service(10, rsu=None, used=MIB)], who=who)
     t.tap.equal(after.result, 5002, 'P17 nor is it told of its end')
+    for realm in ('spec.test', 'SPEC.test', 'test.'):
+        stranger.realm = realm
+        answer = stranger.charge(session, UPDATE, 1, [service(10, used=MIB)], who=who)
+        t.tap.equal((answer.result, answer['Failed-AVP/Origin-Realm']), (5004, realm), f'P17 a gateway that says it is of {realm}: refused')
     gateway.close()
     stranger.close()
 

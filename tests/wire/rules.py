@@ -17,10 +17,20 @@ CATALOGUE = """
   - { rating_group: 170, name: triggers, default_grant: 10MiB, max_grant: 50MiB, validity: 3600, final_unit: terminate, quota_consumption: 30, triggers: [CHANGE_IN_RAT, ChangeInLocation_MCC] }
   - { rating_group: 171, name: no triggers, default_grant: 10MiB, max_grant: 50MiB, validity: 3600, final_unit: terminate, triggers: [none] }
   - { rating_group: 172, name: minutes, default_grant: 60, max_grant: 600, validity: 3600, final_unit: terminate, quota_consumption: 30, triggers: [change_in_rat] }
+  - { rating_group: 173, name: by characteristics, default_grant: 10MiB, max_grant: 50MiB, validity: 3600, final_unit: terminate }
+"""
+DYNAMIC = """
+attributes:
+  - { name: characteristics, source: request, derivation: charging_characteristics }
+  - { name: rule_base, source: request, derivation: rule_base }
+dynamic_rules:
+  - { attribute: characteristics, rating_group: 173, unit: octets, equal: 0a00, replace: { price: "0.30", per: 1MiB } }
+  - { attribute: rule_base, rating_group: 173, unit: octets, equal: gold, multiply: 0.5 }
 """
 PRICES = """      - { rating_group: 170, unit: octets, price: "0.10", per: 1MiB }
       - { rating_group: 171, unit: octets, price: "0.10", per: 1MiB }
       - { rating_group: 172, unit: seconds, price: "0.60", per: 60 }
+      - { rating_group: 173, unit: octets, price: "0.10", per: 1MiB }
 """
 APNS = "  - { suffix: 9.32251@3gpp.org, default_rating_group: 10, apns: [Internet, ims.mnc001.mcc460.gprs] }\n"
 
@@ -29,7 +39,7 @@ def catalogue(home):
     text = (ROOT / 'tests/cases/fixture.yaml').read_text()
     text = text.replace('service_contexts:\n', f'service_contexts:\n{APNS}', 1).replace('\ntariffs:\n', f'{CATALOGUE}\ntariffs:\n', 1)
     path = pathlib.Path(home) / 'catalogue.yaml'
-    path.write_text(text.replace('      - { rating_group: 101,', f'{PRICES}      - {{ rating_group: 101,', 1))
+    path.write_text(text.replace('      - { rating_group: 101,', f'{PRICES}      - {{ rating_group: 101,', 1) + DYNAMIC)
     return path
 
 
@@ -169,6 +179,21 @@ def correlation(b):
     kept = b.site.pg.query(f"SELECT correlation IS NULL FROM gyro.record JOIN gyro.session_index USING (session) "
                            f"WHERE session_id = '{b.session}' ORDER BY request_number")
     b.tap.equal(kept, [['f'], ['t'], ['f']], 'G-31 what says nothing costs nothing in the record')
+
+
+def characteristics(b):
+    """Charging-Characteristics and Charging-Rule-Base-Name may make a price (spec/gy.md 1.4); said twice, they are one too many."""
+    start, _ = b.site.money(b.account)
+    for name, inside, held in (('as it is', [], 100_000), ('by its characteristics', [('3GPP-Charging-Characteristics', '0A00')], 300_000),
+                               ('others', [('3GPP-Charging-Characteristics', '0800')], 100_000),
+                               ('by its rule base', [('Charging-Rule-Base-Name', 'gold')], 50_000),
+                               ('by both', [('3GPP-Charging-Characteristics', '0a00'), ('Charging-Rule-Base-Name', 'gold')], 150_000)):
+        b.session = b.client.session()
+        b.ask(f'the price of a MiB, {name}', INITIAL, 0, [service(173, rsu=MIB)], more=[ps(*inside)])
+        b.tap.equal(b.site.money(b.account), (start, held), f'is held, {name}')
+        b.ask('the end', TERMINATION, 1, [service(173, rsu=None, used=0)])
+    b.session = b.client.session()
+    b.ask('G-12 two rule bases', INITIAL, 0, [service(173)], 5009, more=[ps(*2 * [('Charging-Rule-Base-Name', 'gold')])])
 
 
 def price_change(b):
@@ -317,7 +342,7 @@ def main():
     tap = Tap()
     with tempfile.TemporaryDirectory(prefix='gyro-rules-') as home, Site(catalogue=catalogue(home)) as site:
         people = site.people(12, first=1000)
-        for n, play in enumerate((failover, apns, shapes, misplaced_reason, correlation, price_change, texts, expiry, internal_failures)):
+        for n, play in enumerate((failover, apns, shapes, misplaced_reason, correlation, characteristics, price_change, texts, expiry, internal_failures)):
             b = Bench(tap, site, 1000 + n, people[n])
             play(b)
             b.client.close()

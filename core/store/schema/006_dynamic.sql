@@ -75,7 +75,7 @@ CREATE TABLE gyro.attribute_type (
     default_value text,
     calendar_id   integer REFERENCES gyro.calendar,
     all_groups    boolean NOT NULL DEFAULT false,
-    CHECK (CASE source WHEN 1 THEN derivation = 0 WHEN 2 THEN derivation BETWEEN 1 AND 7
+    CHECK (CASE source WHEN 1 THEN derivation = 0 WHEN 2 THEN derivation BETWEEN 1 AND 9
                        WHEN 3 THEN derivation BETWEEN 20 AND 25 WHEN 4 THEN derivation BETWEEN 40 AND 43
                        ELSE derivation BETWEEN 60 AND 64 END),
     CHECK ((derivation = 25) = (calendar_id IS NOT NULL)),
@@ -85,7 +85,7 @@ COMMENT ON TABLE gyro.attribute_type IS 'what a price may follow, and where it c
 COMMENT ON COLUMN gyro.attribute_type.attribute_id IS 'internal number of the attribute';
 COMMENT ON COLUMN gyro.attribute_type.name IS 'the name that people use';
 COMMENT ON COLUMN gyro.attribute_type.source IS '1 stored, 2 request, 3 clock, 4 counter, 5 pushed';
-COMMENT ON COLUMN gyro.attribute_type.derivation IS 'request: 1 roaming, 2 serving network, 3 serving country, 4 RAT, 5 cell, 6 area, 7 APN; clock: 20 hour, 21 minute of the day, 22 weekday (1 Monday), 23 day of the month, 24 month, 25 holiday; counter: 40 units today, 41 units this month, 42 money today, 43 money this month; pushed, looked up by: 60 nothing, 61 cell, 62 area, 63 serving network, 64 APN';
+COMMENT ON COLUMN gyro.attribute_type.derivation IS 'request: 1 roaming, 2 serving network, 3 serving country, 4 RAT, 5 cell, 6 area, 7 APN, 8 charging characteristics, 9 rule base; clock: 20 hour, 21 minute of the day, 22 weekday (1 Monday), 23 day of the month, 24 month, 25 holiday; counter: 40 units today, 41 units this month, 42 money today, 43 money this month; pushed, looked up by: 60 nothing, 61 cell, 62 area, 63 serving network, 64 APN';
 COMMENT ON COLUMN gyro.attribute_type.value_type IS '1 integer, 2 decimal (6 places), 3 text, 4 boolean, 5 time';
 COMMENT ON COLUMN gyro.attribute_type.on_change IS 'a changed value acts on open sessions: 1 at once, by RAR; 2 at the next report; 3 when the validity of the grants that run ends. Only stored and pushed values change from outside: what follows from the request, the clock or a counter acts by itself, 2';
 COMMENT ON COLUMN gyro.attribute_type.default_value IS 'when there is no value; NULL: it is missing';

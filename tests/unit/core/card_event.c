@@ -195,6 +195,22 @@ START_TEST(a_refund_of_what_a_card_gave)
 	done();
 }
 END_TEST
+
+/* G-89: however short the late window of sessions, the copies of an event are known for a day. */
+START_TEST(an_event_is_remembered_for_a_day)
+{
+	begin();
+	open_shop(1000000);
+	world.late_window_us = GY_SECOND_US;
+	ck_assert_int_eq(event(0, 0, GY_DIRECT_DEBITING, 10, MIB)->services[0].rc, GY_OK);
+	ck_assert(world.plan.opened && world.plan.check_at_us >= NOW + 24 * H);
+	world.now += 23 * H;
+	ck_assert_int_eq(event(0, 1, GY_DIRECT_DEBITING, 10, MIB)->services[0].rc, GY_OK);
+	ck_assert_uint_eq(world.homes[0]->n_sessions, 2);
+	done();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("core-card-event");
@@ -208,6 +224,7 @@ int main(void)
 	tcase_add_test(tests, events_of_a_pool);
 	tcase_add_test(tests, an_owners_event);
 	tcase_add_test(tests, a_refund_of_what_a_card_gave);
+	tcase_add_test(tests, an_event_is_remembered_for_a_day);
 	suite_add_tcase(suite, tests);
 	return gy_tap_run(suite);
 }

@@ -334,13 +334,23 @@ START_TEST(supervision_before_its_time_does_nothing)
 }
 END_TEST
 
-START_TEST(money_asked_for_a_session_is_no_unit_of_it)
+START_TEST(usage_in_another_unit_is_seen)
 {
-	request_begin(&r, GY_INITIAL, 1, 0);
+	const struct gy_charge *charges;
+
+	say(GY_INITIAL, 1, 0, -1, true);
+	request_begin(&r, GY_UPDATE, 1, 1);
 	request_service(&r, 10, 0);
-	request_more(&r, GY_UNIT_MONEY, 5000000);
-	ck_assert_int_eq(sent()->services[0].rc, GY_RATING_FAILED);
-	ck_assert_int_eq(account()->reserved, 0);
+	request_used(&r, GY_UNIT_SECONDS, 60);
+	request_more(&r, GY_UNIT_OCTETS, 1 << 20);
+	ck_assert_int_eq(sent()->services[0].rc, GY_OK);
+	charges = world.plan.charges;
+	ck_assert_uint_eq(world.plan.record.n_charges, 2);
+	ck_assert(charges[0].unit == GY_UNIT_OCTETS && charges[0].used == 0);
+	ck_assert(charges[1].unit == GY_UNIT_SECONDS && charges[1].used == 60);
+	ck_assert_uint_eq(charges[1].flags, GY_CHARGE_PART | GY_CHARGE_UNRATED);
+	ck_assert_uint_eq(world.plan.record.flags & GY_CHARGE_UNRATED, GY_CHARGE_UNRATED);
+	ck_assert_int_eq(world.plan.record.debit, 0);
 }
 END_TEST
 
@@ -761,7 +771,7 @@ int main(void)
 	tcase_add_test(tests, an_operator_releases_a_session);
 	tcase_add_loop_test(tests, supervision_is_a_multiple_of_the_validity_time, 0, 4);
 	tcase_add_test(tests, supervision_before_its_time_does_nothing);
-	tcase_add_test(tests, money_asked_for_a_session_is_no_unit_of_it);
+	tcase_add_test(tests, usage_in_another_unit_is_seen);
 	tcase_add_test(tests, an_update_changes_nothing_when_asked_twice_of_the_same_state);
 	tcase_add_test(tests, the_largest_usage_at_the_dearest_price);
 	tcase_add_test(tests, many_of_the_largest_reports_in_one_service);

@@ -278,6 +278,36 @@ START_TEST(a_copy_is_told_of_the_pool_too)
 }
 END_TEST
 
+/* The grant stands at another price by then, or in no pool: the copy is told what was said first.
+ */
+START_TEST(a_copy_is_told_the_price_of_its_time)
+{
+	struct request first;
+
+	open_two();
+	begin(GY_UPDATE, 1);
+	about(10, MIB, true);
+	send();
+	first = r;
+	rules[0].rate.price_micros = 200000;
+	rules[0].rule_id = 11;
+	begin(GY_UPDATE, 2);
+	about(10, MIB, true);
+	is_in_pool(&send()->services[0], POOL, 200000, MIB);
+	r = first;
+	request_end(&r);
+	is_in_pool(&again()->services[0], POOL, 100000, MIB);
+	policies[0].pool = 0;
+	begin(GY_UPDATE, 3);
+	about(10, MIB, true);
+	ck_assert_uint_eq(send()->services[0].pool, 0);
+	r = first;
+	request_end(&r);
+	is_in_pool(&again()->services[0], POOL, 100000, MIB);
+	ck_assert(world.plan.answer.replayed);
+}
+END_TEST
+
 /* Neither for a gateway without, nor for units of no price, nor where the answer has no MSCC. */
 START_TEST(not_everything_is_pooled)
 {
@@ -388,6 +418,7 @@ int main(void)
 	tcase_add_test(tests, what_a_report_needs_itself_is_not_taken);
 	tcase_add_test(tests, three_share);
 	tcase_add_test(tests, a_copy_is_told_of_the_pool_too);
+	tcase_add_test(tests, a_copy_is_told_the_price_of_its_time);
 	tcase_add_loop_test(tests, not_everything_is_pooled, 0, 3);
 	tcase_add_test(tests, no_tariff_time_change_in_a_pool);
 	tcase_add_test(tests, other_sessions_are_not_touched);

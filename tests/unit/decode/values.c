@@ -70,6 +70,11 @@ static void test_identities(void)
 	   "G-16 order of places: extension, User-Name, Service-Information");
 	ok(good("", "873@10415={443={450=u1 444=\"460001000000001\"}}") && ccr.n_identities == 1,
 	   "the same identity twice counts once");
+	ok(good("443", "873@10415={443={450=u1 444=\"9\"}} 443={450=u0 444=\"5\"} "
+		       "443={450=u1 444=\"9\"}") &&
+		   ccr.n_identities == 2 && identity_is(0, GY_IDENTITY_IMSI, "9") &&
+		   identity_is(1, GY_IDENTITY_E164, "5"),
+	   "G-15, G-16 in its better place, whichever comes first");
 	ok(good("443", "443={450=u1 444=\"1\"}") && ccr.identities[0].avp.len > 8 &&
 		   gy_get32(ccr.identities[0].avp.data) == 443,
 	   "an identity remembers its whole AVP");
@@ -134,9 +139,9 @@ static void test_services(void)
 		   ccr.services[0].requested_directions == 0,
 	   "and in total");
 	ok(good("456", "456={437={413={445={447=I1} 425=u840}}}") &&
-		   ccr.services[0].requested_currency == 840 &&
-		   ccr.services[0].requested_currency_avp.len == 12 &&
-		   gy_get32(ccr.services[0].requested_currency_avp.data) == 425,
+		   ccr.services[0].requested_currency.code == 840 &&
+		   ccr.services[0].requested_currency.avp.len == 12 &&
+		   gy_get32(ccr.services[0].requested_currency.avp.data) == 425,
 	   "G-74 the currency asked for, and its AVP");
 	ok(good("456", "456={437={417=U3 420=u9}}") &&
 		   ccr.services[0].requested_count[GY_UNIT_SERVICE] == 3 &&
@@ -304,6 +309,18 @@ static void test_lenient(void)
 	terms.lenient_unknown_mandatory = false;
 }
 
+static void test_realm(void)
+{
+	ok(good("296", "296=\"TEST\"") && is(ccr.origin_realm, "TEST"),
+	   "P17 a realm that the host lies in, in other letters");
+	terms.origin_realm = (struct gy_bytes)HEX("epc.test");
+	ok(good("296", "296=\"EPC.test\"") && is(ccr.origin_realm, "EPC.test"),
+	   "P17 the realm that the configuration says");
+	ok(!good("296", "296=\"spec.test\"") && answer.rc == GY_INVALID_AVP_VALUE,
+	   "P17 and no other");
+	terms.origin_realm = (struct gy_bytes){ NULL, 0 };
+}
+
 static uint64_t hash_of(const char *without, const char *with)
 {
 	return good(without, with) ? ccr.content_hash : 0;
@@ -315,7 +332,8 @@ static void test_hashes(void)
 	struct gy_session_key a, b;
 
 	ok(plain != 0 && plain == hash_of("", "284={280=\"a\" 33=x01} 282=\"dra.spec.test\" "
-					      "293=\"ocs1.spec.test\" 55=u5 278=u9"),
+					      "293=\"ocs1.spec.test\" 55=u5 278=u9 301~=u3 "
+					      "621~={622~=U1} 650~={}"),
 	   "G-86 hops and time don't change the content");
 	ok(plain != hash_of("456", "456={437={} 432=u11}"), "G-86 another Rating-Group does");
 	ok(plain != hash_of("", "1=\"a\""), "G-86 one AVP more does");
@@ -471,6 +489,7 @@ int main(void)
 	test_correlation();
 	test_refund();
 	test_lenient();
+	test_realm();
 	test_hashes();
 	test_limits();
 	test_card_order();

@@ -219,6 +219,8 @@ class Question:
                 self.values.append((int(identity), value_of(attribute.type if attribute else 'integer', text), start, end))
         self.network = words.get('net', '')
         self.apn = words.get('apn', '')
+        self.characteristics = words.get('characteristics', '')
+        self.rule_base = words.get('rule-base', '')
         self.rat = int(words['rat']) if 'rat' in words else None
         self.location = bytes.fromhex(words.get('uli', ''))
         self.counters = None

@@ -85,6 +85,10 @@ def apn(text):
     return text if text and len(text) <= 255 else None
 
 
+def characteristics(text):
+    return text.lower() if re.fullmatch('[0-9a-fA-F]{4}', text) else None
+
+
 def request(snapshot, question, of):
     network = question.network if re.fullmatch('[0-9]{5,6}', question.network) else None
     if of == 'roaming':
@@ -92,7 +96,8 @@ def request(snapshot, question, of):
     if of == 'rat':
         return None if question.rat is None else ('integer', question.rat)
     text = {'network': lambda: network, 'country': lambda: network and network[:3], 'cell': lambda: cell(question.location),
-            'area': lambda: area(question.location), 'apn': lambda: apn(question.apn)}[of]()
+            'area': lambda: area(question.location), 'apn': lambda: apn(question.apn),
+            'characteristics': lambda: characteristics(question.characteristics), 'rule-base': lambda: question.rule_base or None}[of]()
     return None if text is None else ('text', text)
 
 

@@ -118,6 +118,8 @@ static void read_network(struct table *t, struct question *q, const struct words
 
 	q->network.serving_mcc_mnc = text_of(t, words_get(w, "net", ""));
 	q->network.apn = text_of(t, words_get(w, "apn", ""));
+	q->network.characteristics = text_of(t, words_get(w, "characteristics", ""));
+	q->network.rule_base = text_of(t, words_get(w, "rule-base", ""));
 	if (rat != NULL) {
 		q->rat = (uint8_t)words_number(t->line, rat);
 		q->network.rat_type = (struct gy_bytes){ &q->rat, 1 };

@@ -73,6 +73,8 @@ TEMPLATES = {
     'cell': ('source=request of=cell type=text', ' '.join(CELLS)),
     'area': ('source=request of=area type=text', ' '.join(AREAS)),
     'apn': ('source=request of=apn type=text', 'internet ims corp.example'),
+    'characteristics': ('source=request of=characteristics type=text', '0800 0a00 0400 0100'),
+    'rule-base': ('source=request of=rule-base type=text', 'gold Gold throttled'),
     'hour': ('source=clock of=hour', '0 1 2 3 6 8 18 22 23'),
     'minute': ('source=clock of=minute', '0 30 90 120 150 180 480 1320 1439'),
     'weekday': ('source=clock of=weekday', '1 2 5 6 7'),
@@ -273,6 +275,9 @@ class Generator:
         if self.some(0.8):
             words += [f'net={self.rng.choice(("46001", "46001", "310410", "26202", "4600", ""))}',
                       f'apn={self.rng.choice(APNS)}', f'uli={self.rng.choice(ULIS)}']
+        if self.some(0.8):
+            words += [f'characteristics={self.rng.choice(("0800", "0A00", "0a00", "0400", "800", "08g0", ""))}',
+                      f'rule-base={self.rng.choice(("gold", "Gold", "throttled", "none", ""))}']
         if self.some(0.6):
             words.append(f'rat={self.rng.choice((1, 6, 10))}')
         if self.some(0.7):

@@ -14,7 +14,7 @@ PRICE_MAX = 10 ** 15
 SLOT_RULES_MAX = 32
 DERIVED = {'stored': {'none': None},
            'request': {'roaming': 'boolean', 'network': 'text', 'country': 'text', 'rat': 'integer', 'cell': 'text',
-                       'area': 'text', 'apn': 'text'},
+                       'area': 'text', 'apn': 'text', 'characteristics': 'text', 'rule-base': 'text'},
            'clock': dict.fromkeys(('hour', 'minute', 'weekday', 'day', 'month'), 'integer') | {'holiday': 'boolean'},
            'counter': {'units-day': 'integer', 'units-month': 'integer', 'money-day': 'decimal', 'money-month': 'decimal'},
            'pushed': dict.fromkeys(('of-all', 'of-cell', 'of-area', 'of-network', 'of-apn'))}
@@ -41,7 +41,7 @@ def well_formed(value):
 
 
 def possible(attribute, value):
-    pattern = {'network': '[0-9]{5,6}', 'country': '[^A-Z]{3}', 'apn': '[^A-Z]+',
+    pattern = {'network': '[0-9]{5,6}', 'country': '[^A-Z]{3}', 'apn': '[^A-Z]+', 'characteristics': '[0-9a-f]{4}', 'rule-base': '.+',
                'cell': '[0-9]{5,6}-[-0-9a-f]*', 'area': '[0-9]{5,6}-[-0-9a-f]*'}.get(attribute.of)
     if pattern:
         return re.fullmatch(pattern, value[1]) is not None and (attribute.of not in ('cell', 'area') or len(value[1]) <= 24)

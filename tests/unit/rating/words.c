@@ -145,6 +145,8 @@ enum gy_derivation words_derivation(unsigned line, const char *word)
 		{ "cell", GY_DERIVE_CELL },
 		{ "area", GY_DERIVE_AREA },
 		{ "apn", GY_DERIVE_APN },
+		{ "characteristics", GY_DERIVE_CHARACTERISTICS },
+		{ "rule-base", GY_DERIVE_RULE_BASE },
 		{ "hour", GY_DERIVE_HOUR },
 		{ "minute", GY_DERIVE_MINUTE_OF_DAY },
 		{ "weekday", GY_DERIVE_WEEKDAY },
