@@ -29,7 +29,7 @@ struct gy_service_answer {
 
 	uint32_t validity_s;      /* Validity-Time; 0 = absent */
 	uint32_t threshold;       /* Volume-, Time- or Unit-Quota-Threshold by unit; 0 = absent */
-	uint32_t quota_holding_s; /* Quota-Holding-Time; 0 = absent */
+	uint32_t quota_holding_s; /* Quota-Holding-Time; 0 = absent, GY_QUOTA_HOLDING_OFF = 0 */
 
 	/* For people, if traces are on; NULL: none. Under the request's pool. */
 	const char *tariff_trace; /* which rule did what to the price */

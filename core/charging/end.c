@@ -49,6 +49,8 @@ void gy_charge_end(struct gy_account *account, struct gy_session_key key,
 		.gateway_id = s->gateway_id,
 		.session = key,
 		.opened_us = s->opened_us,
+		/* A greater one that comes later is new: its record needn't be looked for. */
+		.number = s->highest > 0 ? (uint32_t)s->highest : 0,
 		.balance = account->balance,
 		.reserved = account->reserved,
 		.rc = GY_OK,

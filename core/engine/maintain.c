@@ -21,6 +21,9 @@
 #define CATALOGUE_NS  (1000 * MS)
 #define PURCHASES_NS  (1000 * MS)
 #define PARTITIONS_NS (3600 * 1000 * MS)
+/* After a failure: an audit may read all records for a long time, and what is to be made is for a
+ * day in a week. */
+#define PARTITIONS_AGAIN_NS (10 * 1000 * MS)
 /* A session whose row can't be read is looked at again after this time. */
 #define UNREADABLE_US (60 * GY_SECOND_US)
 /* So long the sweeper goes on before it lets other work have its turn. */
@@ -303,6 +306,23 @@ static enum gy_rc refresh_catalogue(struct maintenance *m)
 	return rc;
 }
 
+/* --- partitions
+ * ------------------------------------------------------------------------------------ */
+
+static enum gy_rc make_partitions(struct maintenance *m)
+{
+	bool astray = false;
+	enum gy_rc rc = gy_store_partitions(m->store, &astray);
+
+	m->partitions_at_ns =
+		gy_engine_now_ns() + (rc == GY_OK ? PARTITIONS_NS : PARTITIONS_AGAIN_NS);
+	if (astray)
+		gy_engine_log(m->engine, GY_LOG_ERROR,
+			      "gyro.record_default holds records of days without a partition: see "
+			      "gyro.record_default_keep()");
+	return rc;
+}
+
 /* --- the thread
  * ---------------------------------------------------------------------------------------- */
 
@@ -332,10 +352,8 @@ static enum gy_rc with_database(struct maintenance *m)
 		rc = gy_outbox_run(m->engine, m->store, news, &released);
 	if (released || atomic_exchange(&m->engine->sweep_soon, false))
 		m->sweep_at_ns = 0;
-	if (rc == GY_OK && gy_engine_now_ns() >= m->partitions_at_ns) {
-		rc = gy_store_partitions(m->store);
-		m->partitions_at_ns = gy_engine_now_ns() + PARTITIONS_NS;
-	}
+	if (rc == GY_OK && gy_engine_now_ns() >= m->partitions_at_ns)
+		rc = make_partitions(m);
 	if (rc == GY_OK && gy_engine_now_ns() >= m->sweep_at_ns)
 		rc = sweep(m);
 	if (rc == GY_OK && gy_engine_now_ns() >= m->purchases_at_ns)

@@ -10,6 +10,10 @@
 #include "core/base/result.h"
 #include "core/base/units.h"
 
+/* A Quota-Holding-Time of 0, by which the gateway keeps what isn't used (TS 32.299 §7.2.131).
+ * Stored: the largest number there is room for. */
+#define GY_QUOTA_HOLDING_OFF 65535u
+
 /* Final-Unit-Action (RFC 8506 §8.35). Stored: never renumber. */
 enum gy_final_unit_action {
 	GY_FINAL_NONE = -1,
@@ -37,7 +41,7 @@ struct gy_policy {
 	uint32_t pool;     /* G-S-U-Pool-Identifier: shares its credit with others of it; 0: none */
 	int64_t threshold; /* remaining units at which the gateway reports; 0 = none */
 	uint32_t validity_s;
-	uint32_t quota_holding_s; /* 0 = none */
+	uint32_t quota_holding_s; /* 0: not told; GY_QUOTA_HOLDING_OFF: told as 0 */
 	enum gy_final_unit_action final_unit;
 	enum gy_redirect_type redirect_type;
 	const char *redirect_address; /* NULL unless REDIRECT */

@@ -178,6 +178,14 @@ static enum gy_rc read_triggers(void *pool, struct gy_bytes lines, struct gy_pol
 	return GY_OK;
 }
 
+/* -1: none */
+static uint32_t quota_holding(int32_t seconds)
+{
+	if (seconds == 0)
+		return GY_QUOTA_HOLDING_OFF;
+	return seconds > 0 ? (uint32_t)seconds : 0;
+}
+
 static enum gy_rc read_policies(struct gy_catalogue *c, const PGresult *result)
 {
 	unsigned n = (unsigned)PQntuples(result);
@@ -193,7 +201,7 @@ static enum gy_rc read_policies(struct gy_catalogue *c, const PGresult *result)
 			.max_grant = gy_get_int8(PQgetvalue(result, row, 2)),
 			.threshold = gy_get_int8(PQgetvalue(result, row, 3)),
 			.validity_s = (uint32_t)gy_get_int8(PQgetvalue(result, row, 4)),
-			.quota_holding_s = (uint32_t)gy_get_int4(PQgetvalue(result, row, 5)),
+			.quota_holding_s = quota_holding(gy_get_int4(PQgetvalue(result, row, 5))),
 			.final_unit =
 				(enum gy_final_unit_action)gy_get_int2(PQgetvalue(result, row, 6)),
 			.redirect_type =

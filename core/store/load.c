@@ -289,8 +289,9 @@ enum gy_rc gy_account_reserve(void *pool, struct gy_account *a, struct gy_room r
 
 /* --- history ---- */
 
+/* highest: of the session's numbers, if that is known to be so; else -1. */
 static enum gy_rc history_record(struct gy_store *store, void *pool, const struct gy_ccr *ccr,
-				 struct gy_history *history)
+				 int64_t highest, struct gy_history *history)
 {
 	struct gy_params *p = &store->find;
 	struct gy_kept_answer *rows;
@@ -298,11 +299,12 @@ static enum gy_rc history_record(struct gy_store *store, void *pool, const struc
 	const PGresult *result;
 	enum gy_rc rc;
 
-	gy_params_begin(p, 4);
+	gy_params_begin(p, 5);
 	gy_value_uuid(p, 1, ccr->session);
 	gy_value_time(p, 2, history->opened_us);
 	gy_value_int2(p, 3, (int16_t)ccr->type);
 	gy_value_int8(p, 4, ccr->number);
+	gy_value_bool(p, 5, highest < 0 || ccr->number <= highest);
 	if (p->out_of_memory)
 		return GY_NO_MEMORY;
 	gy_round_begin(store);
@@ -347,11 +349,12 @@ static enum gy_rc history_debit(struct gy_store *store, const struct gy_ccr *ccr
 	unsigned service = 0;
 	enum gy_rc rc;
 
-	gy_params_begin(p, 4);
+	gy_params_begin(p, 5);
 	gy_value_uuid(p, 1, ccr->session);
 	gy_value_time(p, 2, history->opened_us);
 	gy_value_int2(p, 3, (int16_t)ccr->type);
 	gy_value_int8(p, 4, ccr->refund.number);
+	gy_value_bool(p, 5, true);
 	if (p->out_of_memory)
 		return GY_NO_MEMORY;
 	gy_round_begin(store);
@@ -381,7 +384,7 @@ static enum gy_rc history_debit(struct gy_store *store, const struct gy_ccr *ccr
 }
 
 static enum gy_rc history_session(struct gy_store *store, const struct gy_ccr *ccr,
-				  struct gy_history *history)
+				  struct gy_history *history, int64_t *highest)
 {
 	struct gy_params *p = &store->find;
 	const PGresult *result;
@@ -406,18 +409,21 @@ static enum gy_rc history_session(struct gy_store *store, const struct gy_ccr *c
 						      : gy_get_time(PQgetvalue(result, 0, 4));
 	if (!PQgetisnull(result, 0, 5))
 		history->realm = gy_realm_key(gy_result_bytes(result, 0, 5));
+	if (!PQgetisnull(result, 0, 6))
+		*highest = gy_get_int8(PQgetvalue(result, 0, 6));
 	return GY_OK;
 }
 
 enum gy_rc gy_store_history(struct gy_store *store, void *pool, const struct gy_ccr *ccr,
 			    struct gy_history *history)
 {
+	int64_t highest = -1;
 	enum gy_rc rc;
 
 	*history = (struct gy_history){ .known = false };
-	rc = history_session(store, ccr, history);
+	rc = history_session(store, ccr, history, &highest);
 	if (rc == GY_OK && history->known)
-		rc = history_record(store, pool, ccr, history);
+		rc = history_record(store, pool, ccr, highest, history);
 	if (rc == GY_OK && history->known && ccr->refund.bound)
 		rc = history_debit(store, ccr, history);
 	if (rc != GY_OK)

@@ -245,7 +245,8 @@ enum gy_rc gy_store_catalogue_version(struct gy_store *store, int64_t *version,
 enum gy_rc gy_store_catalogue(struct gy_store *store, struct gy_catalogue **catalogue,
 			      struct gy_pushed **pushed) GY_MUST_CHECK;
 
-/* Makes the partitions of gyro.record for the coming days. */
-enum gy_rc gy_store_partitions(struct gy_store *store) GY_MUST_CHECK;
+/* Makes the partitions of gyro.record for the coming days; *astray: there are records of days that
+ * have none, in the default partition. GY_ROW_BUSY: somebody reads that, try again. */
+enum gy_rc gy_store_partitions(struct gy_store *store, bool *astray) GY_MUST_CHECK;
 
 #endif

@@ -113,9 +113,14 @@ enum gy_rc gy_store_due_done(struct gy_store *store, const struct gy_due *due, u
 	return rc;
 }
 
-enum gy_rc gy_store_partitions(struct gy_store *store)
+enum gy_rc gy_store_partitions(struct gy_store *store, bool *astray)
 {
+	enum gy_rc rc;
+
 	gy_round_begin(store);
 	gy_round_add(store, GY_SQL_RECORD_PARTITIONS, NULL);
-	return gy_round_end(store);
+	gy_round_add(store, GY_SQL_RECORD_ASTRAY, NULL);
+	rc = gy_round_end(store);
+	*astray = rc == GY_OK && *PQgetvalue(store->result[1], 0, 0) != 0;
+	return rc;
 }

@@ -1,5 +1,6 @@
 /* See catalogue.h: from the words of a file to rows, with every error that can be seen without a
  * database. It goes on after an error, so that one run shows them all. */
+#include "core/rating/catalogue.h"
 #include "deploy/gyroctl/catalogue.h"
 
 #include <inttypes.h>
@@ -73,7 +74,8 @@ static void read_group(struct gy_model *m, const struct gy_yaml_group *g)
 	c[3] = gy_model_size(m, "max_grant", g->max_grant, 1, GY_AMOUNT_MAX, NULL);
 	c[4] = gy_model_size(m, "threshold", g->threshold, 0, UINT32_MAX, "0");
 	c[5] = gy_model_duration(m, "validity", g->validity, 1, UINT32_MAX, NULL);
-	c[6] = gy_model_duration(m, "quota_holding", g->quota_holding, 0, UINT16_MAX, "0");
+	c[6] = gy_model_duration(m, "quota_holding", g->quota_holding, 0, GY_QUOTA_HOLDING_OFF - 1,
+				 NULL);
 	c[7] = gy_model_word(m, "final_unit", g->final_unit, gy_words_final_unit, "0");
 	if (g->redirect) {
 		c[8] = gy_model_word(m, "redirect", g->redirect->type, gy_words_redirect, NULL);

@@ -158,6 +158,62 @@ static enum gy_exit list(struct gy_ctl *ctl, const struct gy_args *args)
 	return GY_EXIT_OK;
 }
 
+/* --- closing ---- */
+
+static const struct gy_column closed_columns[] = {
+	{ .key = "partition" },
+	{ .key = "since", .kind = GY_INSTANT },
+	{ .key = "until", .kind = GY_INSTANT },
+	{ .key = "records", .kind = GY_NUMBER },
+	GY_COLUMNS_END,
+};
+
+/* What is wrong now must be found now: afterwards only sums are left of it. */
+static bool is_sound(struct gy_ctl *ctl)
+{
+	struct gy_rows *rows = gy_db_query(ctl, "SELECT count(*) AS found FROM gyro.audit()");
+
+	if (!rows)
+		return false;
+	if (strcmp(gy_rows_get(rows, 0, "found"), "0") == 0)
+		return true;
+	gy_fail(ctl, GY_EXIT_AUDIT,
+		"the audit finds %s things wrong, nothing is closed: see gyroctl audit",
+		gy_rows_get(rows, 0, "found"));
+	return false;
+}
+
+/* One transaction each, the oldest first; the first that is refused ends it. */
+static enum gy_exit close_before(struct gy_ctl *ctl, const struct gy_args *args)
+{
+	struct gy_rows *days, *closed;
+	const char *before, *began;
+
+	if (!gy_args_has(args, "before"))
+		return gy_fail(ctl, GY_EXIT_USAGE, "--before says which days are closed");
+	if (!instant(ctl, args, "before", &before) || !is_sound(ctl))
+		return ctl->status;
+	days = gy_db_query(ctl,
+			   "SELECT partition, clock_timestamp() AS began FROM gyro.record_day"
+			   " WHERE until <= $1 ORDER BY since",
+			   before);
+	if (!days)
+		return ctl->status;
+	for (int i = 0; i < days->n; i++)
+		if (!gy_db_query(ctl, "SELECT gyro.record_close($1)",
+				 gy_rows_get(days, i, "partition")))
+			break;
+	began = days->n > 0 ? gy_rows_get(days, 0, "began") : NULL;
+	closed = gy_db_query(ctl,
+			     "SELECT partition, since, until, records FROM gyro.record_closed"
+			     " WHERE closed_at >= $1 ORDER BY since",
+			     began);
+	if (!closed)
+		return ctl->status;
+	gy_out_table(ctl, NULL, closed_columns, closed);
+	return ctl->status;
+}
+
 static const struct gy_column unmatched_columns[] = {
 	{ .key = "at", .title = "time (UTC)", .kind = GY_INSTANT },
 	{ .key = "origin_host", .title = "gateway" },
@@ -204,6 +260,10 @@ static const struct gy_flag record_flags[] = {
 	GY_LIMIT_FLAG,
 	GY_FLAGS_END,
 };
+static const struct gy_flag close_flags[] = {
+	{ "before", "TIME", "days that were over so long ago (30d), or before an instant" },
+	GY_FLAGS_END,
+};
 static const struct gy_flag unmatched_flags[] = { GY_LIMIT_FLAG, GY_FLAGS_END };
 
 const struct gy_command gy_record_commands[] = {
@@ -214,6 +274,16 @@ const struct gy_command gy_record_commands[] = {
 	  "  gyroctl records --imsi 460001000000001 --since 1h\n"
 	  "  gyroctl records --since 2026-01-31 --until 2026-02-01 --limit 0 --csv > records.csv",
 	  GY_NEEDS_SCHEMA, record_flags, list },
+	{ "records close", "", 0, 0,
+	  "Takes the records of past days out of the ledger, to be dropped",
+	  "Each day becomes a table of its own, gyro.record_YYYYMMDD, which nothing needs any "
+	  "more: export "
+	  "it (pg_dump --table),\nthen drop it. What the audit needs of it is carried forward.\n"
+	  "Refused, from that day on: days of which a record may still be asked for, by sessions "
+	  "that "
+	  "are open\nor ended within the late window; all days while the audit finds anything.",
+	  "  gyroctl records close --before 30d\n  gyroctl records close --before 2026-02-01",
+	  GY_NEEDS_SCHEMA, close_flags, close_before },
 	{ "unmatched list", "", 0, 0,
 	  "Lists usage reported for sessions never seen: it was not charged", NULL,
 	  "  gyroctl unmatched list", GY_NEEDS_SCHEMA, unmatched_flags, unmatched },

@@ -32,6 +32,7 @@ static int start(char *conffile)
 		fd_log_error("acl_gyro: %s", error);
 		return EINVAL;
 	}
+	guard_strangers_start(config);
 	rc = guard_endpoints_start(config);
 	if (!rc)
 		rc = guard_peers_start(config);

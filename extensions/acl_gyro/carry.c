@@ -10,8 +10,8 @@
  *
  * The stack parses two AVPs instead of forty, never makes a session, never judges, never answers;
  * app_gyro sees every octet the peer sent. Base protocol and answers stay as they are, unless
- * judge.c refuses them: then they become a message that the stack refuses cleanly, and the
- * connection closes. */
+ * judge.c or strangers.c refuses them: then they become a message that the stack refuses cleanly,
+ * and the connection closes. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -142,12 +142,16 @@ static void on_data(enum fd_hook_type type, struct msg *msg, struct peer_hdr *pe
 		    struct fd_hook_permsgdata *pmd, void *data)
 {
 	struct fd_cnx_rcvdata *received = other;
+	struct gy_bytes message;
 
 	(void)type, (void)msg, (void)peer, (void)pmd, (void)data;
 	if (received == NULL)
 		return;
-	switch (guard_judge((struct gy_bytes){ received->buffer, received->length })) {
+	message = (struct gy_bytes){ received->buffer, received->length };
+	switch (guard_judge(message)) {
 	case GUARD_PASS:
+		if (guard_is_too_many(message))
+			refuse(received->buffer);
 		break;
 	case GUARD_REFUSE:
 		refuse(received->buffer);

@@ -10,6 +10,10 @@
 
 /* carry.c: requests travel raw to app_gyro; malformed base messages don't get in. */
 int guard_carry_start(void);
+/* strangers.c: is this a CER of one more peer that gyro.yaml doesn't list, after too many others?
+ */
+bool guard_is_too_many(struct gy_bytes message);
+void guard_strangers_start(const struct gy_config *config);
 /* answers.c: no answer can reach the assert on a Result-Code without value (F1). */
 int guard_answers_start(void);
 /* quiet.c: replaces freeDiameter's default hooks, which dump whole messages (F8). */

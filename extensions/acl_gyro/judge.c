@@ -8,8 +8,9 @@
 #include "dict/gy_avp_table.h"
 #include "extensions/app_gyro/wire.h"
 
-#define DEPTH_MAX   16
-#define MESSAGE_MAX 65535 /* libfdcore's own limit over TCP */
+#define DEPTH_MAX    16
+#define MESSAGE_MAX  65535 /* libfdcore's own limit over TCP */
+#define CAPABILITIES 257   /* CER */
 
 /* An AVP shorter than its own header has a length below zero in 1.2.1, and crashes it; and it
  * descends into every group it knows the moment it parses a message. */
@@ -99,7 +100,7 @@ static bool is_link_request(const uint8_t *header)
 	uint32_t code = gy_get24(header + 5);
 
 	return (header[4] & GY_CMD_PROXIABLE) == 0 && gy_get32(header + 8) == 0 &&
-	       (code == 257 || code == 280 || code == 282);
+	       (code == CAPABILITIES || code == 280 || code == 282);
 }
 
 enum guard_verdict guard_judge(struct gy_bytes message)
@@ -121,4 +122,21 @@ enum guard_verdict guard_judge(struct gy_bytes message)
 	else
 		return GUARD_CARRY;
 	return refused ? GUARD_REFUSE : GUARD_PASS;
+}
+
+struct gy_bytes guard_cer_host(struct gy_bytes message)
+{
+	struct gy_bytes none = { NULL, 0 };
+	struct gy_avp_cursor cursor;
+	struct gy_avp avp;
+
+	if (message.len < GY_HEADER_SIZE || !(message.data[4] & GY_CMD_REQUEST) ||
+	    !is_link_request(message.data) || gy_get24(message.data + 5) != CAPABILITIES)
+		return none;
+	cursor = gy_avp_cursor(
+		(struct gy_bytes){ message.data + GY_HEADER_SIZE, message.len - GY_HEADER_SIZE });
+	while (gy_avp_step(&cursor, &avp) == GY_AVP_STEP_OK)
+		if (avp.vendor == 0 && avp.code == GY_AVP_ORIGIN_HOST)
+			return avp.data;
+	return none;
 }

@@ -11,5 +11,7 @@ enum guard_verdict {
 };
 
 enum guard_verdict guard_judge(struct gy_bytes message);
+/* Origin-Host of a CER that guard_judge lets pass; empty: it is another message, or has none. */
+struct gy_bytes guard_cer_host(struct gy_bytes message);
 
 #endif

@@ -397,7 +397,8 @@ static void put_service(struct writer *w, const struct gy_answer *answer,
 	put_final_unit(w, service);
 	put_threshold(w, service);
 	if (service->quota_holding_s != 0)
-		avp_u32(w, GY_VENDOR_3GPP, GY_AVP_QUOTA_HOLDING_TIME, service->quota_holding_s);
+		avp_u32(w, GY_VENDOR_3GPP, GY_AVP_QUOTA_HOLDING_TIME,
+			service->quota_holding_s % GY_QUOTA_HOLDING_OFF);
 	put_policy(w, service);
 	put_refund(w, answer, service);
 	put_trace(w, GY_AVP_TARIFF_TRACE, service->tariff_trace);

@@ -4,12 +4,12 @@
  * fd_out_send (F2, F6): other threads than the peer's own send its answers, and in 1.2.1 a failure
  * there ends the thread and with it the daemon. Here it never fails for an answer: what can't be
  * sent is dropped, the gateway will resend; and a request of ours goes to an open peer's queue or
- * nowhere. fd_cnx_destroy: waits for such a send, so that no
- * connection is freed under it. fd_cnx_send: one sender per connection at a time, which the
- * original takes for granted. fd_fifo_new: internal queues of 5 to 30 messages make every message a
- * change of threads.
+ * nowhere. Those threads, the dispatch thread and the lanes, serve everybody and wait for no peer.
+ * fd_cnx_destroy: waits for such a send, so that no connection is freed under it. fd_cnx_send: one
+ * sender per connection at a time, which the original takes for granted (sending.c). fd_fifo_new:
+ * internal queues of 5 to 30 messages make every message a change of threads.
  * doorway.c replaces two more, listen and accept; tls.c those that make and end TLS connections;
- * log.c fd_log_threadname.
+ * log.c fd_log_threadname; sending.c writev.
  *
  * gyrod_send_answer is not interposed but offered to app_gyro: it sends an answer without the
  * routing thread, which would throw it away while the peer is in REOPEN, that is for a while
@@ -21,7 +21,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -34,9 +33,9 @@
 #define QUEUE_LENGTH  1000 /* between freeDiameter's threads */
 #define GLOBAL_STOCK  20   /* the least that 1.2.1 asks for there */
 #define TOSEND_LENGTH 8192 /* answers that wait for one peer's connection */
+#define TOSEND_SPARE  64   /* so near to that counts as full: others are about to put theirs */
 #define FULL_WAIT_MS  20 /* patience with a peer that doesn't read; then its answers are dropped */
-#define SENDER_LOCKS  64
-#define FULL_FOR_NS   1000000000 /* how long a peer that was full gets no patience */
+#define FULL_FOR_NS   1000000000 /* how long after that nobody gets patience */
 
 struct fd_peer; /* begins with a struct peer_hdr */
 
@@ -59,7 +58,8 @@ static int (*real_peer_alloc)(struct fd_peer **);
 
 static _Thread_local bool in_peer_alloc;
 
-static pthread_mutex_t senders[SENDER_LOCKS];
+/* This thread sends to a peer and serves all the others, too: it must not wait for that one. */
+static _Thread_local bool serves_all;
 
 /* Read: a thread that is not the peer's own is sending. Write: a connection goes. */
 static pthread_rwlock_t connections = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
@@ -73,23 +73,11 @@ __attribute__((constructor)) static void find_real_ones(void)
 		(int (*)(struct cnxctx *, unsigned char *, size_t))dlsym(RTLD_NEXT, "fd_cnx_send");
 	real_fifo_new = (int (*)(struct fifo **, int))dlsym(RTLD_NEXT, "fd_fifo_new");
 	real_peer_alloc = (int (*)(struct fd_peer **))dlsym(RTLD_NEXT, "fd_peer_alloc");
-	for (unsigned i = 0; i < SENDER_LOCKS; i++)
-		pthread_mutex_init(&senders[i], NULL);
 }
 
 static void unlock(void *lock)
 {
 	pthread_rwlock_unlock(lock);
-}
-
-static void unlock_mutex(void *lock)
-{
-	pthread_mutex_unlock(lock);
-}
-
-pthread_mutex_t *gyrod_sender_lock(const struct cnxctx *connection)
-{
-	return &senders[(uintptr_t)connection / 64 % SENDER_LOCKS];
 }
 
 void fd_cnx_destroy(struct cnxctx *connection)
@@ -103,18 +91,20 @@ void fd_cnx_destroy(struct cnxctx *connection)
 
 int fd_cnx_send(struct cnxctx *connection, unsigned char *bytes, size_t size)
 {
-	pthread_mutex_t *sender = gyrod_sender_lock(connection);
 	bool tls = fd_cnx_getTLS(connection) != 0;
+	struct gyrod_sending sending;
 	int rc, state;
 
+	if (serves_all)
+		return gyrod_send_at_once(real_cnx_send, connection, bytes, size);
 	/* libfdcore cancels a peer's sender when the peer says goodbye, and sends the DPA itself. A
 	 * sender cancelled on its way back from the socket leaves its record in the session, which
 	 * would then go out a second time, and end the peer's side of TLS. It takes a second at
 	 * most. */
 	if (tls)
 		pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
-	pthread_mutex_lock(sender);
-	pthread_cleanup_push(unlock_mutex, sender);
+	gyrod_sending_begin(&sending, connection);
+	pthread_cleanup_push(gyrod_sending_end, &sending);
 	rc = real_cnx_send(connection, bytes, size);
 	pthread_cleanup_pop(1);
 	if (tls)
@@ -143,31 +133,31 @@ static bool is_full(struct peer_hdr *peer)
 
 	return fd_stat_getstats(STAT_P_TOSEND, peer, &waiting, &limit, NULL, NULL, NULL, NULL,
 				NULL) == 0 &&
-	       limit != 0 && waiting >= limit;
+	       limit != 0 && waiting >= limit - TOSEND_SPARE;
 }
 
 /* Is there room in the queue of an open peer? One that doesn't read must not hold up the others:
- * it is waited for once, and for a while after that not at all. */
+ * it is waited for once, and for a while after that nobody is; there may be many of its kind. */
 static bool has_room(struct peer_hdr *peer)
 {
-	static _Atomic int64_t impatient_until[SENDER_LOCKS];
-	_Atomic int64_t *until = &impatient_until[(uintptr_t)peer / 64 % SENDER_LOCKS];
+	static _Atomic int64_t impatient_until;
 
 	if (!is_full(peer))
 		return true;
-	if (now_ns() < *until)
+	if (now_ns() < impatient_until)
 		return false;
 	for (unsigned ms = 0; ms < FULL_WAIT_MS; ms++) {
 		usleep(1000);
 		if (!is_full(peer))
 			return true;
 	}
-	*until = now_ns() + FULL_FOR_NS;
+	impatient_until = now_ns() + FULL_FOR_NS;
 	return false;
 }
 
 /* Sends if the peer is open, if it said goodbye and waits for its answers (G-04), or if it is back
- * after a disconnect and asks already. Else, and on any failure, the answer is gone. */
+ * after a disconnect and asks already; to the latter two without a queue, as far as their sockets
+ * have room. Else, and on any failure, the answer is gone. */
 static int send_or_drop(struct msg **msg, struct fd_peer *peer)
 {
 	struct peer_hdr *header = (struct peer_hdr *)peer;
@@ -220,7 +210,9 @@ int fd_out_send(struct msg **msg, struct cnxctx *connection, struct fd_peer *pee
 		return real_out_send(msg, connection, peer, update_pending);
 	pthread_rwlock_rdlock(&connections);
 	pthread_cleanup_push(unlock, &connections);
+	serves_all = true;
 	rc = is_answer(*msg) ? send_or_drop(msg, peer) : queue_request(msg, peer);
+	serves_all = false;
 	pthread_cleanup_pop(1);
 	return rc;
 }

@@ -41,7 +41,6 @@
 /* libfdcore's, from its private cnxctx.h. */
 #define CC_STATUS_CLOSING 1
 #define CC_STATUS_ERROR   2
-int fd_cnx_proto_info(struct cnxctx *connection, char *text, size_t size);
 int fd_cnx_teststate(struct cnxctx *connection, uint32_t flag);
 void fd_cnx_addstate(struct cnxctx *connection, uint32_t flag);
 
@@ -235,18 +234,6 @@ bool gyrod_tls_hand_on(gnutls_session_t session, int fd)
 /* --- libfdcore takes it up -----------------------------------------------------------------------
  */
 
-static int socket_of(struct cnxctx *connection)
-{
-	char text[64] = "";
-	const char *p;
-	int fd;
-
-	if (fd_cnx_proto_info(connection, text, sizeof(text)) != 0)
-		return -1;
-	p = strstr(text, "soc#");
-	return p != NULL && sscanf(p, "soc#%d", &fd) == 1 ? fd : -1;
-}
-
 int fd_tls_prepare(gnutls_session_t *session, int mode, int dtls, char *priority, void *credentials)
 {
 	if (ready == NULL)
@@ -265,7 +252,7 @@ int gnutls_handshake(gnutls_session_t session)
 /* The session becomes the connection's, or is gone. */
 static int take_up(struct cnxctx *connection, int algorithm)
 {
-	int rc, fd = socket_of(connection);
+	int rc, fd = gyrod_socket_of(connection);
 	struct link *link;
 
 	pthread_mutex_lock(&links_lock);
@@ -328,15 +315,14 @@ int fd_tls_rcvthr_core(struct cnxctx *connection, gnutls_session_t session)
 /* Says goodbye if it can, and doesn't wait for the peer to say the same. One sender at a time. */
 int gnutls_bye(gnutls_session_t session, gnutls_close_request_t how)
 {
-	pthread_mutex_t *sender = gyrod_sender_lock(gnutls_session_get_ptr(session));
-
+	struct gyrod_sending sending;
 	int state;
 
 	(void)how;
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
-	pthread_mutex_lock(sender);
+	gyrod_sending_begin(&sending, gnutls_session_get_ptr(session));
 	real_bye(session, GNUTLS_SHUT_WR);
-	pthread_mutex_unlock(sender);
+	gyrod_sending_end(&sending);
 	pthread_setcancelstate(state, NULL);
 	return 0;
 }
@@ -356,7 +342,7 @@ void gyrod_tls_farewell(struct cnxctx *connection)
 	if (link == NULL)
 		return;
 	if (!fd_cnx_teststate(connection, CC_STATUS_ERROR)) {
-		fd = socket_of(connection);
+		fd = gyrod_socket_of(connection);
 		fd_cnx_addstate(connection, CC_STATUS_CLOSING);
 		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &brief, sizeof(brief));
 		gnutls_bye(link->session, GNUTLS_SHUT_WR);

@@ -180,7 +180,7 @@ class Claims:
             group = None if c.flags & NO_RATING_GROUP else c.group
             held = (group, c.code, c.granted, c.validity, c.threshold, c.holding, c.final_unit)
             got = (a['rating_group'], a['code'], granted, a.get('validity_s', 0),
-                   a.get(THRESHOLD.get(unit, ''), 0) or 0, a.get('quota_holding_s', 0),
+                   a.get(THRESHOLD.get(unit, ''), 0) or 0, a.get('quota_holding_s'),
                    -1 if a.get('final_unit') is None else a['final_unit'])
             if got != held or (granted and unit != c.unit):
                 self.say('I5', key, f'answered (group, code, granted, validity, threshold, holding, final) {got}, '

@@ -72,10 +72,15 @@ def charges(rows):
             out[-1].parts.append(part)
             continue
         out.append(Charge(group, service, shape >> 16 & 0xffff, shape >> 32 & 15, (shape >> 36 & 15) - 1,
-                          shape >> 40 & 0xffff, granted, reserved, price, block, carry, rule, times >> 32 & 0xffffffff,
+                          holding(shape), granted, reserved, price, block, carry, rule, times >> 32 & 0xffffffff,
                           times & 0xffffffff, flags, rare >> 32 & 0xffffffff,
                           [] if flags & SHRUNK else [part]))
     return out
+
+
+def holding(shape):
+    """Quota-Holding-Time, None if there is none."""
+    return (shape >> 40 & 0xffff) % 0xffff if shape >> 40 & 0xffff else None
 
 
 def used(c):
@@ -94,7 +99,7 @@ def answer(row, sessions):
     n, request, content, shape, group, service, granted, times, _ = row
     n, end_to_end = n & 0xffff, n >> 32 & 0xffffffff
     return Answer(sessions[n - 1].key if 0 < n <= len(sessions) else None, request >> 32, request & 0xffffffff, content,
-                  shape & 0xffff, shape >> 16 & 0xffff, shape >> 32 & 15, (shape >> 36 & 15) - 1, shape >> 40 & 0xffff,
+                  shape & 0xffff, shape >> 16 & 0xffff, shape >> 32 & 15, (shape >> 36 & 15) - 1, holding(shape),
                   group, service, granted, times >> 32 & 0xffffffff, times & 0xffffffff, end_to_end)
 
 

@@ -14,8 +14,9 @@
 #include <unistd.h>
 
 #include "tests/client/load_internal.h"
-#include "tests/client/options.h"
 #include "tests/client/load_names.h"
+#include "tests/client/log.h"
+#include "tests/client/options.h"
 
 #define NTP_EPOCH   2208988800u /* 1900 to 1970, seconds */
 #define TICK_NS     (100 * LOAD_NS / 1000)
@@ -63,8 +64,10 @@ static bool start(struct load *load)
 	for (unsigned i = 0; i < options->connections; i++)
 		if (!load_peer_init(load, &load->peers[i], i))
 			return false;
+	gy_log_start(load->log, "load", options->seed);
 	for (unsigned i = 0; i < options->connections; i++)
-		load_peer_connect(load, &load->peers[i], load_now_ns());
+		for (unsigned k = 0; k < load->peers[i].n_links; k++)
+			load_link_connect(load, &load->peers[i].links[k], load_now_ns());
 	prctl(PR_SET_TIMERSLACK, 1000ul); /* ns; else an open loop sends 50 us late */
 	return true;
 }
@@ -76,6 +79,7 @@ static void end(struct load *load)
 	free(load->peers);
 	free(load->sessions);
 	close(load->epoll);
+	gy_log_close(load->log);
 }
 
 /* --- phases ---------------------------------------------------------------------------------- */
@@ -90,16 +94,30 @@ static void reset_stats(struct load *load)
 	load->rest.succeeded += stats->succeeded;
 	load->rest.copies += stats->copies;
 	load->rest.refused += stats->refused;
+	load->rest.resent += stats->resent;
+	load->rest.moved += stats->moved;
+	load->rest.busy_again += stats->busy_again;
+	load->rest.failovers += stats->failovers;
+	load->rest.returns += stats->returns;
 	for (unsigned i = 0; i < LOAD_FAULTS; i++)
 		load->rest.faults[i] += stats->faults[i];
 	memset(&load->stats, 0, sizeof(load->stats));
 }
 
-static bool all_in(const struct load *load, enum load_peer_state state)
+static bool all_ready(const struct load *load, int64_t now)
 {
 	for (unsigned i = 0; i < load->options.connections; i++)
-		if (load->peers[i].state != state)
+		if (!load_peer_ready(&load->peers[i], now))
 			return false;
+	return true;
+}
+
+static bool all_gone(const struct load *load)
+{
+	for (unsigned i = 0; i < load->options.connections; i++)
+		for (unsigned k = 0; k < load->peers[i].n_links; k++)
+			if (load->peers[i].links[k].state != LOAD_GONE)
+				return false;
 	return true;
 }
 
@@ -119,10 +137,19 @@ static void begin_sending(struct load *load)
 		struct load_peer *peer = &load->peers[i];
 
 		peer->cursor = 0;
-		if (peer->state == LOAD_OPEN) {
-			load_refill(load, peer);
-			load_peer_flush(load, peer);
-		}
+		load_refill(load, peer);
+		load_peer_flush(load, peer);
+	}
+}
+
+static void leave(struct load *load)
+{
+	for (unsigned i = 0; i < load->options.connections; i++) {
+		struct load_peer *peer = &load->peers[i];
+
+		load_give_up(load, peer);
+		for (unsigned k = 0; k < peer->n_links; k++)
+			load_link_bye(load, &peer->links[k]);
 	}
 }
 
@@ -164,8 +191,7 @@ static void enter(struct load *load, enum load_phase phase, int64_t now)
 		break;
 	case LOAD_PHASE_BYE:
 		load->phase_end_ns = now + BYE_MAX;
-		for (unsigned i = 0; i < load->options.connections; i++)
-			load_peer_bye(load, &load->peers[i]);
+		leave(load);
 		break;
 	default:
 		break;
@@ -192,7 +218,7 @@ static void step_phase(struct load *load, int64_t now)
 
 	switch (load->phase) {
 	case LOAD_PHASE_CONNECT:
-		if (all_in(load, LOAD_OPEN))
+		if (all_ready(load, now))
 			enter(load,
 			      options->mode == LOAD_UPDATE && !options->preloaded
 				      ? LOAD_PHASE_OPENING
@@ -220,7 +246,7 @@ static void step_phase(struct load *load, int64_t now)
 			enter(load, LOAD_PHASE_BYE, now);
 		break;
 	case LOAD_PHASE_BYE:
-		if (over || all_in(load, LOAD_GONE))
+		if (over || all_gone(load))
 			load->phase = LOAD_PHASE_DONE;
 		break;
 	case LOAD_PHASE_DONE:
@@ -268,15 +294,17 @@ static void tick(struct load *load, int64_t now)
 	for (unsigned i = 0; i < load->options.connections; i++) {
 		struct load_peer *peer = &load->peers[i];
 
-		if (peer->state == LOAD_DOWN && now >= peer->retry_ns &&
-		    load->phase < LOAD_PHASE_BYE)
-			load_peer_connect(load, peer, now);
+		for (unsigned k = 0; k < peer->n_links; k++) {
+			struct load_link *link = &peer->links[k];
+
+			if (link->state == LOAD_DOWN && now >= link->retry_ns &&
+			    load->phase < LOAD_PHASE_BYE)
+				load_link_connect(load, link, now);
+		}
 		load_check_overdue(load, peer, now);
 		/* Sessions may have become idle by other means than an answer. */
-		if (peer->state == LOAD_OPEN) {
-			load_refill(load, peer);
-			load_peer_flush(load, peer);
-		}
+		load_refill(load, peer);
+		load_peer_flush(load, peer);
 	}
 	if (load->options.progress && now - load->progress_ns >= LOAD_NS)
 		load_progress(load, now);
@@ -303,7 +331,7 @@ static void wait_for_events(struct load *load, int64_t now)
 	wait = (struct timespec){ wait_ns / LOAD_NS, wait_ns % LOAD_NS };
 	n = epoll_pwait2(load->epoll, events, EVENTS_MAX, &wait, NULL);
 	for (int i = 0; i < n; i++)
-		load_peer_event(load, events[i].data.ptr, events[i].events);
+		load_link_event(load, events[i].data.ptr, events[i].events);
 }
 
 static void run(struct load *load)
@@ -319,6 +347,7 @@ static void run(struct load *load)
 		if (sends_by_clock(load))
 			send_due(load, now);
 		step_phase(load, now);
+		load_commit(load);
 	}
 	reset_stats(load);
 }
@@ -334,13 +363,17 @@ int gyro_sim_load(int argc, char **argv)
 	if (help)
 		return 0;
 	gy_options_use_tls(load.options.tls_ca, load.options.tls_cert, load.options.tls_key);
+	if (load.options.log != NULL && (load.log = gy_log_open(load.options.log)) == NULL)
+		return 2;
 	if (!start(&load)) {
 		fprintf(stderr, "load: can't start: out of memory or descriptors\n");
 		return 2;
 	}
 	run(&load);
-	if (!load.failed)
+	if (!load.failed) {
 		load_report(&load);
+		gy_log_end(load.log, load_report_json(&load));
+	}
 	end(&load);
 	if (load.failed)
 		return 2;

@@ -55,6 +55,8 @@ struct load_options {
 	unsigned timeout_ms;
 	uint64_t seed;
 	bool json, progress;
+	bool failover;   /* a connection to each node; what one doesn't answer goes to the next */
+	const char *log; /* the request log; NULL: none */
 };
 
 /* What can be wrong with an answer; each is counted. */
@@ -91,9 +93,12 @@ struct load_stats {
 	uint64_t succeeded;            /* of the originals answered: Result-Code 2001 */
 	uint64_t copies, copies_equal; /* duplicates answered */
 	uint64_t resent, reconnects;
-	uint64_t late;    /* answers to a request that was resent before they came */
-	uint64_t refused; /* answers with a code that is neither 2001 nor allowed */
-	uint64_t starved; /* open loop: no idle session to send for */
+	uint64_t moved;              /* of those resent: to another node than before */
+	uint64_t busy_again;         /* refusals for overload after which it was tried again */
+	uint64_t failovers, returns; /* gateways that went over to another node, and came back */
+	uint64_t late;               /* answers to a request that was resent before they came */
+	uint64_t refused;            /* answers with a code that is neither 2001 nor allowed */
+	uint64_t starved;            /* open loop: no idle session to send for */
 	uint64_t faults[LOAD_FAULTS];
 	struct load_codes command, service;
 };
@@ -109,7 +114,9 @@ struct load_session {
 
 /* One message in flight. */
 struct load_slot {
-	int64_t intended_ns, sent_ns;
+	struct load_link *link; /* its answer is awaited there; NULL: it waits to be sent again */
+	unsigned node;          /* it was sent over this link of the peer's last */
+	int64_t intended_ns, sent_ns, again_ns; /* again: not before */
 	uint64_t used_octets;
 	uint64_t other_hash; /* what the other copy was answered; 0: not yet */
 	uint64_t session;    /* index, from 0 */
@@ -118,9 +125,16 @@ struct load_slot {
 	uint8_t type, attempts;
 	bool used, copy, copy_later, copy_marked;
 	bool other_refused, other_succeeded; /* the other copy's answer, if it came already */
+
+	/* For the log; the last three are kept the same in both copies. */
+	uint64_t request;
+	uint8_t attempt;   /* the last sending of this one, among those of both */
+	uint8_t sendings;  /* of both together */
+	bool any_lost;     /* what became of one of these, nobody here knows */
+	bool outcome_told; /* there is one for both */
 };
 
-enum load_peer_state {
+enum load_link_state {
 	LOAD_DOWN,
 	LOAD_CONNECTING,
 	LOAD_SHAKING, /* TLS, if it is used */
@@ -135,17 +149,28 @@ struct load_buffer {
 	size_t start, end, size;
 };
 
-struct load_peer {
-	unsigned index;
+/* A connection. */
+struct load_link {
+	struct load_peer *peer;
 	const char *node; /* HOST:PORT */
-	char origin_host[256];
-	struct load_templates templates;
-	enum load_peer_state state;
+	enum load_link_state state;
 	int fd;
 	struct gy_tls *tls; /* NULL: none */
 	bool polls_out;     /* epoll waits for room too */
+	bool suspect;       /* a request got no answer in time, and nothing came since */
 	int64_t retry_ns, give_up_ns;
 	struct load_buffer in, out;
+};
+
+/* A gateway: one identity, its sessions, and what it has in flight. It has a connection, or with
+ * failover one to each node, the one that it prefers first. */
+struct load_peer {
+	unsigned index;
+	char origin_host[256];
+	struct load_templates templates;
+	struct load_link links[LOAD_NODES_MAX];
+	unsigned n_links;
+	bool away; /* its last new request went to another node than the preferred one */
 
 	struct load_slot *slots;
 	uint32_t *free_slots;
@@ -190,7 +215,9 @@ struct load {
 	uint64_t random;
 	uint64_t progress_answered;
 	uint32_t end_to_end, run, now_ntp;
-	bool starving; /* open loop: waits for a session to become idle */
+	struct gy_log *log; /* NULL: none */
+	uint64_t logged;    /* requests */
+	bool starving;      /* open loop: waits for a session to become idle */
 	bool resent_ever;
 	bool failed; /* couldn't go on; said why */
 };
@@ -201,30 +228,59 @@ uint64_t load_random(struct load *load);
 /* --- load_peer.c: connections, base protocol, framing ---------------------------------------- */
 bool load_peer_init(struct load *load, struct load_peer *peer, unsigned index);
 void load_peer_free(struct load_peer *peer);
-/* Starts connecting. */
-void load_peer_connect(struct load *load, struct load_peer *peer, int64_t now);
-void load_peer_event(struct load *load, struct load_peer *peer, uint32_t events);
-/* Room for a message of this size at the end of what is to be sent. */
-uint8_t *load_peer_reserve(struct load_peer *peer, size_t size);
-/* Writes what is waiting as far as the socket takes it. */
+/* The connection for a new request: the first that is open and not suspect, or else the first that
+ * is open. NULL: none is. */
+struct load_link *load_peer_link(struct load_peer *peer);
+/* Whether it can begin: every connection is open, or one of them and the others had their time. */
+bool load_peer_ready(struct load_peer *peer, int64_t now);
+/* Writes what is waiting in all its connections as far as their sockets take it. With a log:
+ * nothing before the log is on disk, which is the loop's business (load_commit). */
 void load_peer_flush(struct load *load, struct load_peer *peer);
-/* Sends DPR; the peer is gone when DPA comes, or at once if it isn't open. */
-void load_peer_bye(struct load *load, struct load_peer *peer);
+/* Starts connecting. */
+void load_link_connect(struct load *load, struct load_link *link, int64_t now);
+void load_link_event(struct load *load, struct load_link *link, uint32_t events);
+/* An answer didn't come in time. Where there is another node, new requests go there until this one
+ * has said something; a DWR asks it to (RFC 3539 §3.4.1). */
+void load_link_suspect(struct load *load, struct load_link *link);
+/* Room for a message of this size at the end of what is to be sent. */
+uint8_t *load_link_reserve(struct load_link *link, size_t size);
+/* Sends DPR; the link is gone when DPA comes, or at once if it isn't open. */
+void load_link_bye(struct load *load, struct load_link *link);
 
 /* --- load_traffic.c: sessions, requests, answers --------------------------------------------- */
 /* Fills the window (closed loop, opening and closing), as the phase allows. */
 void load_refill(struct load *load, struct load_peer *peer);
 /* Open loop: one request on any connection, intended for this time. False: no session is idle. */
 bool load_send_one(struct load *load, int64_t intended_ns);
-/* The connection is (again) open: sends what was in flight when it broke, with T. */
+/* The connection broke: what it has not answered goes out on another, with T, or waits for one. */
+void load_link_lost(struct load *load, struct load_link *link);
+/* Sends what waits for a connection, or for its time, with T: when one is (again) open, and now and
+ * then. */
 void load_resend(struct load *load, struct load_peer *peer);
-/* Resends what is overdue, gives up what was resent too often. */
+/* Resends to the next node what is overdue, gives up what was resent too often. */
 void load_check_overdue(struct load *load, struct load_peer *peer, int64_t now);
 /* Counts everything still in flight as lost. */
 void load_give_up(struct load *load, struct load_peer *peer);
 void load_answer(struct load *load, struct load_peer *peer, const uint8_t *bytes, size_t size,
 		 int64_t now);
 uint64_t load_in_flight(const struct load *load);
+
+/* --- load_log.c: the request log, in the words of log.h; nothing happens without one ---------- */
+struct gy_reply;
+/* This sending of the slot's request, to this node. */
+void load_log_sent(struct load *load, const struct load_peer *peer, const struct load_slot *slot,
+		   bool marked);
+void load_log_answer(struct load *load, const struct load_peer *peer, const struct load_slot *slot,
+		     const struct gy_reply *reply, int64_t now);
+/* The last sending will not be answered any more. */
+void load_log_lost(struct load *load, const struct load_peer *peer, const struct load_slot *slot,
+		   const char *why);
+/* What came of the request; reply NULL: nothing, or nothing final. */
+void load_log_outcome(struct load *load, const struct load_peer *peer, const struct load_slot *slot,
+		      const struct gy_reply *reply);
+/* Everything logged so far is on disk, then everything that waits is sent: one fsync for all that
+ * a round of the loop has brought about. */
+void load_commit(struct load *load);
 
 /* --- load_cpu.c ------------------------------------------------------------------------------- */
 void load_cpu_read(const struct load_options *options, struct load_cpu *cpu);
@@ -234,6 +290,9 @@ void load_cpu_read(const struct load_options *options, struct load_cpu *cpu);
 const char *load_fault_name(enum load_fault fault);
 uint64_t load_wrong(const struct load_stats *stats);
 void load_report(const struct load *load);
+struct json_t;
+/* The same for the end of the log; the caller's. */
+struct json_t *load_report_json(const struct load *load);
 void load_progress(struct load *load, int64_t now);
 
 /* --- load_options.c ----------------------------------------------------------------------------

@@ -14,6 +14,12 @@ static const char usage_text[] =
 	"Where:\n"
 	"  --connect HOST:PORT       a node; repeatable, connections are dealt out in turn\n"
 	"  --connections N           connections (1)\n"
+	"  --failover                each of them to all nodes, in turn preferring one: new "
+	"requests\n"
+	"                            go there while it is there, else to the next. So does, with\n"
+	"                            the T bit, what is unanswered when a connection breaks or "
+	"after\n"
+	"                            --timeout, and what is refused for overload (3004, 5012)\n"
 	"  --tls-ca FILE             TLS from the first octet; the node's certificate is of this "
 	"authority\n"
 	"  --tls-cert, --tls-key FILE  what we show the node; all connections the same (nothing)\n"
@@ -64,6 +70,10 @@ static const char usage_text[] =
 	"  --pid [NAME=]PID[,...]    CPU time per request of these processes and their children\n"
 	"  --progress                a line each second\n"
 	"  --json                    the result as JSON\n"
+	"  --log FILE                every request before it is sent, every answer: JSON lines; "
+	"one "
+	"fsync\n"
+	"                            for all that leaves together (it counts in the latencies)\n"
 	"  --seed N                  repeats the random choices\n"
 	"\n"
 	"Exit status: 0 all answers right, 1 some wrong or missing, 2 could not run.\n"
@@ -72,6 +82,7 @@ static const char usage_text[] =
 enum {
 	OPT_CONNECT = 256,
 	OPT_CONNECTIONS,
+	OPT_FAILOVER,
 	OPT_TLS_CA,
 	OPT_TLS_CERT,
 	OPT_TLS_KEY,
@@ -106,6 +117,7 @@ enum {
 	OPT_PID,
 	OPT_PROGRESS,
 	OPT_JSON,
+	OPT_LOG,
 	OPT_SEED,
 	OPT_HELP,
 };
@@ -113,6 +125,7 @@ enum {
 static const struct option long_options[] = {
 	{ "connect", required_argument, NULL, OPT_CONNECT },
 	{ "connections", required_argument, NULL, OPT_CONNECTIONS },
+	{ "failover", no_argument, NULL, OPT_FAILOVER },
 	{ "tls-ca", required_argument, NULL, OPT_TLS_CA },
 	{ "tls-cert", required_argument, NULL, OPT_TLS_CERT },
 	{ "tls-key", required_argument, NULL, OPT_TLS_KEY },
@@ -147,6 +160,7 @@ static const struct option long_options[] = {
 	{ "pid", required_argument, NULL, OPT_PID },
 	{ "progress", no_argument, NULL, OPT_PROGRESS },
 	{ "json", no_argument, NULL, OPT_JSON },
+	{ "log", required_argument, NULL, OPT_LOG },
 	{ "seed", required_argument, NULL, OPT_SEED },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ NULL, 0, NULL, 0 },
@@ -236,6 +250,9 @@ static bool read_content(struct load_options *options, int option, char *text)
 	case OPT_CONNECT:
 		read_node(options, text);
 		break;
+	case OPT_FAILOVER:
+		options->failover = true;
+		break;
 	case OPT_TLS_CA:
 		options->tls_ca = text;
 		break;
@@ -292,6 +309,9 @@ static bool read_content(struct load_options *options, int option, char *text)
 		break;
 	case OPT_JSON:
 		options->json = true;
+		break;
+	case OPT_LOG:
+		options->log = text;
 		break;
 	default:
 		return false;
@@ -370,6 +390,8 @@ static bool consistent(struct load_options *options)
 {
 	if (options->n_nodes == 0)
 		return complain("--connect is missing");
+	if (options->failover && options->n_nodes < 2)
+		return complain("--failover needs a second --connect");
 	if (options->connections > 1 && strchr(options->origin_host, '#') == NULL)
 		return complain("several connections need a # in --origin-host");
 	if (options->sessions < (uint64_t)options->connections * options->window &&

@@ -100,7 +100,7 @@ static void put_count(json_t *object, const char *name, uint64_t count)
 	json_object_set_new(object, name, json_integer((json_int_t)count));
 }
 
-static void report_json(const struct load *load)
+struct json_t *load_report_json(const struct load *load)
 {
 	const struct load_stats *stats = &load->measured, *rest = &load->rest;
 	json_t *root, *faults = json_object(), *cpu = json_array();
@@ -141,6 +141,19 @@ static void report_json(const struct load *load)
 	put_count(root, "all_answered",
 		  stats->answered + stats->copies + rest->answered + rest->copies);
 	put_count(root, "all_succeeded", stats->succeeded + rest->succeeded);
+	/* Nodes may die at any time. */
+	put_count(root, "all_resent", stats->resent + rest->resent);
+	put_count(root, "moved", stats->moved + rest->moved);
+	put_count(root, "busy_again", stats->busy_again + rest->busy_again);
+	put_count(root, "failovers", stats->failovers + rest->failovers);
+	put_count(root, "returns", stats->returns + rest->returns);
+	return root;
+}
+
+static void report_json(const struct load *load)
+{
+	json_t *root = load_report_json(load);
+
 	json_dumpf(root, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
 	printf("\n");
 	json_decref(root);
@@ -167,6 +180,20 @@ static void print_cpu(const struct load *load, const char *name, uint64_t start,
 {
 	printf("cpu         %-10s %7.1f us per request, %.2f cores\n", name,
 	       per_request(load, start, end), cores(load, start, end));
+}
+
+/* Over all phases. */
+static void print_failover(const struct load *load)
+{
+	const struct load_stats *stats = &load->measured, *rest = &load->rest;
+
+	if (load->options.failover)
+		printf("failover    %" PRIu64 " times to another node, %" PRIu64
+		       " times back; resent %" PRIu64 ", of these to another node %" PRIu64
+		       ", after a refusal for overload %" PRIu64 "\n",
+		       stats->failovers + rest->failovers, stats->returns + rest->returns,
+		       stats->resent + rest->resent, stats->moved + rest->moved,
+		       stats->busy_again + rest->busy_again);
 }
 
 static void report_text(const struct load *load)
@@ -198,6 +225,7 @@ static void report_text(const struct load *load)
 		printf("trouble     resent %" PRIu64 ", reconnects %" PRIu64
 		       ", answered after a resend %" PRIu64 ", due but never sent %" PRIu64 "\n",
 		       stats->resent, stats->reconnects, stats->late, stats->starved);
+	print_failover(load);
 	for (unsigned i = 0; i < LOAD_FAULTS; i++)
 		if (stats->faults[i] + load->rest.faults[i] != 0)
 			printf("WRONG       %s: %" PRIu64 "\n", fault_names[i],

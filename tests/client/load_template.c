@@ -172,21 +172,22 @@ static void add_service(struct msg *msg, const struct load_identity *identity, u
 {
 	struct avp *mscc = add(msg, 0, GY_AVP_MULTIPLE_SERVICES_CREDIT_CONTROL), *unit;
 
-	if (type != 3) {
+	if (type != LOAD_CCR_T) {
 		unit = add(mscc, 0, GY_AVP_REQUESTED_SERVICE_UNIT);
 		if (identity->request_octets != 0)
 			add_u64(unit, 0, GY_AVP_CC_TOTAL_OCTETS, identity->request_octets);
 	}
-	if (type != 1) {
+	if (type != LOAD_CCR_I) {
 		unit = add(mscc, 0, GY_AVP_USED_SERVICE_UNIT);
-		add_u32(unit, 0, GY_AVP_CC_TIME, 60);
+		add_u32(unit, 0, GY_AVP_CC_TIME, LOAD_USED_SECONDS);
 		add_u64(unit, 0, GY_AVP_CC_TOTAL_OCTETS, 0);
 		add_u64(unit, 0, GY_AVP_CC_INPUT_OCTETS, 0);
 		add_u64(unit, 0, GY_AVP_CC_OUTPUT_OCTETS, 0);
 	}
 	add_u32(mscc, 0, GY_AVP_RATING_GROUP, identity->rating_group);
-	if (type != 1) /* quota exhausted, final */
-		add_u32(mscc, GY_VENDOR_3GPP, GY_AVP_REPORTING_REASON, type == 2 ? 3 : 2);
+	if (load_reporting_reason(type) >= 0)
+		add_u32(mscc, GY_VENDOR_3GPP, GY_AVP_REPORTING_REASON,
+			(uint32_t)load_reporting_reason(type));
 }
 
 static struct load_template make_ccr(const struct load_identity *identity, uint32_t type)
@@ -212,9 +213,9 @@ static struct load_template make_ccr(const struct load_identity *identity, uint3
 	add_bytes(msg, 0, GY_AVP_EVENT_TIMESTAMP, "\0\0\0\0", 4);
 	add_subscription(msg, 1, imsi);
 	add_subscription(msg, 0, msisdn);
-	if (type == 3)
+	if (type == LOAD_CCR_T)
 		add_u32(msg, 0, GY_AVP_TERMINATION_CAUSE, 1);
-	if (type == 1)
+	if (type == LOAD_CCR_I)
 		add_u32(msg, 0, GY_AVP_MULTIPLE_SERVICES_INDICATOR, 1);
 	add_service(msg, identity, type);
 	equipment = add(msg, 0, GY_AVP_USER_EQUIPMENT_INFO);
@@ -222,7 +223,7 @@ static struct load_template make_ccr(const struct load_identity *identity, uint3
 	add_text(equipment, 0, GY_AVP_USER_EQUIPMENT_INFO_VALUE, "3534900698733190");
 	add_service_information(msg);
 	template = encoded(msg);
-	locate(&template, type != 1);
+	locate(&template, type != LOAD_CCR_I);
 	return template;
 }
 
@@ -255,6 +256,7 @@ void load_templates_make(struct load_templates *templates, const struct load_ide
 	for (uint32_t type = 1; type <= 3; type++)
 		templates->ccr[type] = make_ccr(identity, type);
 	templates->cer = make_base("Capabilities-Exchange-Request", identity, false);
+	templates->dwr = make_base("Device-Watchdog-Request", identity, false);
 	templates->dwa = make_base("Device-Watchdog-Answer", identity, true);
 	templates->dpr = make_base("Disconnect-Peer-Request", identity, false);
 	templates->dpa = make_base("Disconnect-Peer-Answer", identity, true);
@@ -265,6 +267,7 @@ void load_templates_free(struct load_templates *templates)
 	for (unsigned type = 1; type <= 3; type++)
 		free(templates->ccr[type].bytes);
 	free(templates->cer.bytes);
+	free(templates->dwr.bytes);
 	free(templates->dwa.bytes);
 	free(templates->dpr.bytes);
 	free(templates->dpa.bytes);
@@ -299,6 +302,6 @@ void load_template_fill(const struct load_template *t, const struct load_fill *f
 	if (t->total == 0)
 		return;
 	put64(out + t->total, fill->used_octets);
-	put64(out + t->input, fill->used_octets / 8);
-	put64(out + t->output, fill->used_octets - fill->used_octets / 8);
+	put64(out + t->input, load_input_octets(fill->used_octets));
+	put64(out + t->output, fill->used_octets - load_input_octets(fill->used_octets));
 }

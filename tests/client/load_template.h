@@ -9,6 +9,25 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* CC-Request-Type. */
+#define LOAD_CCR_I 1
+#define LOAD_CCR_U 2
+#define LOAD_CCR_T 3
+
+/* What a request says for the rest: the log says it, too. */
+#define LOAD_USED_SECONDS 60
+
+static inline uint64_t load_input_octets(uint64_t used_octets)
+{
+	return used_octets / 8;
+}
+
+/* Quota exhausted, final; none in a CCR-I: -1. */
+static inline int load_reporting_reason(uint32_t type)
+{
+	return type == LOAD_CCR_I ? -1 : type == LOAD_CCR_T ? 2 : 3;
+}
+
 /* What all messages of one connection have in common. */
 struct load_identity {
 	const char *origin_host;
@@ -30,7 +49,7 @@ struct load_template {
 
 struct load_templates {
 	struct load_template ccr[4]; /* by CC-Request-Type 1..3 */
-	struct load_template cer, dwa, dpr, dpa;
+	struct load_template cer, dwr, dwa, dpr, dpa;
 };
 
 /* What is patched into a CCR. */

@@ -5,6 +5,7 @@
 #include "tests/client/load_internal.h"
 
 #include <string.h>
+#include <talloc.h>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -12,13 +13,11 @@
 #include "dict/gy_avp_table.h"
 #include "extensions/app_gyro/wire.h"
 #include "tests/client/load_names.h"
-
-#define INITIAL     1
-#define UPDATE      2
-#define TERMINATION 3
+#include "tests/client/reply.h"
 
 #define PROBES       64 /* sessions looked at before giving up on finding an idle one */
 #define ATTEMPTS_MAX 4
+#define BUSY_NS      (100 * LOAD_NS / 1000) /* between two tries of what is refused for overload */
 
 #define SCATTER 1000003u /* a prime, and no divisor of any likely number of sessions */
 
@@ -49,6 +48,13 @@ static void free_slot(struct load_peer *peer, struct load_slot *slot)
 	peer->free_slots[peer->n_free++] = slot_index(peer, slot);
 }
 
+/* There is only the other one left. */
+static void unlink_copy(struct load_peer *peer, struct load_slot *slot)
+{
+	if (slot->other != 0)
+		peer->slots[slot->other - 1].other = 0;
+}
+
 static unsigned in_flight(const struct load_peer *peer)
 {
 	return peer->n_slots - peer->n_free;
@@ -65,8 +71,19 @@ uint64_t load_in_flight(const struct load *load)
 
 /* --- sending --------------------------------------------------------------------------------- */
 
+/* Sendings of one request are numbered, whichever of the two copies they are of. */
+static void log_sending(struct load *load, struct load_peer *peer, struct load_slot *slot,
+			bool marked)
+{
+	slot->attempt = ++slot->sendings;
+	if (slot->other != 0)
+		peer->slots[slot->other - 1].sendings = slot->sendings;
+	load_log_sent(load, peer, slot, marked);
+}
+
 /* (Again) on its way; the Hop-by-Hop id is new each time and says which slot. */
-static void transmit(struct load *load, struct load_peer *peer, struct load_slot *slot, bool marked)
+static void transmit(struct load *load, struct load_peer *peer, struct load_slot *slot,
+		     struct load_link *link, bool marked)
 {
 	const struct load_options *options = &load->options;
 	const struct load_template *template = &peer->templates.ccr[slot->type];
@@ -85,15 +102,20 @@ static void transmit(struct load *load, struct load_peer *peer, struct load_slot
 		load_subscriber(fill.session, options->subscribers, options->subscriber_step);
 	slot->hop_by_hop = ++peer->sequence << peer->slot_bits | slot_index(peer, slot);
 	fill.hop_by_hop = slot->hop_by_hop;
-	load_template_fill(template, &fill, load_peer_reserve(peer, template->size));
+	load_template_fill(template, &fill, load_link_reserve(link, template->size));
+	slot->link = link;
+	slot->node = (unsigned)(link - peer->links);
+	if (load->log != NULL)
+		log_sending(load, peer, slot, marked);
 }
 
-/* The same request once more, in a slot of its own: all but the Hop-by-Hop id and the T bit is the
- * same. */
+/* The same request once more, over the same connection or the one that replaces it, in a slot of
+ * its own: all but the Hop-by-Hop id and the T bit is the same. */
 static void send_copy(struct load *load, struct load_peer *peer, struct load_slot *original,
 		      bool marked)
 {
-	struct load_slot *copy = take_slot(peer);
+	struct load_link *link = load_peer_link(peer);
+	struct load_slot *copy = link != NULL ? take_slot(peer) : NULL;
 
 	if (copy == NULL)
 		return;
@@ -104,7 +126,8 @@ static void send_copy(struct load *load, struct load_peer *peer, struct load_slo
 	copy->other = slot_index(peer, original) + 1;
 	original->other = slot_index(peer, copy) + 1;
 	load->sessions[copy->session].in_flight++;
-	transmit(load, peer, copy, marked);
+	copy->sent_ns = load_now_ns();
+	transmit(load, peer, copy, link, marked);
 }
 
 static int next_type(const struct load *load, const struct load_session *session)
@@ -112,12 +135,12 @@ static int next_type(const struct load *load, const struct load_session *session
 	const struct load_options *options = &load->options;
 
 	if (load->phase == LOAD_PHASE_CLOSING)
-		return TERMINATION;
+		return LOAD_CCR_T;
 	if (!session->open)
-		return INITIAL;
+		return LOAD_CCR_I;
 	if (options->mode == LOAD_FULL && session->updates >= options->updates)
-		return TERMINATION;
-	return UPDATE;
+		return LOAD_CCR_T;
+	return LOAD_CCR_U;
 }
 
 /* What the session used since its last answer: the grant, bounded, and an odd bit less, so that
@@ -131,15 +154,32 @@ static uint64_t usage(struct load *load, const struct load_session *session)
 	return octets > 8192 ? octets - load_random(load) % 4096 : octets;
 }
 
+/* New requests go to the preferred node again as soon as it is there (RFC 6733 §5.5.4). */
+static void notice_node(struct load *load, struct load_peer *peer, const struct load_link *link)
+{
+	bool away = link != peer->links;
+
+	if (away == peer->away)
+		return;
+	peer->away = away;
+	if (away)
+		load->stats.failovers++;
+	else
+		load->stats.returns++;
+}
+
 static bool send_request(struct load *load, struct load_peer *peer, uint64_t index,
 			 int64_t intended_ns)
 {
 	struct load_session *session = &load->sessions[index];
-	struct load_slot *slot = take_slot(peer);
+	struct load_link *link = load_peer_link(peer);
+	struct load_slot *slot = link != NULL ? take_slot(peer) : NULL;
 	uint64_t chance;
 
 	if (slot == NULL)
 		return false;
+	notice_node(load, peer, link);
+	slot->request = ++load->logged;
 	slot->session = index;
 	slot->type = (uint8_t)next_type(load, session);
 	slot->number = session->number++;
@@ -148,11 +188,11 @@ static bool send_request(struct load *load, struct load_peer *peer, uint64_t ind
 	slot->timestamp = load->now_ntp;
 	slot->intended_ns = intended_ns;
 	slot->sent_ns = load_now_ns();
-	slot->used_octets = slot->type == INITIAL ? 0 : usage(load, session);
+	slot->used_octets = slot->type == LOAD_CCR_I ? 0 : usage(load, session);
 	session->in_flight++;
-	session->updates = slot->type == UPDATE ? (uint16_t)(session->updates + 1) : 0;
+	session->updates = slot->type == LOAD_CCR_U ? (uint16_t)(session->updates + 1) : 0;
 	load->stats.sent++;
-	transmit(load, peer, slot, false);
+	transmit(load, peer, slot, link, false);
 	if (load->options.duplicates > 0 && load->phase != LOAD_PHASE_OPENING) {
 		chance = load_random(load);
 		slot->copy_marked = chance & 1;
@@ -236,7 +276,7 @@ bool load_send_one(struct load *load, int64_t intended_ns)
 	for (unsigned i = 0; i < n; i++) {
 		struct load_peer *peer = &load->peers[(first + i) % n];
 
-		if (peer->state == LOAD_OPEN && pick_idle(load, peer, &index) &&
+		if (load_peer_link(peer) != NULL && pick_idle(load, peer, &index) &&
 		    send_request(load, peer, index, intended_ns))
 			return true;
 	}
@@ -245,12 +285,38 @@ bool load_send_one(struct load *load, int64_t intended_ns)
 
 /* --- what didn't come ------------------------------------------------------------------------ */
 
+/* The open connection after the one that it was sent over last; that one again if there is no
+ * other. NULL: none is open. */
+static struct load_link *next_link(struct load_peer *peer, const struct load_slot *slot)
+{
+	for (unsigned k = 1; k <= peer->n_links; k++) {
+		struct load_link *link = &peer->links[(slot->node + k) % peer->n_links];
+
+		if (link->state == LOAD_OPEN)
+			return link;
+	}
+	return NULL;
+}
+
+/* Nobody here will know what became of this sending. */
+static void doubt(struct load *load, struct load_peer *peer, struct load_slot *slot,
+		  const char *why)
+{
+	slot->any_lost = true;
+	if (slot->other != 0)
+		peer->slots[slot->other - 1].any_lost = true;
+	load_log_lost(load, peer, slot, why);
+}
+
 static void lost(struct load *load, struct load_peer *peer, struct load_slot *slot)
 {
 	struct load_session *session = &load->sessions[slot->session];
 
-	if (slot->other != 0)
-		peer->slots[slot->other - 1].other = 0;
+	if (slot->link != NULL)
+		doubt(load, peer, slot, "no answer in time");
+	if (slot->other == 0 && !slot->outcome_told)
+		load_log_outcome(load, peer, slot, NULL);
+	unlink_copy(peer, slot);
 	if (!slot->copy)
 		session->dead = true; /* whether it is open, nobody here knows */
 	session->in_flight--;
@@ -260,14 +326,23 @@ static void lost(struct load *load, struct load_peer *peer, struct load_slot *sl
 
 static void resend(struct load *load, struct load_peer *peer, struct load_slot *slot, int64_t now)
 {
-	if (++slot->attempts >= ATTEMPTS_MAX) {
+	struct load_link *link = next_link(peer, slot);
+
+	if (link == NULL)
+		return;
+	/* What was refused is not counted here: that ends by time (try_again). */
+	if (slot->again_ns == 0 && ++slot->attempts >= ATTEMPTS_MAX) {
 		lost(load, peer, slot);
 		return;
 	}
+	slot->again_ns = 0;
+	if (slot->link != NULL)
+		doubt(load, peer, slot, "no answer in time");
 	slot->sent_ns = now;
 	load->stats.resent++;
+	load->stats.moved += link != &peer->links[slot->node];
 	load->resent_ever = true;
-	transmit(load, peer, slot, true);
+	transmit(load, peer, slot, link, true);
 }
 
 void load_resend(struct load *load, struct load_peer *peer)
@@ -275,19 +350,35 @@ void load_resend(struct load *load, struct load_peer *peer)
 	int64_t now = load_now_ns();
 
 	for (unsigned i = 0; i < peer->n_slots; i++)
-		if (peer->slots[i].used)
+		if (peer->slots[i].used && peer->slots[i].link == NULL &&
+		    now >= peer->slots[i].again_ns)
 			resend(load, peer, &peer->slots[i], now);
+}
+
+void load_link_lost(struct load *load, struct load_link *link)
+{
+	struct load_peer *peer = link->peer;
+
+	for (unsigned i = 0; i < peer->n_slots; i++)
+		if (peer->slots[i].used && peer->slots[i].link == link) {
+			doubt(load, peer, &peer->slots[i], "the connection broke");
+			peer->slots[i].link = NULL;
+		}
+	load_resend(load, peer);
+	load_peer_flush(load, peer);
 }
 
 void load_check_overdue(struct load *load, struct load_peer *peer, int64_t now)
 {
 	int64_t limit = now - (int64_t)load->options.timeout_ms * 1000000;
 
-	if (peer->state != LOAD_OPEN)
-		return;
 	for (unsigned i = 0; i < peer->n_slots; i++)
-		if (peer->slots[i].used && peer->slots[i].sent_ns < limit)
+		if (peer->slots[i].used && peer->slots[i].link != NULL &&
+		    peer->slots[i].sent_ns < limit) {
+			load_link_suspect(load, peer->slots[i].link);
 			resend(load, peer, &peer->slots[i], now);
+		}
+	load_resend(load, peer);
 	load_peer_flush(load, peer);
 }
 
@@ -434,7 +525,7 @@ static enum load_fault judge(const struct load *load, const struct load_slot *sl
 		return LOAD_FAULTS;
 	if (answer->services != 1 || answer->rating_group != load->options.identity.rating_group)
 		return LOAD_OTHER_SERVICE;
-	if (answer->service_result == 2001 && slot->type != TERMINATION &&
+	if (answer->service_result == 2001 && slot->type != LOAD_CCR_T &&
 	    (!answer->granted_is_there || answer->granted == 0))
 		return LOAD_NO_GRANT;
 	return LOAD_FAULTS;
@@ -452,21 +543,38 @@ static void advance(struct load *load, const struct load_slot *slot, const struc
 	bool good = answer->result == 2001;
 
 	/* Not ended: next time again. */
-	if (slot->type == TERMINATION && is_busy(answer)) {
+	if (slot->type == LOAD_CCR_T && is_busy(answer)) {
 		session->updates = (uint16_t)load->options.updates;
 		return;
 	}
 
 	session->granted = good && answer->granted_is_there ? answer->granted : 0;
-	if (slot->type == INITIAL)
+	if (slot->type == LOAD_CCR_I)
 		session->open = good;
 	/* 5002: the node doesn't know the session (any more). */
-	if (slot->type == TERMINATION || answer->result == 5002 || !session->open) {
+	if (slot->type == LOAD_CCR_T || answer->result == 5002 || !session->open) {
 		session->dead = load->options.preloaded;
 		session->open = false;
 		session->round++;
 		session->number = 0;
 	}
+}
+
+/* All from the End-to-End id on. With failover the other answer may be of another node: without
+ * what a node says about itself. */
+static uint64_t hash_answer(const struct load *load, const uint8_t *bytes, size_t size)
+{
+	struct gy_bytes all = { bytes + GY_HEADER_SIZE, size - GY_HEADER_SIZE };
+	struct gy_avp_cursor cursor = gy_avp_cursor(all);
+	uint64_t hash = XXH3_64bits(bytes + 16, 4);
+	struct gy_avp avp;
+
+	if (!load->options.failover)
+		return XXH3_64bits(bytes + 16, size - 16);
+	while (gy_avp_step(&cursor, &avp) == GY_AVP_STEP_OK)
+		if (avp.code != GY_AVP_ORIGIN_HOST && avp.code != GY_AVP_ORIGIN_STATE_ID)
+			hash = XXH3_64bits_withSeed(avp.data.data, avp.data.len, hash + avp.code);
+	return hash;
 }
 
 /* Two answers to one request must be equal: all but the Hop-by-Hop id. But a refusal is not kept by
@@ -480,7 +588,7 @@ static void compare(struct load *load, struct load_peer *peer, struct load_slot 
 
 	if (other == NULL && slot->other_hash == 0 && !slot->other_refused)
 		return; /* it is the only one */
-	hash = XXH3_64bits(bytes + 16, size - 16) | 1;
+	hash = hash_answer(load, bytes, size) | 1;
 	if (slot->copy ? answer->result == 2001 && slot->other_refused
 		       : refused && slot->other_succeeded)
 		load->stats.succeeded++;
@@ -522,11 +630,54 @@ static void measure(struct load *load, const struct load_slot *slot, const struc
 		stats->latest_ns = took;
 }
 
+/* The answer is that of the request, too, unless it is a refusal that does not last (3004, 5012)
+ * and the other copy may still say more, or an earlier sending may have been charged. */
+static void conclude(struct load *load, struct load_peer *peer, struct load_slot *slot,
+		     const struct answer *answer, const struct gy_reply *reply)
+{
+	bool busy = is_busy(answer);
+
+	if (slot->outcome_told || (busy && slot->other != 0))
+		return;
+	load_log_outcome(load, peer, slot, busy && slot->any_lost ? NULL : reply);
+	slot->outcome_told = true;
+	if (slot->other != 0)
+		peer->slots[slot->other - 1].outcome_told = true;
+}
+
+/* With failover a refusal for overload is not final while there is time: another node may serve it
+ * (RFC 6733 §7.1.3). That of a copy is; the original goes on. */
+static bool try_again(struct load *load, struct load_slot *slot, const struct answer *answer,
+		      int64_t now)
+{
+	int64_t patience = (int64_t)load->options.timeout_ms * 1000000 * ATTEMPTS_MAX;
+
+	if (!load->options.failover || !is_busy(answer) || slot->copy ||
+	    now - slot->intended_ns > patience)
+		return false;
+	load->stats.busy_again++;
+	slot->link = NULL;
+	slot->again_ns = now + BUSY_NS;
+	return true;
+}
+
+/* A right answer, or one that can be judged: what follows from it. */
+static void take_answer(struct load *load, struct load_peer *peer, struct load_slot *slot,
+			const struct answer *answer, const uint8_t *bytes, size_t size)
+{
+	if (slot->copy_later)
+		send_copy(load, peer, slot, slot->copy_marked);
+	compare(load, peer, slot, answer, bytes, size);
+	if (!slot->copy)
+		advance(load, slot, answer);
+}
+
 void load_answer(struct load *load, struct load_peer *peer, const uint8_t *bytes, size_t size,
 		 int64_t now)
 {
 	uint32_t hop_by_hop = gy_get32(bytes + 12);
 	struct load_slot *slot = &peer->slots[hop_by_hop & (peer->n_slots - 1)];
+	struct gy_reply *reply = NULL;
 	struct answer answer;
 	enum load_fault fault;
 
@@ -538,21 +689,24 @@ void load_answer(struct load *load, struct load_peer *peer, const uint8_t *bytes
 			load->stats.faults[LOAD_NOT_ASKED]++;
 		return;
 	}
-	if (!read_answer(bytes, size, &answer)) {
+	if (load->log != NULL)
+		reply = gy_reply_read(bytes, size, false);
+	if (!read_answer(bytes, size, &answer) || (load->log != NULL && reply == NULL)) {
 		load->stats.faults[LOAD_MALFORMED]++;
+		talloc_free(reply);
 		return; /* it will be overdue */
 	}
 	fault = judge(load, slot, bytes, &answer);
 	if (fault != LOAD_FAULTS)
 		load->stats.faults[fault]++;
-	measure(load, slot, &answer, now);
-	if (slot->copy_later)
-		send_copy(load, peer, slot, slot->copy_marked);
-	compare(load, peer, slot, &answer, bytes, size);
-	if (!slot->copy)
-		advance(load, slot, &answer);
-	if (slot->other != 0)
-		peer->slots[slot->other - 1].other = 0;
-	load->sessions[slot->session].in_flight--;
-	free_slot(peer, slot);
+	load_log_answer(load, peer, slot, reply, now);
+	if (!try_again(load, slot, &answer, now)) {
+		measure(load, slot, &answer, now);
+		take_answer(load, peer, slot, &answer, bytes, size);
+		conclude(load, peer, slot, &answer, reply);
+		unlink_copy(peer, slot);
+		load->sessions[slot->session].in_flight--;
+		free_slot(peer, slot);
+	}
+	talloc_free(reply);
 }

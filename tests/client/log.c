@@ -313,6 +313,11 @@ void gy_log_end(struct gy_log *log, json_t *totals)
 
 /* ---- the file ---- */
 
+bool gy_log_is_behind(const struct gy_log *log)
+{
+	return log && log->len > 0;
+}
+
 void gy_log_sync(struct gy_log *log)
 {
 	size_t done = 0;

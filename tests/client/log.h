@@ -50,6 +50,9 @@ void gy_log_outcome(struct gy_log *log, const struct gy_log_request *request, un
 /* Takes totals over: what else is to be said at the end. */
 void gy_log_end(struct gy_log *log, json_t *totals);
 
+/* Whether there are lines that are not yet on disk. */
+bool gy_log_is_behind(const struct gy_log *log);
+
 /* Everything so far is on disk when it returns; aborts if it can't be. */
 void gy_log_sync(struct gy_log *log);
 

@@ -134,7 +134,7 @@ def status(tap, pg, ctl):
     tap.equal((found['gyro']['balance'], found['gyro']['reserved']), ('201.499905', '1.30'), 'sums of money')
     tap.equal({k: found['server'][k] for k in ('synchronous_commit', 'fsync', 'full_page_writes', 'durable', 'standby')},
               {'synchronous_commit': 'on', 'fsync': 'on', 'full_page_writes': 'on', 'durable': True, 'standby': False}, 'durability')
-    tap.equal(len(found['record_partitions']), 4, 'record partitions')
+    tap.equal(len(found['record_partitions']), 9, 'record partitions')
     text = ctl.out('status')
     tap.ok('record_default' in text and 'open sessions' in text and 'NOT DURABLE' not in text, 'its table', text)
     for value, durable in (('local', False), ('remote_write', False), ('on', True), ('remote_apply', True), ('off', False)):

@@ -227,6 +227,13 @@ class Silent(Closed):
 _sessions = itertools.count(1)
 
 
+def readable(s, seconds):
+    """Whether something comes in time, be it the end. With poll: select refuses descriptors beyond 1,023."""
+    poll = select.poll()
+    poll.register(s, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
+
+
 class Client:
     """A gateway's connection. With cer=False only the transport. Answers DWR while it waits for something else.
 
@@ -377,7 +384,7 @@ class Client:
                     return Message(raw)
             # What TLS has decrypted already is no event of the socket any more.
             ready = isinstance(self.socket, ssl.SSLSocket) and self.socket.pending()
-            if not ready and not select.select([self.socket], [], [], max(0, end - time.monotonic()))[0]:
+            if not ready and not readable(self.socket, max(0, end - time.monotonic())):
                 raise Silent("nothing came in time")
             try:
                 more = self.socket.recv(1 << 16)

@@ -14,7 +14,7 @@ from family import INITIAL, MSCC, P, ROOT, TABLE, TERMINATION, UPDATE, Silent, S
 MIB = 1 << 20
 EVENT = 4
 CATALOGUE = """
-  - { rating_group: 170, name: triggers, default_grant: 10MiB, max_grant: 50MiB, validity: 3600, final_unit: terminate, quota_consumption: 30, triggers: [CHANGE_IN_RAT, ChangeInLocation_MCC] }
+  - { rating_group: 170, name: triggers, default_grant: 10MiB, max_grant: 50MiB, validity: 3600, final_unit: terminate, quota_holding: 0, quota_consumption: 30, triggers: [CHANGE_IN_RAT, ChangeInLocation_MCC] }
   - { rating_group: 171, name: no triggers, default_grant: 10MiB, max_grant: 50MiB, validity: 3600, final_unit: terminate, triggers: [none] }
   - { rating_group: 172, name: minutes, default_grant: 60, max_grant: 600, validity: 3600, final_unit: terminate, quota_consumption: 30, triggers: [change_in_rat] }
   - { rating_group: 173, name: by characteristics, default_grant: 10MiB, max_grant: 50MiB, validity: 3600, final_unit: terminate }
@@ -134,6 +134,9 @@ def shapes(b):
     triggers = [None if s['Trigger'] is None else [t.value for t in s['Trigger']] for s in answer.services]
     b.tap.equal(triggers, [[4, 30], [], [4], None], 'G-52 Trigger as the catalogue says: two, none at all, one, the gateway decides')
     b.tap.equal([s['Quota-Consumption-Time'] for s in answer.services], [None, None, 30, None], 'G-51 Quota-Consumption-Time with time only')
+    b.tap.equal([s['Quota-Holding-Time'] for s in answer.services], [0, None, None, 600], 'G-51 Quota-Holding-Time: 0, as the gateway likes, 600')
+    told = b.site.pg.query(f"SELECT rating_group, quota_holding_s FROM gyro.kept_answer JOIN gyro.session USING (session) WHERE session_id = '{b.session}' ORDER BY 1")
+    b.tap.equal(told, [['10', '600'], ['170', '0'], ['171', ''], ['172', '']], 'G-51 which is kept with the answer')
     again = b.client.ask(raw)
     b.tap.equal([s.raw for s in again.services], [s.raw for s in answer.services], 'G-85 a duplicate gets the same')
     answer = b.ask('G-52 usage without a request', UPDATE, 1, [service(170, rsu=None, used=MIB)])

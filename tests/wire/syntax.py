@@ -33,12 +33,11 @@ class Bench:
         return self.gateway.ccr_avps(session or self.gateway.session(), kind, number, services, **parts)
 
     def ask(self, name, avps, result, failed=None, flags=P, **header):
-        """result: a code or several; failed: the bytes of Failed-AVP's content, None if there is none. The answer."""
+        """result: the one code that it must have; failed: the bytes of Failed-AVP's content, None if there is none. The answer."""
         request = self.gateway.message(header.pop('command', 'CCR'), flags, avps, **header)
         answer = self.gateway.ask(request)
         wrong = conform(request, answer, self.node)
-        results = (result,) if isinstance(result, int) else result
-        if answer.result not in results:
+        if answer.result != result:
             wrong.append(f'Result-Code {answer.result}, not {result}')
         if failed is not False:
             got = b''.join(a.data for a in answer.all('Failed-AVP'))
@@ -63,25 +62,25 @@ class Bench:
 
 def routing(b):
     for name, avps, result in [
-            ('TC-06 another realm', b.instead('Destination-Realm', 'other.test'), (3002, 3003)),
+            ('TC-06 another realm', b.instead('Destination-Realm', 'other.test'), 3003),
             ('another realm, our host', [*b.instead('Destination-Realm', 'other.test'), ('Destination-Host', b.node.identity)],
-             (2001,)),
-            ('our realm, another host', [*b.good(), ('Destination-Host', 'gyro9.spec.test')], (3002,)),
-            ('our realm, our host', [*b.good(), ('Destination-Host', b.node.identity)], (2001,)),
-            ('our host in capitals', [*b.good(), ('Destination-Host', b.node.identity.upper())], (2001,)),
-            ('our realm in capitals', b.instead('Destination-Realm', 'SPEC.TEST'), (2001,)),
-            ('our realm with something behind it', b.instead('Destination-Realm', 'spec.test.'), (3002, 3003)),
-            ('TC-07 a loop', [*b.good(), ('Route-Record', b.node.identity)], (3005,)),
-            ('a loop behind others', [*b.good(), ('Route-Record', 'dra1.spec.test'), ('Route-Record', b.node.identity)], (3005,)),
-            ('other hops', [*b.good(), ('Route-Record', 'dra1.spec.test')], (2001,)),
-            ('a decorated User-Name', [*b.good(), ('User-Name', 'other.test!s1@spec.test')], (2001,))]:
+             2001),
+            ('our realm, another host', [*b.good(), ('Destination-Host', 'gyro9.spec.test')], 3002),
+            ('our realm, our host', [*b.good(), ('Destination-Host', b.node.identity)], 2001),
+            ('our host in capitals', [*b.good(), ('Destination-Host', b.node.identity.upper())], 2001),
+            ('our realm in capitals', b.instead('Destination-Realm', 'SPEC.TEST'), 2001),
+            ('our realm with something behind it', b.instead('Destination-Realm', 'spec.test.'), 3003),
+            ('TC-07 a loop', [*b.good(), ('Route-Record', b.node.identity)], 3005),
+            ('a loop behind others', [*b.good(), ('Route-Record', 'dra1.spec.test'), ('Route-Record', b.node.identity)], 3005),
+            ('other hops', [*b.good(), ('Route-Record', 'dra1.spec.test')], 2001),
+            ('a decorated User-Name', [*b.good(), ('User-Name', 'other.test!s1@spec.test')], 2001)]:
         b.ask(f'G-05 {name}', avps, result)
     b.ask('TC-07 application 99', b.good(), 3007, application=99)
     b.ask('TC-07 application 0', b.good(), 3007, application=0)
     b.ask('TC-07 command 999', b.good(), 3001, command=999)
     b.ask('TC-07 command 271 (ACR) of application 3', b.good(), 3007, command=271, application=3)
     b.ask('TC-07 command 258 (RAR), which clients don\'t send', b.good(), 3001, command='RAR')
-    b.ask('TC-07 a CER with the P bit, which is none', b.good(), (3001, 3007), command='CER', application=0)
+    b.ask('TC-07 a CER with the P bit, which is none', b.good(), 3007, command='CER', application=0)
     b.ask('G-06 R and E', b.good(), 3008, flags=P | 0x20)
     b.ask('G-06 reserved bits', b.good(), 2001, flags=P | 0x0f)
     b.ask('G-06 the T bit', b.good(), 2001, flags=P | T)
@@ -92,9 +91,9 @@ def routing(b):
         b.ask(f'G-07 ids {hop:#x}, {end:#x}', b.good(), 2001, hop_by_hop=hop, end_to_end=end)
     for name, avps, result in [('a success', b.good(), 2001), ('TC-09 5030', b.good(who=[ID_OF_NOBODY]), 5030),
                                ('5005', b.without('CC-Request-Type'), 5005),
-                               ('3003', b.instead('Destination-Realm', 'other.test'), (3002, 3003))]:
+                               ('3003', b.instead('Destination-Realm', 'other.test'), 3003)]:
         b.ask(f'G-07 three Proxy-Info in {name}', [*avps, *PROXIES], result, False)
-    b.ask('G-07 Proxy-Info between other AVPs', [PROXIES[0], *b.good()[1:4], PROXIES[1], *b.good(), PROXIES[2]], (2001, 5009), False)
+    b.ask('G-07 Proxy-Info between other AVPs', [PROXIES[0], *b.good()[1:4], PROXIES[1], *b.good(), PROXIES[2]], 5009, False)
 
 
 # --- what is missing, unknown, or of the wrong length
@@ -140,7 +139,7 @@ def lengths(b):
     for name, size in [('Event-Timestamp', 3), ('Event-Timestamp', 8), ('Origin-State-Id', 1), ('CC-Sub-Session-Id', 4),
                        ('Termination-Cause', 2), ('Requested-Action', 5), ('Multiple-Services-Indicator', 0)]:
         bad = AVP(name, b'\x02' * size)
-        b.ask(f'G-10 {name} of {size} octets', [*b.good(), bad], (5014, 5004), bad)
+        b.ask(f'G-10 {name} of {size} octets', [*b.good(), bad], 5014, bad)
     for name, inner in [('Rating-Group', bytes(8)), ('Service-Identifier', b'\x01'), ('Reporting-Reason', bytes(3))]:
         bad = AVP(name, inner)
         answer = b.ask(f'G-10 {name} of {len(inner)} octets in an MSCC', b.good(services=[(MSCC, [bad])]), 5014, False)
@@ -149,10 +148,10 @@ def lengths(b):
         b.ask(f'G-10 {name} of {len(inner)} octets in an RSU',
               b.good(services=[(MSCC, [('Rating-Group', 10), ('Requested-Service-Unit', [(name, inner)])])]), 5014, False)
     overlong = struct.pack('>II', 432, 0x40000040) + bytes(4)  # claims 64 octets inside a group of 12
-    b.ask('G-10 a group whose content does not fit', [*b.good(services=[]), (MSCC, overlong)], (5004, 5014), False)
-    b.ask('G-10 a group with three octets in it', [*b.good(services=[]), (MSCC, b'abc')], (5004, 5014), False)
+    b.ask('G-10 a group whose content does not fit', [*b.good(services=[]), (MSCC, overlong)], 5014, False)
+    b.ask('G-10 a group with three octets in it', [*b.good(services=[]), (MSCC, b'abc')], 5014, False)
     short = struct.pack('>II', 432, 0x40000007)
-    b.ask('G-10 a group with an AVP shorter than its header', [*b.good(services=[]), (MSCC, short)], (5004, 5014), False)
+    b.ask('G-10 a group with an AVP shorter than its header', [*b.good(services=[]), (MSCC, short)], 5014, False)
 
 
 def frames(b):
@@ -282,8 +281,8 @@ def first_error(b):
     one, two = raw(3999, b'one!'), raw(3998, b'two!')
     b.ask('G-13 two unknown AVPs: the first', [*b.good(), one, two], 5001, one)
     b.ask('G-13 a realm not ours, and something missing', [a for a in b.instead('Destination-Realm', 'other.test')
-                                                           if a[0] != 'CC-Request-Type'], (3002, 3003), False)
-    b.ask('G-13 unknown, and something missing', [*b.without('Service-Context-Id'), one], (5001, 5005), False)
+                                                           if a[0] != 'CC-Request-Type'], 3003, False)
+    b.ask('G-13 unknown, and something missing', [*b.without('Service-Context-Id'), one], 5001, False)
     b.ask('G-13 a value, and a service that is refused', [*b.instead('CC-Request-Type', 9), service(50)], 5004, False)
 
 
@@ -291,7 +290,7 @@ def order(b):
     reverse = b.good(services=[service(10), service(11)])
     answer = b.ask('TC-10 all AVPs after Session-Id in reverse', [reverse[0], *reverse[:0:-1]], 2001)
     b.tap.equal([s['Rating-Group'] for s in answer.services], [11, 10], 'TC-10 the services in the order they came')
-    b.ask('G-15 Session-Id last', [*b.good()[1:], b.good()[0]], (2001, 5005), False)
+    b.ask('G-15 Session-Id last', [*b.good()[1:], b.good()[0]], 2001, False)
     inside = service(10, used=[('CC-Total-Octets', 5)])
     b.ask('G-15 the AVPs of an MSCC in reverse', b.good(services=[(MSCC, inside[1][::-1])]), 2001)
 
@@ -350,7 +349,7 @@ def echoes(b):
                             ('x32251@3gpp.org', 5031), ('', 5031)]:
         bad = AVP('Service-Context-Id', context)
         b.ask(f'TC-37 Service-Context-Id "{context}"', b.instead('Service-Context-Id', bad),
-              result if context else (5031, 5004), bad if result != 2001 else None)
+              result, bad if result != 2001 else None)
 
 
 def texts(b):

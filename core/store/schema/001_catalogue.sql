@@ -62,7 +62,7 @@ CREATE TABLE gyro.rating_group (
     max_grant        bigint NOT NULL,
     threshold        bigint NOT NULL DEFAULT 0 CHECK (threshold BETWEEN 0 AND 4294967295),
     validity_s       bigint NOT NULL CHECK (validity_s BETWEEN 1 AND 4294967295),
-    quota_holding_s  integer NOT NULL DEFAULT 0 CHECK (quota_holding_s BETWEEN 0 AND 65535),
+    quota_holding_s  integer CHECK (quota_holding_s BETWEEN 0 AND 65534),
     final_unit       smallint NOT NULL DEFAULT 0 CHECK (final_unit IN (0, 1, 2)),
     redirect_type    smallint CHECK (redirect_type BETWEEN 0 AND 3),
     redirect_address text,
@@ -88,7 +88,7 @@ COMMENT ON COLUMN gyro.rating_group.default_grant IS 'units granted when the req
 COMMENT ON COLUMN gyro.rating_group.max_grant IS 'units; no grant is larger';
 COMMENT ON COLUMN gyro.rating_group.threshold IS 'remaining units at which the gateway reports (TS 32.299 Volume-, Time-, Unit-Quota-Threshold); 0: none';
 COMMENT ON COLUMN gyro.rating_group.validity_s IS 'Validity-Time of a grant, seconds';
-COMMENT ON COLUMN gyro.rating_group.quota_holding_s IS 'Quota-Holding-Time, seconds; 0: none';
+COMMENT ON COLUMN gyro.rating_group.quota_holding_s IS 'Quota-Holding-Time, seconds; 0: the gateway keeps unused quota, NULL: as it is configured (TS 32.299 7.2.131)';
 COMMENT ON COLUMN gyro.rating_group.final_unit IS 'Final-Unit-Action: 0 TERMINATE, 1 REDIRECT, 2 RESTRICT_ACCESS';
 COMMENT ON COLUMN gyro.rating_group.redirect_type IS 'Redirect-Address-Type: 0 IPv4, 1 IPv6, 2 URL, 3 SIP URI; only with REDIRECT';
 COMMENT ON COLUMN gyro.rating_group.redirect_address IS 'Redirect-Server-Address; only with REDIRECT';

@@ -156,9 +156,15 @@ CREATE TABLE gyro.record (
     inputs         text,
     correlation    text
 ) PARTITION BY RANGE (at);
-CREATE TABLE gyro.record_default PARTITION OF gyro.record DEFAULT;
 ALTER TABLE gyro.record ALTER COLUMN charges SET STATISTICS 0;
+CREATE TABLE gyro.record_default PARTITION OF gyro.record DEFAULT;
+ALTER TABLE gyro.record_default ALTER COLUMN charges SET STATISTICS 0;
 CREATE INDEX record_at ON gyro.record USING brin (at) WITH (pages_per_range = 32, autosummarize = on);
+-- What is looked for when a request comes late or twice (core/store/statement/history_*.sql): the ends of sessions, late
+-- usage, refunds. All other records pay nothing for it. By opened, not by session: what ends today was mostly opened a short
+-- time ago, so inserts stay on few pages, where the hash would touch all of them after each checkpoint.
+CREATE INDEX record_late ON gyro.record (opened)
+ WHERE request_type IN (0, 3) OR flags & 4 <> 0 OR request_type = 4 AND at <> opened;
 COMMENT ON TABLE gyro.record IS 'append-only: ledger and charging data record, one row per request that was decided';
 COMMENT ON COLUMN gyro.record.at IS 'when it was decided, by the clock of the database';
 COMMENT ON COLUMN gyro.record.account_id IS 'the account debited';
@@ -167,7 +173,7 @@ COMMENT ON COLUMN gyro.record.subscriber_id IS 'whose request';
 COMMENT ON COLUMN gyro.record.gateway_id IS 'who sent it';
 COMMENT ON COLUMN gyro.record.session IS 'see gyro.session_index';
 COMMENT ON COLUMN gyro.record.opened IS 'when that session was opened: tells two sessions of one Session-Id apart';
-COMMENT ON COLUMN gyro.record.request_number IS 'CC-Request-Number';
+COMMENT ON COLUMN gyro.record.request_number IS 'CC-Request-Number; of an end without a request, the highest that its session had';
 COMMENT ON COLUMN gyro.record.end_to_end IS 'End-to-End Identifier: find it in a trace';
 COMMENT ON COLUMN gyro.record.content_hash IS 'tells a resend from a reused number (G-86)';
 COMMENT ON COLUMN gyro.record.debit IS 'micro-units taken from the balance by this request';
@@ -180,6 +186,57 @@ COMMENT ON COLUMN gyro.record.catalogue IS 'version of the catalogue that priced
 COMMENT ON COLUMN gyro.record.inputs IS 'what dynamic rules looked at, a line each: service (from 0), dynamic code or 0, attribute or 0, origin (0 missing, 1 own source, 2 default, 3 no attribute), type, number or text. Origin 4 is no code: free units that a rule (in the code''s place; 0: any other, no counter being left) had given that day, type 1, units. Origin 5: the price after a Tariff-Time-Change, micro-units in the code''s place, the block in the attribute''s, type 1, specific rule';
 COMMENT ON COLUMN gyro.record.correlation IS 'what the request said of the larger thing it is part of (G-31), a line each: cause and Termination-Cause, correlation and CC-Correlation-Id in hex, multi (or multi-hex) and Acct-Multi-Session-Id; NULL: nothing. See gyro.record_line';
 COMMENT ON COLUMN gyro.record.charges IS 'one row per service, see view gyro.charge';
+
+-- What the audit needs of records that are no longer in gyro.record (gyro.record_close).
+CREATE TABLE gyro.record_closed (
+    partition text PRIMARY KEY,
+    since     timestamptz NOT NULL,
+    until     timestamptz NOT NULL,
+    closed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    records   bigint NOT NULL,
+    debit     numeric NOT NULL,
+    card_used numeric NOT NULL
+);
+COMMENT ON TABLE gyro.record_closed IS 'partitions of gyro.record that were closed: their sums stand here, they are tables apart, to be exported and dropped';
+COMMENT ON COLUMN gyro.record_closed.partition IS 'its name in the schema gyro';
+COMMENT ON COLUMN gyro.record_closed.since IS 'its records were decided at or after this time';
+COMMENT ON COLUMN gyro.record_closed.until IS '... and before this one';
+COMMENT ON COLUMN gyro.record_closed.closed_at IS 'when it was closed';
+COMMENT ON COLUMN gyro.record_closed.records IS 'how many it has: an export must have as many';
+COMMENT ON COLUMN gyro.record_closed.debit IS 'micro-units debited by all of them; what gyro.record_closed_account got';
+COMMENT ON COLUMN gyro.record_closed.card_used IS 'units they took from cards; what gyro.record_closed_card got';
+
+CREATE TABLE gyro.record_closed_account (
+    account_id bigint PRIMARY KEY,
+    debit      numeric NOT NULL,
+    over_used  boolean NOT NULL
+);
+COMMENT ON TABLE gyro.record_closed_account IS 'what all closed records debited, account by account';
+COMMENT ON COLUMN gyro.record_closed_account.account_id IS 'the account';
+COMMENT ON COLUMN gyro.record_closed_account.debit IS 'micro-units';
+COMMENT ON COLUMN gyro.record_closed_account.over_used IS 'one of them booked over-use below zero (flag 1)';
+
+CREATE TABLE gyro.record_closed_card (
+    partition     text NOT NULL REFERENCES gyro.record_closed,
+    account_id    bigint NOT NULL,
+    subscriber_id bigint NOT NULL,
+    card_id       bigint NOT NULL,
+    rating_group  bigint,
+    usage         boolean NOT NULL,
+    purchase      boolean NOT NULL,
+    used          bigint NOT NULL,
+    debit         bigint NOT NULL
+);
+COMMENT ON TABLE gyro.record_closed_card IS 'what closed records say of cards: usage and settlements as sums, purchases one by one';
+COMMENT ON COLUMN gyro.record_closed_card.partition IS 'where the records were';
+COMMENT ON COLUMN gyro.record_closed_card.account_id IS 'the account debited';
+COMMENT ON COLUMN gyro.record_closed_card.subscriber_id IS 'whose request';
+COMMENT ON COLUMN gyro.record_closed_card.card_id IS 'the card';
+COMMENT ON COLUMN gyro.record_closed_card.rating_group IS 'Rating-Group';
+COMMENT ON COLUMN gyro.record_closed_card.usage IS 'units drawn from it; false: an operation debited';
+COMMENT ON COLUMN gyro.record_closed_card.purchase IS 'that was a purchase or its refund; false: a settlement';
+COMMENT ON COLUMN gyro.record_closed_card.used IS 'units';
+COMMENT ON COLUMN gyro.record_closed_card.debit IS 'micro-units';
 
 CREATE TABLE gyro.payment (
     payment_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -120,25 +120,57 @@ END $$;
 
 -- Makes the daily partitions of gyro.record for today and the next days; returns how many were new.
 -- Rows that no partition takes go to gyro.record_default: nothing is lost if nobody calls this.
-CREATE FUNCTION gyro.record_partition(days_ahead integer DEFAULT 2) RETURNS integer LANGUAGE plpgsql AS $$
+--
+-- Made apart and attached: that lets usage be recorded meanwhile, and waits for nobody but who reads the default partition,
+-- an audit for instance. Whoever calls tries again later rather than let others queue behind it. What is in the
+-- default partition has to be read while it is locked: only if that is soon done.
+CREATE FUNCTION gyro.record_partition(days_ahead integer DEFAULT 7) RETURNS integer LANGUAGE plpgsql SET lock_timeout = '20ms' AS $$
 DECLARE
     day  date;
     name text;
     made integer := 0;
 BEGIN
-    PERFORM pg_advisory_xact_lock(hashtext('gyro.record_partition'));
+    IF NOT pg_try_advisory_xact_lock(hashtext('gyro.record_partition')) THEN
+        RETURN 0; -- somebody is at it
+    END IF;
     FOR day IN SELECT d::date FROM generate_series(current_date, current_date + days_ahead, interval '1 day') d LOOP
         name := 'record_' || to_char(day, 'YYYYMMDD');
         CONTINUE WHEN to_regclass('gyro.' || name) IS NOT NULL;
-        -- A day that already has rows in the default partition stays there.
+        EXIT WHEN pg_relation_size('gyro.record_default') > 16777216;
+        -- A day that already has rows in the default partition stays there (record_default_keep).
         CONTINUE WHEN EXISTS (SELECT FROM gyro.record_default
                                WHERE at >= day::timestamptz AND at < (day + 1)::timestamptz);
-        EXECUTE format('CREATE TABLE gyro.%I PARTITION OF gyro.record FOR VALUES FROM (%L) TO (%L)',
+        EXECUTE format('CREATE TABLE gyro.%I (LIKE gyro.record INCLUDING ALL)', name);
+        EXECUTE format('ALTER TABLE gyro.%I ALTER COLUMN charges SET STATISTICS 0', name); -- a copy doesn't take it over
+        EXECUTE format('ALTER TABLE gyro.record ATTACH PARTITION gyro.%I FOR VALUES FROM (%L) TO (%L)',
                        name, day::timestamptz, (day + 1)::timestamptz);
-        EXECUTE format('ALTER TABLE gyro.%I ALTER COLUMN charges SET STATISTICS 0', name); -- a partition doesn't take it over
         made := made + 1;
     END LOOP;
     RETURN made;
+END $$;
+
+-- Makes a partition of the default one, with all that is in it, and a new, empty default partition: for an operator, where
+-- no partitions were made in time. Returns its name, NULL if nothing was in it. No row is moved, but all are read
+-- while nothing can be charged: some seconds a gigabyte. Fails where other partitions lie between the days of its
+-- rows: what is astray (a clock that jumped) has to be moved first.
+CREATE FUNCTION gyro.record_default_keep() RETURNS text LANGUAGE plpgsql SET timezone = 'UTC' SET lock_timeout = '1s' AS $$
+DECLARE
+    first timestamptz;
+    until timestamptz;
+    kept  text;
+BEGIN
+    LOCK TABLE gyro.record IN ACCESS EXCLUSIVE MODE;
+    SELECT date_trunc('day', min(at)), date_trunc('day', max(at)) + interval '1 day' INTO first, until FROM gyro.record_default;
+    IF first IS NULL THEN
+        RETURN NULL;
+    END IF;
+    kept := 'record_' || to_char(first, 'YYYYMMDD');
+    ALTER TABLE gyro.record DETACH PARTITION gyro.record_default;
+    EXECUTE format('ALTER TABLE gyro.record_default RENAME TO %I', kept);
+    EXECUTE format('ALTER TABLE gyro.record ATTACH PARTITION gyro.%I FOR VALUES FROM (%L) TO (%L)', kept, first, until);
+    CREATE TABLE gyro.record_default PARTITION OF gyro.record DEFAULT;
+    ALTER TABLE gyro.record_default ALTER COLUMN charges SET STATISTICS 0;
+    RETURN kept;
 END $$;
 
 -- Number of rows of a bigint matrix.
@@ -151,9 +183,85 @@ CREATE FUNCTION gyro.matrix_row(matrix bigint[], n integer) RETURNS bigint[] LAN
     SELECT array_agg(matrix[n][i] ORDER BY i) FROM generate_series(1, array_length(matrix, 2)) i
 $$;
 
+-- What records say of cards; for the audit, and for what it needs of closed records.
+CREATE TYPE gyro.card_entry AS (card_id bigint, rating_group bigint, used bigint, debit bigint, usage boolean, purchase boolean);
+CREATE FUNCTION gyro.card_entries(charges bigint[]) RETURNS SETOF gyro.card_entry LANGUAGE sql IMMUTABLE AS $$
+    SELECT charges[n][17], charges[n][1], charges[n][4], charges[n][5], charges[n][16] = 2, charges[n][3] >> 32 & 15 = 4
+      FROM generate_series(1, gyro.matrix_rows(charges)) n
+     WHERE charges[n][16] = 2 OR charges[n][13] & 128 <> 0
+$$;
+
+CREATE VIEW gyro.record_day AS
+SELECT c.relname::text AS partition, bounds[1]::timestamptz AS since, bounds[2]::timestamptz AS until
+  FROM pg_inherits i
+  JOIN pg_class c ON c.oid = i.inhrelid
+ CROSS JOIN LATERAL regexp_match(pg_get_expr(c.relpartbound, c.oid), 'FROM \(''(.+)''\) TO \(''(.+)''\)') bounds
+ WHERE i.inhparent = 'gyro.record'::regclass AND bounds IS NOT NULL;
+COMMENT ON VIEW gyro.record_day IS 'partitions of gyro.record, without the default one';
+
+-- Takes a partition out of gyro.record, so that it can be exported and dropped; returns how many records it has. What the
+-- audit needs of them is carried forward in the same transaction: sums that were right stay right, and an error stays found.
+--
+-- Refuses what may still be asked for: records of the last 24 hours, and of sessions (and events) that are open or within the
+-- late window, for copies and late usage find their records in there. gyro.session_index knows them all.
+-- Only the end of it, once all is written, keeps others out, for as long as COMMIT takes; where somebody reads records for a
+-- long time it gives up (lock_not_available), and nothing has happened.
+CREATE FUNCTION gyro.record_close(closing text) RETURNS bigint LANGUAGE plpgsql SET lock_timeout = '5s' AS $$
+DECLARE
+    day    gyro.record_day;
+    asked  text;
+    closed gyro.record_closed;
+BEGIN
+    SELECT * INTO day FROM gyro.record_day WHERE partition = closing;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'gyro.record has no partition %', closing USING ERRCODE = 'no_data_found';
+    ELSIF day.until > now() - interval '24 hours' THEN
+        RAISE EXCEPTION 'records of % may still be asked for: they are of the last 24 hours', closing USING ERRCODE = 'object_in_use';
+    END IF;
+    PERFORM pg_advisory_xact_lock(hashtext('gyro.record_close'));
+    EXECUTE format('LOCK TABLE gyro.%I IN SHARE MODE', closing);
+    EXECUTE format('SELECT x.session_id FROM gyro.session_index x
+                     WHERE x.opened < $1 + interval ''3 hours''
+                       AND EXISTS (SELECT FROM gyro.%I r WHERE r.session = x.session AND r.opened = x.opened)
+                     ORDER BY x.opened LIMIT 1', closing) INTO asked USING day.until;
+    IF asked IS NOT NULL THEN
+        RAISE EXCEPTION 'records of % may still be asked for: by session %, for one', closing, asked
+            USING ERRCODE = 'object_in_use', HINT = 'it is open, or ended within the late window: release it, or close later';
+    END IF;
+    EXECUTE format('INSERT INTO gyro.record_closed (partition, since, until, records, debit, card_used)
+                    SELECT $1, $2, $3, count(*), coalesce(sum(r.debit), 0),
+                           coalesce(sum((SELECT sum(e.used) FROM gyro.card_entries(r.charges) e)), 0)
+                      FROM gyro.%I r RETURNING *', closing) INTO closed USING closing, day.since, day.until;
+    EXECUTE format('INSERT INTO gyro.record_closed_account AS c (account_id, debit, over_used)
+                    SELECT account_id, sum(debit), bool_or(flags & 1 = 1) FROM gyro.%I GROUP BY account_id ORDER BY account_id
+                    ON CONFLICT (account_id) DO UPDATE
+                       SET debit = c.debit + excluded.debit, over_used = c.over_used OR excluded.over_used', closing);
+    EXECUTE format('INSERT INTO gyro.record_closed_card (partition, account_id, subscriber_id, card_id, rating_group, usage, purchase,
+                                                         used, debit)
+                    SELECT $1, r.account_id, r.subscriber_id, e.card_id, e.rating_group, e.usage, e.purchase, sum(e.used),
+                           sum(e.debit)
+                      FROM gyro.%I r CROSS JOIN LATERAL gyro.card_entries(r.charges) e
+                     GROUP BY 2, 3, 4, 5, 6, 7, CASE WHEN e.purchase AND NOT e.usage THEN r.ctid END', closing) USING closing;
+    PERFORM set_config('lock_timeout', '15ms', true); -- usage waits behind it, and no longer than 20 ms
+    FOR attempt IN 1 .. 50 LOOP
+        BEGIN
+            EXECUTE format('ALTER TABLE gyro.record DETACH PARTITION gyro.%I', closing);
+            RETURN closed.records;
+        EXCEPTION WHEN lock_not_available THEN
+            PERFORM pg_sleep(0.1);
+        END;
+    END LOOP;
+    RAISE EXCEPTION 'somebody has been reading gyro.record for some time: % stays there', closing USING ERRCODE = 'lock_not_available';
+END $$;
+
 -- Two halves of a session key as the uuid that gyro.session_index and gyro.record use.
 CREATE FUNCTION gyro.session_uuid(hi bigint, lo bigint) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$
     SELECT (lpad(to_hex(hi), 16, '0') || lpad(to_hex(lo), 16, '0'))::uuid
+$$;
+
+-- Quota-Holding-Time in column 4 of an answer, 3 of a charge: 0 is none, 65535 a time of 0.
+CREATE FUNCTION gyro.quota_holding(shape bigint) RETURNS integer LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE shape >> 40 & 65535 WHEN 0 THEN NULL ELSE (shape >> 40 & 65535) % 65535 END
 $$;
 
 CREATE VIEW gyro.session AS
@@ -216,7 +324,7 @@ SELECT a.account_id, session_no,
        w[n][1] >> 32 & 4294967295 AS end_to_end,
        w[n][3] AS content_hash, (w[n][4] & 65535)::integer AS result,
        (w[n][4] >> 16 & 65535)::integer AS service_result, (w[n][4] >> 32 & 15)::smallint AS unit,
-       (w[n][4] >> 36 & 15)::smallint - 1 AS final_unit, (w[n][4] >> 40 & 65535)::integer AS quota_holding_s,
+       (w[n][4] >> 36 & 15)::smallint - 1 AS final_unit, gyro.quota_holding(w[n][4]) AS quota_holding_s,
        w[n][5] AS rating_group, w[n][6] AS service_key, w[n][7] AS granted,
        w[n][8] >> 32 & 4294967295 AS validity_s, w[n][8] & 4294967295 AS threshold,
        w[n][9] >> 32 & 4294967295 AS tariff_change_s, w[n][9] & 4294967295 AS redirect_rule,
@@ -232,7 +340,7 @@ SELECT r.at, r.account_id, r.subscriber_id, r.session, r.opened, r.request_type,
        r.charges[n][1] AS rating_group, r.charges[n][2] AS service_key,
        (r.charges[n][3] >> 16 & 65535)::integer AS result, (r.charges[n][3] >> 32 & 15)::smallint AS unit,
        (r.charges[n][3] >> 36 & 15)::smallint - 1 AS final_unit,
-       (r.charges[n][3] >> 40 & 65535)::integer AS quota_holding_s,
+       gyro.quota_holding(r.charges[n][3]) AS quota_holding_s,
        r.charges[n][4] AS used, r.charges[n][5] AS debit, r.charges[n][6] AS granted, r.charges[n][7] AS reserved,
        r.charges[n][8] AS price_micros, r.charges[n][9] AS block, r.charges[n][10] AS carry,
        r.charges[n][11] AS rule_id, r.charges[n][12] >> 32 & 4294967295 AS validity_s,

@@ -10,8 +10,8 @@ BEGIN
        AND NOT EXISTS (SELECT FROM gyro.account a
                         WHERE a.cards <> '{}' OR a.draws <> '{}'
                            OR EXISTS (SELECT FROM generate_series(1, gyro.matrix_rows(a.slices)) n WHERE a.slices[n][1] >> 40 = 2))
-       AND NOT EXISTS (SELECT FROM gyro.record r CROSS JOIN LATERAL generate_series(1, gyro.matrix_rows(r.charges)) n
-                        WHERE r.charges[n][16] = 2 OR r.charges[n][13] & 128 <> 0) THEN
+       AND NOT EXISTS (SELECT FROM gyro.record_closed_card)
+       AND NOT EXISTS (SELECT FROM gyro.record r CROSS JOIN LATERAL gyro.card_entries(r.charges)) THEN
         RETURN;
     END IF;
     RETURN QUERY
@@ -20,11 +20,10 @@ BEGIN
     ), draw AS MATERIALIZED (
         SELECT * FROM gyro.card_draw
     ), entry AS MATERIALIZED ( -- of the ledger: what was drawn from cards, and what operations debited
-        SELECT r.account_id, r.subscriber_id, r.charges[n][17] AS card_id, r.charges[n][1] AS rating_group,
-               r.charges[n][4] AS used, r.charges[n][5] AS debit, r.charges[n][16] = 2 AS usage,
-               r.charges[n][3] >> 32 & 15 = 4 AS purchase
-          FROM gyro.record r CROSS JOIN LATERAL generate_series(1, gyro.matrix_rows(r.charges)) n
-         WHERE r.charges[n][16] = 2 OR r.charges[n][13] & 128 <> 0
+        SELECT r.account_id, r.subscriber_id, e.card_id, e.rating_group, e.used, e.debit, e.usage, e.purchase
+          FROM gyro.record r CROSS JOIN LATERAL gyro.card_entries(r.charges) e
+        UNION ALL -- and of what was closed
+        SELECT account_id, subscriber_id, card_id, rating_group, used, debit, usage, purchase FROM gyro.record_closed_card
     ), sliced AS MATERIALIZED ( -- what open grants hold of cards: of each reservation the larger phase
         SELECT a.account_id, s[n][2] AS card_id, s[n][6] AS home,
                greatest(sum(s[n][3]) FILTER (WHERE s[n][1] >> 32 & 1 = 0), sum(s[n][3]) FILTER (WHERE s[n][1] >> 32 & 1 = 1)) AS units
@@ -183,8 +182,17 @@ RETURNS TABLE (invariant text, account_id bigint, detail text) LANGUAGE sql STAB
     SELECT 'I1', a.account_id, format('balance %s, ledger %s', a.balance, coalesce(p.total, 0) - coalesce(d.total, 0))
       FROM gyro.account a
       LEFT JOIN (SELECT account_id, sum(amount) AS total FROM gyro.payment GROUP BY 1) p USING (account_id)
-      LEFT JOIN (SELECT account_id, sum(debit) AS total FROM gyro.record GROUP BY 1) d USING (account_id)
+      LEFT JOIN (SELECT account_id, sum(total) AS total
+                   FROM (SELECT account_id, sum(debit) AS total FROM gyro.record GROUP BY 1
+                         UNION ALL SELECT account_id, debit FROM gyro.record_closed_account) u GROUP BY 1) d USING (account_id)
      WHERE a.balance <> coalesce(p.total, 0) - coalesce(d.total, 0)
+    UNION ALL
+    -- I1: what was carried forward of closed records = what they were, partition by partition
+    SELECT 'I1', NULL, format('closed records: debited %s, their accounts %s; cards gave %s, carried %s', d.debit, a.debit, d.used, c.used)
+      FROM (SELECT coalesce(sum(debit), 0) AS debit, coalesce(sum(card_used), 0) AS used FROM gyro.record_closed) d,
+           (SELECT coalesce(sum(debit), 0) AS debit FROM gyro.record_closed_account) a,
+           (SELECT coalesce(sum(used), 0) AS used FROM gyro.record_closed_card) c
+     WHERE d.debit <> a.debit OR d.used <> c.used
     UNION ALL
     -- I1: a request's debit = its services' debits
     SELECT 'I1', r.account_id, format('session %s %s/%s: debit %s, services %s', r.session, r.request_type,
@@ -196,7 +204,7 @@ RETURNS TABLE (invariant text, account_id bigint, detail text) LANGUAGE sql STAB
     UNION ALL
     -- I1: a debit or payment of an account that does not exist
     SELECT 'I1', r.account_id, 'record without account'
-      FROM (SELECT DISTINCT account_id FROM gyro.record) r
+      FROM (SELECT account_id FROM gyro.record UNION SELECT account_id FROM gyro.record_closed_account) r
      WHERE NOT EXISTS (SELECT FROM gyro.account a WHERE a.account_id = r.account_id)
     UNION ALL
     -- I3: reserved = sum of open reservations and purchases
@@ -251,6 +259,9 @@ RETURNS TABLE (invariant text, account_id bigint, detail text) LANGUAGE sql STAB
                                                 AND p.at > max(e.newest) + interval '3 hours'), 0) AS left_micros
              FROM flagged e WHERE e.account_id = a.account_id AND e.at >= e.newest - interval '3 hours') f ON true
      WHERE a.balance + a.credit_limit < 0 AND (f.left_micros IS NULL OR a.balance < f.left_micros)
+       -- How far over-use went that only closed records tell of isn't known any more.
+       AND (EXISTS (SELECT FROM gyro.record r WHERE r.account_id = a.account_id AND r.flags & 1 = 1)
+            OR NOT EXISTS (SELECT FROM gyro.record_closed_account c WHERE c.account_id = a.account_id AND c.over_used))
     UNION ALL
     -- I6: nothing open beyond its deadline and the sweeper's time; an ended session holds nothing
     SELECT 'I6', s.account_id, format('session %s open since %s, deadline %s', s.session, s.opened, s.deadline)

@@ -1,5 +1,5 @@
 -- How grants are sized and shaped; in the order of look-up. $1 version.
-SELECT rating_group, default_grant, max_grant, threshold, validity_s, quota_holding_s, final_unit,
+SELECT rating_group, default_grant, max_grant, threshold, validity_s, coalesce(quota_holding_s, -1), final_unit,
        coalesce(redirect_type, 0)::smallint, redirect_address, array_to_string(filter_ids, E'\n'),
        array_to_string(filter_rules, E'\n'), coalesce(quota_consumption_s, 0), array_to_string(triggers, E'\n'),
        coalesce(min_grant, 1), coalesce(target_s, 0), coalesce(validity_jitter, 0)::smallint,

@@ -53,6 +53,20 @@ static const struct {
 	{ "unknown AVP without M in a CER", 257, 0, REQUEST, CER "3999~=x00", GUARD_PASS },
 };
 
+/* Who says so in a CER; nobody: "". */
+static bool says(uint32_t command, uint32_t application, uint8_t flags, const char *avps,
+		 const char *host)
+{
+	static struct message message;
+	struct gy_bytes found;
+
+	message_start(&message, command, application, flags);
+	message_add(&message, avps);
+	found = guard_cer_host((struct gy_bytes){ message.data, message.len });
+	return found.len == strlen(host) &&
+	       (found.len == 0 || memcmp(found.data, host, found.len) == 0);
+}
+
 int main(void)
 {
 	static struct message message;
@@ -83,5 +97,14 @@ int main(void)
 	message.data[3] = (uint8_t)(message.data[3] - 12);
 	ok(guard_judge((struct gy_bytes){ message.data, message.len }) == GUARD_REFUSE,
 	   "SCTP: longer than its header says");
+	ok(says(257, 0, REQUEST, CER, "pgw1.spec.test"), "the Origin-Host of a CER");
+	ok(says(257, 0, REQUEST, "269~=\"sim\" 264=\"a\" 264=\"b\"", "a"),
+	   "the first one, wherever");
+	ok(says(257, 0, REQUEST, "264@10415~=\"a\"", ""), "a CER without Origin-Host");
+	ok(says(257, 0, 0, CER, ""), "a CEA is none");
+	ok(says(257, 4, REQUEST, CER, ""), "nor is a CER of an application");
+	ok(says(280, 0, REQUEST, ORIGIN, ""), "nor a DWR");
+	ok(guard_cer_host((struct gy_bytes){ message.data, 19 }).len == 0,
+	   "nor less than a header");
 	return tap_end();
 }
