@@ -412,6 +412,14 @@ static bool is_foreign(const struct gy_ccr *ccr, int64_t gateway_id, uint32_t re
 	       realm != gy_realm_key(ccr->origin_realm);
 }
 
+/* Is the session that the history tells of this subscriber's, or at least of the account that pays
+ * now? He may have been moved to another account since it ended. */
+static bool is_own(const struct gy_history *h, const struct gy_view *view)
+{
+	return h->known && (h->account_id == view->account->account_id ||
+			    h->subscriber_id == view->profile->subscriber_id);
+}
+
 /* A Session-Id that the index knows, and the account row doesn't any more or, after another account
  * has used it, not as the last. replaces: its ended session there, -1: none. */
 static enum gy_rc initial_of_known(const struct gy_ccr *ccr, struct gy_view *view,
@@ -422,8 +430,7 @@ static enum gy_rc initial_of_known(const struct gy_ccr *ccr, struct gy_view *vie
 
 	if (h == NULL)
 		return GY_NEED_HISTORY;
-	if (h->known && h->found && h->account_id == view->account->account_id &&
-	    (ccr->retransmitted || h->end_to_end == ccr->end_to_end))
+	if (h->found && is_own(h, view) && (ccr->retransmitted || h->end_to_end == ccr->end_to_end))
 		gy_history_replay(view->account, h, ccr, catalogue, plan);
 	else if (h->known && h->account_id != view->account->account_id && !h->ended)
 		gy_answer_refuse(&plan->answer, GY_UNABLE_TO_COMPLY,
@@ -555,7 +562,9 @@ static void charge_late(const struct gy_ccr *ccr, struct gy_view *view,
 	gy_answer_keep(view->account, (unsigned)session, ccr, &plan->answer);
 }
 
-/* The account row does not know the session: it never was, was another's, or is long gone. */
+/* The account row does not know the session: it never was, was another's, or is long gone. Late
+ * usage of a subscriber who was moved since is paid by whoever pays for him now: there are his caps
+ * and counters, and no other account is locked. */
 static enum gy_rc decide_forgotten(const struct gy_ccr *ccr, struct gy_view *view,
 				   const struct gy_catalogue *catalogue, gy_time_us now,
 				   struct gy_plan *plan)
@@ -566,7 +575,7 @@ static enum gy_rc decide_forgotten(const struct gy_ccr *ccr, struct gy_view *vie
 		return GY_NEED_HISTORY;
 	if (!h->known || is_foreign(ccr, h->gateway_id, h->realm)) {
 		refuse_unknown_session(ccr, plan);
-	} else if (h->account_id != view->account->account_id) {
+	} else if (!is_own(h, view)) {
 		gy_answer_refuse(&plan->answer, GY_INVALID_AVP_VALUE,
 				 "session belongs to another subscriber");
 		name_failed(&plan->answer, SUBSCRIPTION_ID,
@@ -711,11 +720,11 @@ static enum gy_rc decide_event(const struct gy_ccr *ccr, struct gy_view *view,
 		gy_answer_refuse(&plan->answer, GY_UNABLE_TO_COMPLY, "session already open");
 	else if (h == NULL && (found >= 0 || view->session_indexed))
 		return GY_NEED_HISTORY;
+	else if (h != NULL && h->found && is_own(h, view))
+		gy_history_replay(view->account, h, ccr, catalogue, plan);
 	else if (h != NULL && h->known && h->account_id != a->account_id)
 		gy_answer_refuse(&plan->answer, GY_UNABLE_TO_COMPLY,
 				 "Session-Id is in use for another account");
-	else if (h != NULL && h->found)
-		gy_history_replay(view->account, h, ccr, catalogue, plan);
 	else
 		new_event(ccr, view, catalogue, now, found, plan);
 	return GY_OK;

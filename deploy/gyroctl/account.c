@@ -65,6 +65,7 @@ static const struct gy_column payment_columns[] = {
 	{ .key = "amount", .kind = GY_MONEY },
 	{ .key = "balance", .kind = GY_MONEY },
 	{ .key = "reference" },
+	{ .key = "forced", .kind = GY_BOOL },
 	GY_COLUMNS_END,
 };
 
@@ -104,7 +105,8 @@ static enum gy_exit show(struct gy_ctl *ctl, const struct gy_args *args)
 		     subscriber_columns, rows);
 	rows = gy_db_query(
 		ctl,
-		"SELECT * FROM (SELECT payment_id, at, kind, amount, balance, reference FROM "
+		"SELECT * FROM (SELECT payment_id, at, kind, amount, balance, reference, forced "
+		"FROM "
 		"gyro.payment"
 		" WHERE account_id = $1 ORDER BY payment_id DESC LIMIT 10) p ORDER BY payment_id",
 		id);
@@ -175,12 +177,19 @@ static enum gy_exit unbar(struct gy_ctl *ctl, const struct gy_args *args)
 
 static enum gy_exit credit(struct gy_ctl *ctl, const struct gy_args *args)
 {
-	const char *micros;
+	const char *id = gy_pick_number(ctl, "account", args->words[0]);
+	const char *reference = gy_args_flag(args, "reference"), *micros;
+	bool force = gy_args_has(args, "force");
 
-	if (!gy_pick_money(ctl, "LIMIT", args->words[1], &micros))
+	if (!id || !gy_pick_money(ctl, "LIMIT", args->words[1], &micros))
 		return ctl->status;
-	return set(ctl, args->words[0],
-		   "UPDATE gyro.account SET credit_limit = $2 WHERE account_id = $1", micros);
+	if (force && (!reference || !*reference))
+		return gy_fail(ctl, GY_EXIT_USAGE,
+			       "--force needs --reference: why, or the number of the case");
+	if (!account_row(ctl, id) || !gy_db_query(ctl, "SELECT gyro.account_credit($1, $2, $3, $4)",
+						  id, micros, reference, force ? "t" : "f"))
+		return ctl->status;
+	return show_row(ctl, id);
 }
 
 static const struct gy_column paid_columns[] = {
@@ -242,7 +251,10 @@ static enum gy_exit adjust(struct gy_ctl *ctl, const struct gy_args *args)
 		return gy_fail(ctl, GY_EXIT_USAGE, "an adjustment needs --amount and --reference");
 	if (!gy_pick_money(ctl, "--amount", amount, &amount))
 		return ctl->status;
-	return pay(ctl, "SELECT gyro.pay($1, $2, $3, 3::smallint)", id, amount, reference);
+	return pay(ctl,
+		   gy_args_has(args, "force") ? "SELECT gyro.pay($1, $2, $3, 3::smallint, true)"
+					      : "SELECT gyro.pay($1, $2, $3, 3::smallint)",
+		   id, amount, reference);
 }
 
 static const struct gy_flag list_flags[] = { GY_LIMIT_FLAG, GY_FLAGS_END };
@@ -256,6 +268,12 @@ static const struct gy_flag adjust_flags[] = {
 	{ "amount", "AMOUNT", "added to the balance; negative takes away" },
 	{ "reference", "TEXT",
 	  "why, or the number of the case: the same reference is booked once" },
+	{ "force", NULL, "also take what is reserved, owed for usage of cards, or not there" },
+	GY_FLAGS_END,
+};
+static const struct gy_flag credit_flags[] = {
+	{ "force", NULL, "also below what is in use; the payments then show it, with 0.00" },
+	{ "reference", "TEXT", "with --force: why, or the number of the case" },
 	GY_FLAGS_END,
 };
 static const struct gy_flag topup_flags[] = {
@@ -281,8 +299,14 @@ const struct gy_command gy_account_commands[] = {
 	{ "account unbar", "ACCOUNT", 1, 1, "Makes a barred account active again", NULL,
 	  "  gyroctl account unbar 12", GY_NEEDS_SCHEMA, NULL, unbar },
 	{ "account credit", "ACCOUNT LIMIT", 2, 2, "Sets how far the balance may go below zero",
-	  NULL, "  gyroctl account credit 12 5.00", GY_NEEDS_SCHEMA, NULL, credit },
-	{ "account adjust", "ACCOUNT", 1, 1, "Corrects a balance, up or down", NULL,
+	  "A limit that leaves less than is reserved, owed for usage of cards, or spent is "
+	  "refused.",
+	  "  gyroctl account credit 12 5.00\n"
+	  "  gyroctl account credit 12 0 --force --reference case-4712",
+	  GY_NEEDS_SCHEMA, credit_flags, credit },
+	{ "account adjust", "ACCOUNT", 1, 1, "Corrects a balance, up or down",
+	  "More than the account can spare is not taken: what is reserved or owed for usage of "
+	  "cards is not there.",
 	  "  gyroctl account adjust 12 --amount -1.50 --reference case-4711", GY_NEEDS_SCHEMA,
 	  adjust_flags, adjust },
 	{ "topup", "AMOUNT", 1, 1, "Adds money to an account and prints the balance",

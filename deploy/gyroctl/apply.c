@@ -1,6 +1,8 @@
 /* gyroctl apply: a catalogue file becomes what the database says, all of it or nothing.
  *
  * A dry run does everything in a transaction that is rolled back: it finds what the real run would.
+ * It leaves the rows of accounts unlocked, so nodes go on charging (gyro.is_trial). Numbers that it
+ * took from sequences are lost.
  */
 #include "deploy/gyroctl/apply.h"
 
@@ -149,9 +151,10 @@ static void show(struct gy_ctl *ctl, const struct gy_diff *diff, bool dry_run,
 }
 
 /* Two of these at once would each see half of the other's work; then one waits. */
-static bool begin(struct gy_ctl *ctl)
+static bool begin(struct gy_ctl *ctl, bool dry_run)
 {
-	return gy_db_do(ctl, "BEGIN; SELECT pg_advisory_xact_lock(hashtext('gyro.apply'))");
+	return gy_db_do(ctl, "BEGIN; SELECT pg_advisory_xact_lock(hashtext('gyro.apply'))") &&
+	       (!dry_run || gy_db_do(ctl, "SET LOCAL gyro.trial = 'on'"));
 }
 
 static enum gy_exit rollback(struct gy_ctl *ctl)
@@ -173,19 +176,19 @@ static bool present_prices(struct gy_ctl *ctl, struct gy_prices **before)
 
 /* Makes the difference, and looks at what came of it as a node will. */
 static bool change(struct gy_ctl *ctl, const struct gy_catalogue_file *file,
-		   const struct gy_diff *diff, struct gy_prices **after)
+		   const struct gy_diff *diff, bool dry_run, struct gy_prices **after)
 {
 	struct gy_pushed *pushed = NULL;
 	const struct gy_catalogue *catalogue;
 
-	if (!gy_diff_apply(ctl, diff))
+	if (!gy_diff_apply(ctl, diff, dry_run))
 		return false;
 	if (diff->n == 0)
 		return true;
 	catalogue = gy_sound_catalogue(ctl, file, &pushed);
-	if (catalogue && after)
+	if (catalogue && dry_run)
 		*after = gy_prices_find(ctl, catalogue, pushed);
-	return catalogue && (!after || *after);
+	return catalogue && (!dry_run || *after);
 }
 
 enum gy_exit gy_apply(struct gy_ctl *ctl, const struct gy_args *args)
@@ -201,14 +204,14 @@ enum gy_exit gy_apply(struct gy_ctl *ctl, const struct gy_args *args)
 		return gy_fail(ctl, GY_EXIT_USAGE,
 			       "which file? -f FILE, or -f - for standard input");
 	file = gy_catalogue_read(ctl, path);
-	if (!file || !gy_db_connect(ctl) || !gy_db_schema_check(ctl) || !begin(ctl))
+	if (!file || !gy_db_connect(ctl) || !gy_db_schema_check(ctl) || !begin(ctl, dry_run))
 		return ctl->status;
 	diff = gy_diff_find(ctl, file, gy_args_has(args, "prune"));
 	if (!diff)
 		return rollback(ctl);
 	if (dry_run && diff->n > 0 && !present_prices(ctl, &before))
 		return rollback(ctl);
-	if (!change(ctl, file, diff, dry_run ? &after : NULL))
+	if (!change(ctl, file, diff, dry_run, &after))
 		return rollback(ctl);
 	if (dry_run && !gy_db_do(ctl, "ROLLBACK"))
 		return ctl->status;

@@ -52,27 +52,33 @@ static const struct gy_column server_columns[] = {
 	GY_COLUMNS_END,
 };
 
-/* Read back from the server, as nodes do at start: what was set may not be what holds. */
+/* Read back from the server, as nodes do at start: what was set may not be what holds. Without
+ * fsync and full_page_writes they don't charge (check_durability in core/store/connection.c);
+ * synchronous_commit they set themselves, and so does gyroctl: the server's is of all others. */
 static bool show_server(struct gy_ctl *ctl)
 {
 	struct gy_rows *rows = gy_db_query(
 		ctl,
+		"SELECT *, fsync = 'on' AND full_page_writes = 'on' AS charges,"
+		" fsync = 'on' AND full_page_writes = 'on' AND synchronous_commit IN ('on', "
+		"'remote_apply') AS durable FROM ("
 		"SELECT split_part(version(), ' on ', 1) AS server, current_database() AS database,"
 		" pg_size_pretty(pg_database_size(current_database())) AS database_size,"
 		" pg_database_size(current_database()) AS database_size_octets, "
 		"pg_is_in_recovery() AS standby,"
-		" current_setting('synchronous_commit') AS synchronous_commit, "
-		"current_setting('fsync') AS fsync,"
-		" current_setting('full_page_writes') AS full_page_writes,"
-		" current_setting('synchronous_commit') NOT IN ('off') AND "
-		"current_setting('fsync') = 'on'"
-		" AND current_setting('full_page_writes') = 'on' AS durable");
+		" (SELECT reset_val FROM pg_settings WHERE name = 'synchronous_commit') AS "
+		"synchronous_commit,"
+		" current_setting('fsync') AS fsync, current_setting('full_page_writes') AS "
+		"full_page_writes) s");
 
 	if (!rows)
 		return false;
 	gy_out_fields(ctl, "server", server_columns, rows, 0);
-	if (strcmp(gy_rows_get(rows, 0, "durable"), "t") != 0)
+	if (strcmp(gy_rows_get(rows, 0, "charges"), "t") != 0)
 		gy_out_say(ctl, "NOT DURABLE: nodes refuse to charge on this server");
+	else if (strcmp(gy_rows_get(rows, 0, "durable"), "t") != 0)
+		gy_out_say(ctl, "NOT DURABLE by default: nodes and gyroctl set synchronous_commit "
+				"themselves; what others commit may be lost");
 	return true;
 }
 

@@ -68,7 +68,9 @@ bool gy_db_connect(struct gy_ctl *ctl)
 	return gy_db_do(
 		ctl, "SET TimeZone = 'UTC'; SET DateStyle = 'ISO'; SET IntervalStyle = 'postgres';"
 		     "SET client_encoding = 'UTF8'; SET client_min_messages = 'warning';"
-		     "SET lock_timeout = '10s'; SET jit = off");
+		     "SET lock_timeout = '10s'; SET jit = off;"
+		     "SELECT set_config(name, 'on', false) FROM pg_settings WHERE name = "
+		     "'synchronous_commit' AND setting NOT IN ('on', 'remote_apply')");
 }
 
 const char *gy_db_reason(struct gy_ctl *ctl, const PGresult *result)

@@ -14,8 +14,9 @@ struct gy_rows {
 	int affected; /* rows changed, of INSERT, UPDATE, DELETE */
 };
 
-/* Connects; sets UTC, ISO dates, a lock timeout, so that nothing waits forever, and no JIT, which
- * takes seconds for plans that run for milliseconds. */
+/* Connects; sets UTC, ISO dates, a lock timeout, so that nothing waits forever, no JIT, which takes
+ * seconds for plans that run for milliseconds, and commits that last, whatever the server's
+ * default: a top-up that was confirmed must not be lost. */
 bool gy_db_connect(struct gy_ctl *ctl);
 
 /* The version of the schema in the database, 0 if there is none; -1 on failure. */

@@ -259,10 +259,24 @@ static bool remove_some(struct gy_ctl *ctl, const struct gy_diff *diff, enum gy_
 	return true;
 }
 
-static bool put(struct gy_ctl *ctl, const struct gy_diff *diff, enum gy_section_id id,
-		bool additions)
+/* Adds or changes a row. Nothing else depends on what changes in an account, so a trial undoes it
+ * at once, which unlocks the row. */
+static bool put_one(struct gy_ctl *ctl, const struct gy_diff *diff, const struct gy_change *change,
+		    bool trial)
 {
-	const struct gy_section *section = &gy_sections[id];
+	const struct gy_section *section = &gy_sections[change->section];
+	bool changes = change->action == GY_CHANGE;
+	bool undo = trial && changes && change->section == GY_ACCOUNTS;
+
+	return (!undo || gy_db_do(ctl, "SAVEPOINT account")) &&
+	       run(ctl, diff, change, changes && section->change ? section->change : section->put,
+		   change->wanted, gy_columns_count(section->columns)) &&
+	       (!undo || gy_db_do(ctl, "ROLLBACK TO account; RELEASE account"));
+}
+
+static bool put(struct gy_ctl *ctl, const struct gy_diff *diff, enum gy_section_id id,
+		bool additions, bool trial)
+{
 
 	for (int i = 0; i < diff->n; i++) {
 		const struct gy_change *change = &diff->changes[i];
@@ -270,9 +284,7 @@ static bool put(struct gy_ctl *ctl, const struct gy_diff *diff, enum gy_section_
 
 		if (change->section != id || change->action == GY_REMOVE || changes == additions)
 			continue;
-		if (!run(ctl, diff, change,
-			 changes && section->change ? section->change : section->put,
-			 change->wanted, gy_columns_count(section->columns)))
+		if (!put_one(ctl, diff, change, trial))
 			return false;
 	}
 	return true;
@@ -293,7 +305,7 @@ static bool make_default_way(struct gy_ctl *ctl, const struct gy_diff *diff)
 	return true;
 }
 
-bool gy_diff_apply(struct gy_ctl *ctl, const struct gy_diff *diff)
+bool gy_diff_apply(struct gy_ctl *ctl, const struct gy_diff *diff, bool trial)
 {
 	/* A user before what it uses: products before apps and audiences, those and codes before
 	 * attributes, those before their calendars. */
@@ -309,8 +321,8 @@ bool gy_diff_apply(struct gy_ctl *ctl, const struct gy_diff *diff)
 	if (!make_default_way(ctl, diff))
 		return false;
 	for (int id = 0; id < GY_SECTIONS; id++)
-		if (!put(ctl, diff, (enum gy_section_id)id, false) ||
-		    !put(ctl, diff, (enum gy_section_id)id, true))
+		if (!put(ctl, diff, (enum gy_section_id)id, false, trial) ||
+		    !put(ctl, diff, (enum gy_section_id)id, true, trial))
 			return false;
 	for (size_t i = 0; i < sizeof(late) / sizeof(late[0]); i++)
 		if (!remove_some(ctl, diff, late[i], false))

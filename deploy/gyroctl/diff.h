@@ -27,8 +27,9 @@ struct gy_diff {
  * NULL after an error. */
 struct gy_diff *gy_diff_find(struct gy_ctl *ctl, const struct gy_catalogue_file *file, bool prune);
 
-/* False after an error, which names the line. */
-bool gy_diff_apply(struct gy_ctl *ctl, const struct gy_diff *diff);
+/* False after an error, which names the line. trial: it will be rolled back, and changes of account
+ * rows are at once. */
+bool gy_diff_apply(struct gy_ctl *ctl, const struct gy_diff *diff, bool trial);
 
 /* Whether a column of a change differs, or is told for the first time. */
 bool gy_change_concerns(const struct gy_change *change, int column);

@@ -6,7 +6,7 @@ the windows. Each must follow from the others, in Python's integers.
 import collections
 import itertools
 
-from tables import CARD, MONEY, OPERATION, OVERRUN
+from tables import CARD, MONEY, OPERATION
 
 HELD, CONFIRMED, DONE, REFUSED, CANCELLED, EXPIRED, REFUNDED = range(3, 10)     # states of a purchase
 ON_HOLD, REVOKED = 1, 4                                                          # of a card's row
@@ -32,7 +32,6 @@ class Shop:
         self.by_user = collections.Counter()        # (card, subscriber)
         self.paid = collections.defaultdict(list)   # (account, card): [(time, debit)] of purchases
         self.settled = collections.defaultdict(collections.Counter)     # (account, card): {Rating-Group: micro-units}
-        self.overruns = set()
         self.read_ledger()
         self.holds = collections.defaultdict(list)  # account: [(price, from, until or None)]
         self.read_holds()
@@ -42,8 +41,6 @@ class Shop:
 
     def read_ledger(self):
         for r in self.t.records:
-            if is_operation(r) and r.flags & OVERRUN:
-                self.overruns.add(r.account)
             for c in r.charges:
                 for p in c.parts:
                     if c.flags & OPERATION:
@@ -75,9 +72,6 @@ class Shop:
 
     def holds_now(self, account):
         return sum(price for price, _, until in self.holds[account] if until is None)
-
-    def overrun(self, account):
-        return account in self.overruns
 
     def fits(self, r, held):
         """Whether what a record says is reserved is what sessions hold and purchases held then."""

@@ -153,6 +153,9 @@ class Ledger:
         self.t, self.found, self.shop, self.grace_s, self.fixed_catalogue = tables, found, shop, grace_s, fixed_catalogue
         self.order = order or (lambda event: event.at)
         self.lives = collections.defaultdict(dict)      # account: {(session, opened): Life}
+        # Late usage of a subscriber who was moved since is the new account's: where sessions began, who decided what.
+        self.born = {(r.session, r.opened): r for r in tables.records if opens(r)}
+        self.decided = {}                               # (session, opened, type, number): account
         self.checked = collections.Counter()
 
     def say(self, invariant, account, text):
@@ -179,6 +182,7 @@ class Ledger:
     def play(self, account, events):
         """Events of one moment are of one batch; the table does not keep their order, but they have one."""
         balance = held = paid = debited = 0
+        left = None # by the last over-use that was flagged or forced, and what came in since
         i = 0
         while i < len(events):
             same = [events[i]]
@@ -188,6 +192,10 @@ class Ledger:
             for event in self.in_order(account, same, balance, held):
                 if not fits_balance(event, balance):
                     self.say('I1', account.account, f'{self.name(event)}: balance {event.balance} after {balance}')
+                if event.forced if is_payment(event) else event.flags & OVERRUN:
+                    left = event.balance
+                elif left is not None:
+                    left += max(event.amount if is_payment(event) else -event.debit, 0)
                 balance = event.balance
                 if is_payment(event):
                     paid += event.amount
@@ -204,8 +212,8 @@ class Ledger:
         purchases = self.shop.holds_now(account.account)
         if account.reserved != held + purchases:
             self.say('I3', account.account, f'reserved {account.reserved}, the records leave {held}, purchases {purchases}')
-        if account.balance + account.credit_limit < 0 and not self.overrun(account.account):
-            self.say('I6', account.account, f'balance {account.balance}, limit {account.credit_limit}, no flagged over-use')
+        if account.balance + account.credit_limit < 0 and (left is None or account.balance < left):
+            self.say('I6', account.account, f'balance {account.balance}, limit {account.credit_limit}, flagged over-use left {left}')
 
     def in_order(self, account, same, balance, held):
         """The order in which balance, holds and remainders follow from each other; if there is none, as they stand."""
@@ -234,10 +242,6 @@ class Ledger:
             return f'payment {event.reference}'
         return f'session {event.session} {event.kind}/{event.number}'
 
-    def overrun(self, number):
-        return any(r.flags & OVERRUN for life in self.lives[number].values() for r in life.numbers.values()) or \
-            self.shop.overrun(number)
-
     def operation(self, account, r, held):
         """A card operation: money for a purchase or a settlement, no session of usage."""
         where = f'card operation {r.session} {r.kind}/{r.number}'
@@ -257,11 +261,16 @@ class Ledger:
         if r.debit != sum(parts):
             self.say('I1', account.account, f'{where}: debit {r.debit}, services {parts}')
         if life is None:
-            if not opens(r) or r.opened != r.at:
+            born = self.born.get((r.session, r.opened))
+            moved = r.flags & LATE and born and born.account != r.account and born.subscriber == r.subscriber
+            if not moved and (not opens(r) or r.opened != r.at):
                 self.say('I6', account.account, f'{where}: of a session that no CCR-I opened')
             life = lives[r.session, r.opened] = Life(r)
+            life.ended_by = born if moved else None
         elif (r.kind, r.number) in life.numbers:
             self.say('I6', account.account, f'{where}: decided twice')
+        if self.decided.setdefault((r.session, r.opened, r.kind, r.number), r.account) != r.account:
+            self.say('I6', account.account, f'{where}: decided for two accounts')
         if life.ended_by and not r.flags & LATE and r.kind != ONE_TIME:
             self.say('I6', account.account, f'{where}: after the end of its session, not as late usage')
         if not life.ended_by and r.flags & LATE:

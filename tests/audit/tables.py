@@ -13,7 +13,7 @@ Charge = collections.namedtuple('Charge', 'group service code unit final_unit ho
 Part = collections.namedtuple('Part', 'used debit price block source rule unit')    # usage, and what it was drained from
 Record = collections.namedtuple('Record', 'at place account subscriber gateway session opened kind number end_to_end '
                                           'content debit balance reserved result flags charges')
-Payment = collections.namedtuple('Payment', 'at account amount balance reference')
+Payment = collections.namedtuple('Payment', 'at account amount balance reference forced')
 Account = collections.namedtuple('Account', 'account balance reserved credit_limit sessions holds answers slices cards draws')
 Session = collections.namedtuple('Session', 'key subscriber gateway state opened deadline highest seen '
                                             'initial_number initial_end_to_end place')
@@ -148,7 +148,7 @@ def read_all(connection):
                result, flags, charges
           FROM gyro.record ORDER BY account_id, at, tableoid, ctid''')]
     payments = [Payment(*r) for r in rows(connection, 'payments', f'''
-        SELECT {micros("at")}, account_id, amount, balance, reference FROM gyro.payment
+        SELECT {micros("at")}, account_id, amount, balance, reference, forced FROM gyro.payment
          ORDER BY account_id, at, payment_id''')]
     accounts = {r[0]: account(r) for r in rows(connection, 'accounts', '''
         SELECT account_id, balance, reserved, credit_limit, sessions, reservations, answers, slices, cards, card_use, draws

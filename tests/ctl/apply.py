@@ -82,6 +82,7 @@ ERRORS = [
     ('a rule for an unknown Rating-Group', '{ rating_group: 80, unit', '{ rating_group: 81, unit', 10, ['rule standard 81', 'rating_group']),
     ('a currency that is a name', 'account: 2, currency: 156', 'account: 2, currency: CNY', 13, ['currency CNY', '999']),
     ('a balance with a comma', '"100.00"', '"100,00"', 12, ['balance 100,00']),
+    ('an opening balance below the credit limit', '"100.00"', '"-0.01"', 12, ['account 1', 'below its credit limit']),
     ('a negative credit limit', 'balance: "100.00"', 'credit_limit: "-1"', 12, ['credit_limit -1', 'small']),
     ('the same account twice', 'account: 2, currency', 'account: 1, currency', 13, ['account 1', 'line 12']),
     ('an account that is no number', 'account: 2, currency', 'account: zwei, currency', 13, ['account zwei']),

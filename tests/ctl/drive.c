@@ -4,6 +4,7 @@
  *   I 0 SESSION-ID IMSI RATING-GROUP         asks for units
  *   U 1 SESSION-ID IMSI RATING-GROUP OCTETS  reports OCTETS and asks for more
  *   T 2 SESSION-ID IMSI RATING-GROUP OCTETS  reports OCTETS and ends
+ *   t 2 SESSION-ID ...                       the same once more: with the T bit; so i and u
  *
  * Prints "ready", then one line per request: Result-Code, Result-Code of the service, units
  * granted. Ends with its input. So gyroctl's tests look at rows that the real thing wrote, and a
@@ -75,7 +76,7 @@ static void print_answer(const struct gy_request *request)
 /* One line of input; false if it can't be understood. */
 static bool request_of(struct gy_request *request, const char *line)
 {
-	static const char letters[] = "IUT";
+	static const char letters[] = "IUTiut";
 	static uint32_t end_to_end = 1;
 	char letter, session_id[200], imsi[40];
 	long long octets = 0;
@@ -88,7 +89,8 @@ static bool request_of(struct gy_request *request, const char *line)
 
 	if (n < 5 || !strchr(letters, letter))
 		return false;
-	ccr->type = (enum gy_request_type)(strchr(letters, letter) - letters + 1);
+	ccr->type = (enum gy_request_type)((strchr(letters, letter) - letters) % 3 + 1);
+	ccr->retransmitted = letter >= 'a';
 	ccr->session_id = bytes(talloc_strdup(request->pool, session_id));
 	ccr->session = gy_session_key(ccr->session_id, false, 0);
 	ccr->end_to_end = end_to_end++;

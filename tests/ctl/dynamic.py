@@ -4,11 +4,14 @@ dry run, attributes, pushed values, dynamic codes.
 
 dynamic.py GYROCTL ROOT
 """
+import json
 import os
+import subprocess
 import tempfile
+import time
 
 from ctl import ROOT, Ctl, refused
-from postgres import Postgres
+from postgres import Postgres, binary
 from tap import Tap
 
 BASE = """\
@@ -121,6 +124,31 @@ def errors(tap, cat, pg):
                        ' (SELECT count(*) FROM gyro.catalogue_archive)'), [['0', '0', '0']], 'none of them left anything behind')
 
 
+def times(tap, cat, pg):
+    """A time means one instant, wherever and whenever it is read: words and the session's time zone don't matter."""
+    due = '{ name: due, source: stored, type: time, default: 2026-07-01 }'
+    words = ('now', 'today', 'tomorrow', 'yesterday 10:00', 'epoch', 'infinity', '2026-07-01 08:00 Europe/Berlin', '2026-07-01 08:00 CET',
+             '08:00', '20260701', 'July 1 2026', '2026-02-30')
+    for word in words:
+        done = pg.psql(f"SELECT gyro.value_number(5::smallint, '{word}')")
+        tap.ok(done.returncode and f"'{word}' is no time value" in done.stderr, f'{word} is no time', done.stderr)
+    attribute = ('{ name: rebate, source: stored, type: decimal, default: "0.5" }', due.replace('2026-07-01', 'now'))
+    refused(tap, cat.ctl.run('apply', '-f', cat.file(attribute)), 1, ['catalogue.yaml:17', "'now' is no time value"], 'a default that is now')
+    attribute = ('{ name: rebate, source: stored, type: decimal, default: "0.5" }', due)
+    rule = R27.replace('in: [ high, full ]', 'from: "WORD"')
+    for where, line, change in (('a bound', 27, ('attribute: congestion, rating_group: 10, unit: octets, ' + R27,
+                                                 'attribute: due, rating_group: 10, unit: octets, ' + rule)),
+                                ('a value of a set', 27, ('attribute: congestion, rating_group: 10, unit: octets, in: [ high, full ]',
+                                                          'attribute: due, rating_group: 10, unit: octets, in: [ 2026-01-01, "WORD" ]')),
+                                ('a value', 32, ('{ level: 3 }', '{ level: 3, due: "WORD" }'))):
+        refused(tap, cat.ctl.run('apply', '-f', cat.file(attribute, (change[0], change[1].replace('WORD', 'tomorrow')))), 1,
+                [f'catalogue.yaml:{line}', "'tomorrow' is no time value"], f'{where} that is tomorrow')
+    ways = ('2026-07-01T00:00:00Z', '2026-07-01', '2026-07-01 00:00', '2026-07-01 08:00+08', '2026-06-30T20:30:00.000-03:30',
+            '2026-07-01T02:00:00 +0200')
+    tap.equal({pg.query(f"SET TimeZone = '{zone}'; SELECT gyro.value_number(5::smallint, '{at}')")[-1][0]
+               for zone in ('UTC', 'Asia/Shanghai') for at in ways}, {'1782864000000000'}, f'ways to write an instant: {", ".join(ways)}')
+
+
 def applying(tap, cat, pg):
     dry = cat.apply(flags=['--dry-run'])
     tap.equal(pg.value('SELECT count(*) FROM gyro.attribute_type'), '0', 'a dry run changes nothing')
@@ -136,6 +164,46 @@ def applying(tap, cat, pg):
               'rules as the file says')
     tap.equal(pg.value('SELECT count(*) FROM gyro.catalogue_archive'), '0', 'what no node has in force is not archived')
     tap.equal(pg.value("SELECT a.value FROM gyro.subscriber_attribute a WHERE subscriber_id = 1"), '3', 'an attribute of a subscriber')
+
+
+def unlocked(tap, cat, pg):
+    """A dry run that changes much of subscribers and accounts is held up by a lock on a table that comes last. Nodes get at every
+    account, and so does a card's binding at every subscriber."""
+    changes = [('{ account: 1, currency: 156, balance: "100.00" }', '{ account: 1, currency: 156, state: barred, credit_limit: "2" }\n'
+                '  - { account: 2, currency: 156, valid_until: 2040-01-01 }\n  - { account: 3, currency: 156 }'),
+               ('subscriber: 1, account: 1, tariff: basic, imsi: "460001000000001", zone: Asia/Shanghai, attributes: { level: 3 }, '
+                'dynamic_codes: [ credit ]',
+                'subscriber: 1, account: 2, tariff: other, imsi: "460001000000009", zone: UTC, attributes: { level: 4 }, dynamic_codes: [ vip ]'),
+               ('subscriber: 2, account: 1, tariff: other }', 'subscriber: 2, account: 3, tariff: basic, attributes: { level: 5 } }\n'
+                '  - { subscriber: 3, account: 2, tariff: basic }\napps:\n  - { name: video, targets: [ "10" ] }')]
+    cat.ctl.out('account', 'open', 2, '--currency', 156)
+    plan = cat.apply(*changes, flags=['--dry-run', '--prune'])['changes']
+    before = pg.query('SELECT * FROM gyro.account ORDER BY 1')
+    blocker = subprocess.Popen([binary('psql'), '-qXAt', pg.conninfo()], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        blocker.stdin.write("BEGIN; LOCK gyro.app IN EXCLUSIVE MODE; SELECT 'locked';\n")
+        blocker.stdin.flush()
+        blocker.stdout.readline()
+        run = cat.ctl.start('apply', '-f', cat.path, '--dry-run', '--prune', '--json')
+        waiting, end = "SELECT count(*) FROM pg_locks WHERE relation = 'gyro.app'::regclass AND NOT granted", time.monotonic() + 9
+        while pg.value(waiting) == '0' and run.poll() is None and time.monotonic() < end:
+            time.sleep(0.02)
+        held_up = pg.value(waiting)
+        accounts = pg.query('SELECT account_id FROM gyro.account ORDER BY 1 FOR NO KEY UPDATE SKIP LOCKED')
+        people = pg.query('SELECT subscriber_id FROM gyro.subscriber ORDER BY 1 FOR KEY SHARE SKIP LOCKED')
+        asked = pg.value('SELECT count(*) FROM gyro.outbox')
+    finally:
+        blocker.communicate('ROLLBACK;\n')
+    said, error = run.communicate(timeout=60)
+    tap.equal((held_up, accounts, people, asked), ('1', [['1'], ['2']], [['1'], ['2']], '0'),
+              'while a dry run has changed everything, no account is locked')
+    tap.equal((run.returncode, json.loads(said or '{}').get('changes')), (0, plan), f'and it finds what it did alone {error}')
+    tap.ok(len(plan) >= 12 and pg.query('SELECT * FROM gyro.account ORDER BY 1') == before, 'nothing was changed', plan)
+    dry = cat.apply(*changes, flags=['--dry-run', '--prune'])
+    tap.equal(cat.apply(*changes, flags=['--prune'])['changes'], dry['changes'], 'the real run does it')
+    tap.equal(pg.query('SELECT account_id, profile_version > 1 FROM gyro.account ORDER BY 1'), [['1', 't'], ['2', 't'], ['3', 't']],
+              'and nodes will reload whom it changed')
+    cat.apply(flags=['--prune'])
 
 
 def prices(tap, cat, pg):
@@ -227,7 +295,9 @@ def main():
         pg.create('empty', 'gyro')
         cat = Catalogue(ctl, place)
         errors(tap, cat, pg)
+        times(tap, cat, pg)
         applying(tap, cat, pg)
+        unlocked(tap, cat, pg)
         prices(tap, cat, pg)
         operate(tap, ctl, pg)
         demo(tap, pg)

@@ -51,6 +51,7 @@ def money(tap, pg, ctl):
             (['account', 'credit', 1, '-1'], 2, ['unknown option']),
             (['account', 'open', 1, '--currency', 156], 1, ['account', 'exists']),
             (['account', 'open', 50], 2, ['--currency']),
+            (['account', 'open', 50, '--currency', 156, '--credit-limit', '1', '--balance=-1.01'], 1, ['account 50', 'below its credit limit']),
             (['account', 'open', 50, '--currency', 1000], 1, ['currency']),
             (['account', 'show', 99], 1, ['account 99 does not exist']),
             (['account', 'show', 'x'], 2, ['x is not the number of an account'])]:

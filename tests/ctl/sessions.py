@@ -6,11 +6,12 @@ sessions.py GYROCTL ROOT DRIVE    DRIVE is the engine without Diameter, see driv
 import csv
 import io
 import json
+import os
 import subprocess
 import sys
 import time
 
-from ctl import FIXTURE, Ctl, refused
+from ctl import FIXTURE, ROOT, Ctl, refused
 from postgres import Postgres, binary
 from tap import Tap
 
@@ -117,6 +118,15 @@ def people(tap, ctl):
     refused(tap, ctl.run('subscriber', 'change', 1, '--account', 3), 1, ['open sessions', 'release them first'], 'nor moved')
 
 
+def charges(pg):
+    """Whether a node starts on this database."""
+    try:
+        with Node(pg.conninfo()):
+            return True
+    except RuntimeError:
+        return False
+
+
 def status(tap, pg, ctl):
     found = ctl.json('status')
     tap.equal({k: found['gyro'][k] for k in ('accounts', 'subscribers', 'gateways', 'open_sessions', 'overdue_sessions', 'unmatched_usage')},
@@ -127,9 +137,27 @@ def status(tap, pg, ctl):
     tap.equal(len(found['record_partitions']), 9, 'record partitions')
     text = ctl.out('status')
     tap.ok('record_default' in text and 'open sessions' in text and 'NOT DURABLE' not in text, 'its table', text)
-    pg.query('ALTER DATABASE gyro SET synchronous_commit = off', 'postgres')
-    tap.ok('NOT DURABLE' in ctl.out('status') and not ctl.json('status')['server']['durable'], 'a server that may lose commits is told')
+    for value, durable in (('local', False), ('remote_write', False), ('on', True), ('remote_apply', True), ('off', False)):
+        pg.query(f'ALTER DATABASE gyro SET synchronous_commit = {value}', 'postgres')
+        server = ctl.json('status')['server']
+        tap.equal((server['synchronous_commit'], server['durable'], 'NOT DURABLE' not in ctl.out('status')), (value, durable, durable),
+                  f'synchronous_commit = {value}: {"durable" if durable else "others may lose commits, which is told"}')
+    tap.ok(charges(pg) and 'refuse to charge' not in ctl.out('status'), 'a node charges, it sets that itself')
+    pg.query("""CREATE TABLE committed (how text); CREATE FUNCTION how() RETURNS trigger LANGUAGE plpgsql AS $$
+                BEGIN INSERT INTO committed VALUES (current_setting('synchronous_commit')); RETURN NULL; END $$;
+                CREATE TRIGGER how AFTER INSERT ON gyro.payment FOR EACH ROW EXECUTE FUNCTION how()""")
+    ctl.out('account', 'open', 90, '--currency', 156)
+    tap.equal(pg.query('SELECT how FROM committed'), [['on']], 'and so does gyroctl')
+    pg.query("DROP TRIGGER how ON gyro.payment; DROP FUNCTION how; DROP TABLE committed;"
+             "DELETE FROM gyro.payment WHERE account_id = 90; DELETE FROM gyro.account WHERE account_id = 90")
     pg.query('ALTER DATABASE gyro RESET synchronous_commit', 'postgres')
+    for value in ('off', 'on'):
+        pg.query(f'ALTER SYSTEM SET full_page_writes = {value}', 'postgres')
+        pg.query('SELECT pg_reload_conf()', 'postgres')
+        while pg.value('SHOW full_page_writes') != value:
+            time.sleep(0.05)
+        tap.equal(('refuse to charge' not in ctl.out('status'), charges(pg)), (value == 'on', value == 'on'),
+                  f'full_page_writes = {value}: nodes say the same')
 
 
 def release(tap, node, ctl):
@@ -143,6 +171,27 @@ def release(tap, node, ctl):
     tap.ok(node.ask(f'U 2 {A} {IMSI1} 10 1048576').startswith('5002'), 'late usage finds it ended')
     late = ctl.json('records', '--session', A)[-1]
     tap.equal((late['flags'], late['debit']), ('late', '0.10'), 'and is charged, noted as late')
+
+
+def found(pg, ctl):
+    """The invariants that gyro.audit() names, and those that the independent auditor does."""
+    own = {f['invariant'] for f in json.loads(ctl.run('audit', '--json').stdout)}
+    done = subprocess.run([os.path.join(ROOT, 'tests/audit/audit.py'), '--database', pg.conninfo()], capture_output=True, text=True,
+                          timeout=60, check=False)
+    return own, {line.split()[0] for line in done.stdout.splitlines() if line.startswith('I')} | ({done.stderr} - {''})
+
+
+def moved(tap, pg, node, ctl):
+    """What comes late of sessions that ended before their subscriber was moved: copies get their answer, usage is paid once."""
+    tap.equal(ctl.json('subscriber', 'change', 1, '--account', 3)['account_id'], 3, 'without open sessions a subscriber is moved')
+    tap.equal([node.ask(line) for line in (f't 1 {B} {IMSI1} 11 1000', f'u 1 {A} {IMSI1} 10 8388608', f'i 0 {B} {IMSI1} 11')],
+              ['2001 2001 0', '2001 2001 10485760', '2001 2001 10485760'], 'copies of requests of before get their answers')
+    tap.equal(len(ctl.json('records', '--account', 3)), 0, 'and nothing else')
+    tap.equal([node.ask(f'{letter} 7 {A} {IMSI1} 10 1048576')[:4] for letter in 'Uu'], ['5002', '5002'], 'late usage, and its copy')
+    tap.equal([(r['account_id'], r['flags'], r['debit']) for r in ctl.json('records', '--session', A)[-2:]],
+              [(1, 'late', '0.10'), (3, 'over-use, late', '0.10')], 'is paid once, by who pays for him now')
+    tap.equal(node.ask(f'U 8 {A} {IMSI2} 10 1048576'), '5004', 'a session of somebody else is not paid for')
+    tap.equal(found(pg, ctl), (set(), set()), 'the audits find nothing')
 
 
 def nobody(tap, ctl):
@@ -166,6 +215,61 @@ def unsupervised(tap, pg, ctl):
         tap.ok([f['invariant'] for f in found] == ['I6'] and session in found[0]['detail'], f'an open session whose index row {what}', found)
         pg.query(f"UPDATE gyro.session_index SET {mend.format(session=session)} WHERE session_id = '{C}'")
     tap.equal(ctl.run('audit').returncode, 0, 'mended: nothing found')
+
+
+def overdrawn(tap, pg, ctl):
+    """What is reserved or not there isn't taken, unless it is forced; then the audits know how far. Account 2 has 0.30, held
+    by C; account 3 was left at -0.10 by over-use."""
+    def refuses(*words, wanted, status=1):
+        refused(tap, ctl.run(*words), status, wanted, f'refused: {" ".join(map(str, words))}')
+
+    refuses('account', 'adjust', 2, '--amount', '-0.01', '--reference', 'a', wanted=['account 2 can spare 0, not 0.01', 'forced'])
+    tap.equal(ctl.json('account', 'adjust', 2, '--amount', '0.20', '--reference', 'b')['available'], '0.20', 'money comes in')
+    refuses('account', 'adjust', 2, '--amount', '-0.21', '--reference', 'c', wanted=['can spare 0.2, not 0.21'])
+    ctl.out('account', 'credit', 2, '1')
+    tap.equal(ctl.json('account', 'adjust', 2, '--amount', '-0.90', '--reference', 'd')['balance'], '-0.40', 'what is there is taken')
+    refuses('account', 'credit', 2, '0.5', wanted=['can spare 0.3, not 0.5'])
+    tap.equal(ctl.json('account', 'credit', 2, '0.7')['available'], '0.00', 'a limit goes down to what is in use')
+    refuses('account', 'credit', 2, '0', '--force', status=2, wanted=['--reference'])
+    refuses('account', 'credit', 99, '0', wanted=['account 99 does not exist', 'account list'])
+    tap.equal(found(pg, ctl), (set(), set()), 'nothing is found')
+    tap.equal(ctl.json('account', 'credit', 2, '0', '--force', '--reference', 'e')['available'], '-0.70', 'forced, it goes below')
+    tap.equal(ctl.json('account', 'adjust', 2, '--amount', '-1', '--reference', 'f', '--force')['balance'], '-1.40', 'and so does the balance')
+    tap.equal([(p['reference'], p['amount'], p['forced']) for p in ctl.json('account', 'show', 2)['payments']][1:],
+              [('b', '0.20', False), ('d', '-0.90', False), ('e', '0.00', True), ('f', '-1.00', True)], 'the ledger says what was forced')
+    tap.equal(ctl.json('account', 'adjust', 2, '--amount', '0.10', '--reference', 'g', '--force')['balance'], '-1.30', 'a way back')
+    tap.equal(found(pg, ctl), (set(), set()), 'it is explained: nothing is found')
+    for account, balance, why in ((2, -1400001, 'forced'), (3, -100001, 'over-use')):
+        before = pg.value(f'SELECT balance FROM gyro.account WHERE account_id = {account}')
+        pg.query(f"""INSERT INTO gyro.payment (account_id, group_id, kind, amount, balance, reference)
+                     VALUES ({account}, {account}, 3, {balance} - {before}, {balance}, 'wrong');
+                     UPDATE gyro.account SET balance = {balance} WHERE account_id = {account}""")
+        tap.equal(found(pg, ctl), ({'I6'}, {'I6'}), f'a micro-unit less than the {why} explains, in ledger and balance, is found')
+        pg.query(f"DELETE FROM gyro.payment WHERE reference = 'wrong'; UPDATE gyro.account SET balance = {before} WHERE account_id = {account}")
+    ctl.out('topup', '1', '--account', 3, '--reference', 'later')
+    pg.query("UPDATE gyro.payment SET at = now() + interval '4 hours' WHERE reference = 'later'")
+    ctl.out('account', 'adjust', 3, '--amount', '-0.90', '--reference', 'all')
+    pg.query("""UPDATE gyro.payment SET at = now() + interval '5 hours' WHERE reference = 'all';
+                INSERT INTO gyro.payment (account_id, group_id, kind, amount, balance, reference, at)
+                VALUES (3, 3, 3, -50000, -50000, 'wrong', now() + interval '6 hours');
+                UPDATE gyro.account SET balance = -50000 WHERE account_id = 3""")
+    tap.equal(found(pg, ctl), ({'I6'}, {'I6'}), 'so is what is less than that, once more had been paid')
+    pg.query("DELETE FROM gyro.payment WHERE reference = 'wrong'; UPDATE gyro.account SET balance = 0 WHERE account_id = 3")
+    tap.equal(found(pg, ctl), (set(), set()), 'mended: nothing is found')
+
+
+def held_after(tap, pg, ctl):
+    """An ended session that still holds units, of money or of a card; C is taken for ended."""
+    row = pg.query('SELECT sessions::text, reservations::text, slices::text, reserved FROM gyro.account WHERE account_id = 2')[0]
+    ended = 'sessions[1][5] = 2'
+    for what, spoil in (('money', f'{ended}'), ('units of a card', f'{ended}, reservations[1][6] = 0, reserved = 0'),
+                        ('a slice', f'{ended}, reservations[1][5] = 0, reservations[1][6] = 0, reserved = 0, '
+                         'slices = ARRAY[[1 + (1::bigint << 40), 1, 0, 0, 1, 0]]')):
+        pg.query(f'UPDATE gyro.account SET {spoil} WHERE account_id = 2')
+        own = json.loads(ctl.run('audit', '--json').stdout)
+        tap.ok(any(f['invariant'] == 'I6' and 'ended, holds' in f['detail'] for f in own), f'an ended session that holds {what} is found', own)
+        pg.query(f"UPDATE gyro.account SET sessions = '{row[0]}', reservations = '{row[1]}', slices = '{row[2]}', reserved = {row[3]}"
+                 ' WHERE account_id = 2')
 
 
 def audit(tap, pg, ctl):
@@ -217,8 +321,11 @@ def main():
             people(tap, ctl)
             status(tap, pg, ctl)
             release(tap, node, ctl)
+            moved(tap, pg, node, ctl)
         nobody(tap, ctl)
         audit(tap, pg, ctl)
+        overdrawn(tap, pg, ctl)
+        held_after(tap, pg, ctl)
         lost(tap, pg, ctl)
     tap.done()
 

@@ -55,6 +55,21 @@ def gone(pid):
     return not alive(pid)
 
 
+def half_made(tap, place):
+    """Killed right before the new data directory gets its name, and right after: the next start makes the cluster."""
+    for when, script in (('before', 'kill -9 $PPID'), ('after', '/bin/mv "$@"; kill -9 $PPID')):
+        tools, folder = place / f'tools-{when}', place / f'half-{when}'
+        tools.mkdir()
+        (tools / 'mv').write_text(f'#!/bin/sh\n{script}\n')
+        (tools / 'mv').chmod(0o755)
+        done = subprocess.run([CLUSTER, 'start', folder], env={**os.environ, 'PATH': f'{tools}:{os.environ["PATH"]}'}, capture_output=True,
+                              check=False, timeout=90, stdin=subprocess.DEVNULL)
+        tap.equal((done.returncode, (folder / 'data').exists()), (-signal.SIGKILL, when == 'after'), f'killed {when} the data get their name')
+        status, conninfo, said = cluster('start', folder)
+        tap.equal((status, ask(conninfo, 'SELECT current_database()')), (0, 'gyro'), f'the next start makes the rest {said}')
+        cluster('stop', folder)
+
+
 def life(tap, place):
     a, b = place / 'a', place / 'b'
     starts = [subprocess.Popen([CLUSTER, 'start', f], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for f in (a, b, a)]
@@ -125,6 +140,7 @@ def main():
     tap = Tap()
     place = pathlib.Path(tempfile.mkdtemp(prefix='gyro-cluster.'))
     try:
+        half_made(tap, place)
         life(tap, place)
         far_away(tap, place)
         os.chmod(place, 0o755)

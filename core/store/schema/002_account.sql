@@ -61,7 +61,7 @@ COMMENT ON COLUMN gyro.account.account_id IS 'the account';
 COMMENT ON COLUMN gyro.account.group_id IS 'distribution key: the account itself, or the owner of its pool';
 COMMENT ON COLUMN gyro.account.version IS 'grows with every change of the row';
 COMMENT ON COLUMN gyro.account.profile_version IS 'grows when a subscriber, identity or tariff code of this account changes';
-COMMENT ON COLUMN gyro.account.balance IS 'micro-units; negative only by booked over-use (G-37)';
+COMMENT ON COLUMN gyro.account.balance IS 'micro-units; below the credit limit only by booked over-use (G-37), or forced by an operator';
 COMMENT ON COLUMN gyro.account.reserved IS 'micro-units held by open reservations and purchases (I3)';
 COMMENT ON COLUMN gyro.account.credit_limit IS 'micro-units the balance may go below zero';
 COMMENT ON COLUMN gyro.account.valid_until IS 'no grant reaches beyond; afterwards the account is refused (4010)';
@@ -249,6 +249,7 @@ CREATE TABLE gyro.payment (
     amount     bigint NOT NULL,
     balance    bigint NOT NULL,
     reference  text NOT NULL,
+    forced     boolean NOT NULL DEFAULT false,
     UNIQUE (account_id, reference),
     FOREIGN KEY (account_id, group_id) REFERENCES gyro.account
 );
@@ -261,6 +262,7 @@ COMMENT ON COLUMN gyro.payment.kind IS '1 opening balance, 2 top-up, 3 adjustmen
 COMMENT ON COLUMN gyro.payment.amount IS 'micro-units; negative takes away';
 COMMENT ON COLUMN gyro.payment.balance IS 'micro-units after it';
 COMMENT ON COLUMN gyro.payment.reference IS 'the payer''s number: the same reference pays once';
+COMMENT ON COLUMN gyro.payment.forced IS 'an operator took money that was reserved or not there; amount 0: lowered the credit limit so far';
 
 CREATE TABLE gyro.unmatched_usage (
     at             timestamptz NOT NULL,
@@ -283,10 +285,17 @@ COMMENT ON COLUMN gyro.unmatched_usage.request_number IS 'CC-Request-Number';
 COMMENT ON COLUMN gyro.unmatched_usage.content_hash IS 'as in gyro.record';
 COMMENT ON COLUMN gyro.unmatched_usage.usage IS 'rows of {Rating-Group or -1, unit, units}';
 
+-- A transaction that will be rolled back, to see what would come of it (gyroctl apply --dry-run), says so by SET LOCAL
+-- gyro.trial = 'on': then provisioning leaves the rows of accounts alone, since nodes refuse whose row is locked. Never
+-- COMMIT such a transaction: nodes would not hear of what it changed.
+CREATE FUNCTION gyro.is_trial() RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT coalesce(current_setting('gyro.trial', true), '') = 'on'
+$$;
+
 -- A change of what a cached profile holds makes every node reload it (no dependence on NOTIFY).
 CREATE FUNCTION gyro.profile_touch(for_account bigint) RETURNS void LANGUAGE sql AS $$
     UPDATE gyro.account SET profile_version = profile_version + 1, version = version + 1
-     WHERE account_id = for_account
+     WHERE account_id = for_account AND NOT gyro.is_trial()
 $$;
 
 CREATE FUNCTION gyro.subscriber_changed() RETURNS trigger LANGUAGE plpgsql AS $$

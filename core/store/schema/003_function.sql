@@ -1,18 +1,40 @@
 -- What operators and other systems call: everything gyroctl does is one of these.
 
--- Opens an account with an opening balance (micro-units).
+-- Opens an account with an opening balance (micro-units), not below its credit limit.
 CREATE FUNCTION gyro.account_open(for_account bigint, currency_number smallint, opening_micros bigint,
                                   credit_limit_micros bigint DEFAULT 0) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
+    IF opening_micros + credit_limit_micros < 0 THEN
+        RAISE EXCEPTION 'account % would open below its credit limit', for_account USING ERRCODE = 'check_violation';
+    END IF;
     INSERT INTO gyro.account (account_id, group_id, currency, credit_limit, balance)
     VALUES (for_account, for_account, currency_number, credit_limit_micros, opening_micros);
     INSERT INTO gyro.payment (account_id, group_id, kind, amount, balance, reference)
     VALUES (for_account, for_account, 1, opening_micros, opening_micros, 'opening');
 END $$;
 
+-- Whether an operator takes more than the locked account can spare: money that is reserved, is owed for the usage of its
+-- cards, or isn't there. Raises if it is so and wasn't meant to be.
+CREATE FUNCTION gyro.overdraws(for_account bigint, taken_micros bigint, forced boolean) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    spare numeric;
+BEGIN
+    SELECT a.balance + a.credit_limit - a.reserved - gyro.account_unsettled(a) INTO spare
+      FROM gyro.account a WHERE account_id = for_account;
+    IF taken_micros <= 0 OR taken_micros <= spare THEN
+        RETURN false;
+    ELSIF NOT forced THEN
+        RAISE EXCEPTION 'account % can spare %, not %', for_account, trim_scale(greatest(spare, 0) / 1000000.0),
+                        trim_scale(taken_micros / 1000000.0)
+            USING ERRCODE = 'check_violation', HINT = 'the rest is reserved, owed or not there; forced, it is taken all the same';
+    END IF;
+    RETURN true;
+END $$;
+
 -- Adds to (kind 2) or adjusts (kind 3) a balance; the same reference pays once. Returns the balance.
-CREATE FUNCTION gyro.pay(for_account bigint, amount_micros bigint, payment_reference text, payment_kind smallint)
-RETURNS bigint LANGUAGE plpgsql AS $$
+-- forced: also takes what the account can't spare, and says so in the ledger.
+CREATE FUNCTION gyro.pay(for_account bigint, amount_micros bigint, payment_reference text, payment_kind smallint,
+                         forced boolean DEFAULT false) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     owner   bigint;
     current bigint;
@@ -33,11 +55,30 @@ BEGIN
         END IF;
         RETURN current;
     END IF;
+    forced := gyro.overdraws(for_account, -amount_micros, forced);
     UPDATE gyro.account SET balance = balance + amount_micros, version = version + 1
      WHERE account_id = for_account RETURNING balance INTO current;
-    INSERT INTO gyro.payment (account_id, group_id, kind, amount, balance, reference)
-    VALUES (for_account, owner, payment_kind, amount_micros, current, payment_reference);
+    INSERT INTO gyro.payment (account_id, group_id, kind, amount, balance, reference, forced)
+    VALUES (for_account, owner, payment_kind, amount_micros, current, payment_reference, forced);
     RETURN current;
+END $$;
+
+-- Sets how far a balance may go below zero. forced: also to less than is in use; then the ledger says so, under the
+-- reference, with an amount of 0.
+CREATE FUNCTION gyro.account_credit(for_account bigint, limit_micros bigint, payment_reference text DEFAULT NULL,
+                                    forced boolean DEFAULT false) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    before bigint;
+BEGIN
+    SELECT credit_limit INTO before FROM gyro.account WHERE account_id = for_account FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'account % does not exist', for_account USING ERRCODE = 'no_data_found';
+    END IF;
+    IF gyro.overdraws(for_account, before - limit_micros, forced) THEN
+        INSERT INTO gyro.payment (account_id, group_id, kind, amount, balance, reference, forced)
+        SELECT account_id, group_id, 3, 0, balance, payment_reference, true FROM gyro.account WHERE account_id = for_account;
+    END IF;
+    UPDATE gyro.account SET credit_limit = limit_micros WHERE account_id = for_account;
 END $$;
 
 CREATE FUNCTION gyro.topup(for_account bigint, amount_micros bigint, payment_reference text)
@@ -135,6 +176,11 @@ END $$;
 -- Number of rows of a bigint matrix.
 CREATE FUNCTION gyro.matrix_rows(matrix bigint[]) RETURNS integer LANGUAGE sql IMMUTABLE AS $$
     SELECT coalesce(array_length(matrix, 1), 0)
+$$;
+
+-- A row of a matrix.
+CREATE FUNCTION gyro.matrix_row(matrix bigint[], n integer) RETURNS bigint[] LANGUAGE sql IMMUTABLE AS $$
+    SELECT array_agg(matrix[n][i] ORDER BY i) FROM generate_series(1, array_length(matrix, 2)) i
 $$;
 
 -- What records say of cards; for the audit, and for what it needs of closed records.

@@ -1,13 +1,13 @@
 -- What gyroctl needs beyond single statements: subscribers as one call, records as flat lines.
 --
 -- Refuses what would leave money or sessions behind: a subscriber with open sessions is neither moved
--- to another account nor removed.
+-- to another account nor removed. What was drawn and counted for him moves with him.
 
 -- Days of records are days in UTC, whatever the time zone of the caller: else two callers' days overlap.
 ALTER FUNCTION gyro.record_partition(integer) SET timezone TO 'UTC';
 
 -- Opens an account, or changes an existing one: its balance is never touched, its currency must be the
--- same. NULL leaves a value as it is; for a new account it is no credit, active, valid forever.
+-- same. A credit limit isn't lowered below what is in use. NULL leaves a value as it is; for a new account it is no credit, active, valid forever.
 CREATE FUNCTION gyro.account_put(for_account bigint, currency_number smallint, opening_micros bigint,
                                  credit_limit_micros bigint, new_state smallint, new_valid_until timestamptz)
 RETURNS void LANGUAGE plpgsql AS $$
@@ -21,17 +21,17 @@ BEGIN
     ELSIF before <> currency_number THEN
         RAISE EXCEPTION 'account % is in currency %, which cannot become %', for_account, before, currency_number
             USING ERRCODE = 'invalid_parameter_value';
+    ELSIF credit_limit_micros IS NOT NULL THEN
+        PERFORM gyro.account_credit(for_account, credit_limit_micros);
     END IF;
-    UPDATE gyro.account
-       SET credit_limit = coalesce(credit_limit_micros, credit_limit), state = coalesce(new_state, state),
-           valid_until = coalesce(new_valid_until, valid_until)
+    UPDATE gyro.account SET state = coalesce(new_state, state), valid_until = coalesce(new_valid_until, valid_until)
      WHERE account_id = for_account;
 END $$;
 
 -- Locks an account and counts the open sessions of one of its subscribers.
 CREATE FUNCTION gyro.subscriber_sessions(for_subscriber bigint, for_account bigint) RETURNS bigint LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM FROM gyro.account WHERE account_id = for_account FOR NO KEY UPDATE;
+    PERFORM FROM gyro.account WHERE account_id = for_account AND NOT gyro.is_trial() FOR NO KEY UPDATE;
     RETURN (SELECT count(*) FROM gyro.session s
              WHERE s.account_id = for_account AND s.subscriber_id = for_subscriber AND s.state = 1);
 END $$;
@@ -57,6 +57,41 @@ EXCEPTION WHEN unique_violation THEN
     RAISE EXCEPTION 'subscriber % exists', for_subscriber USING ERRCODE = 'unique_violation';
 END $$;
 
+-- The rows of a matrix that have this number in this column, or all its others.
+CREATE FUNCTION gyro.matrix_part(matrix bigint[], col integer, number bigint, others boolean) RETURNS bigint[]
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT coalesce(array_agg(gyro.matrix_row(matrix, n) ORDER BY n), '{}')
+      FROM generate_series(1, gyro.matrix_rows(matrix)) n WHERE (matrix[n][col] <> number) = others
+$$;
+
+-- What a subscriber drew under caps and what was counted goes with him: neither a cap nor the free units of a day begin
+-- anew. Both accounts are locked and no session of his is open, so grants hold nothing of either. A removed subscriber
+-- of the same number may have left rows there: the ledger has his draws, too, and they are added up; his counters go.
+CREATE FUNCTION gyro.subscriber_rows_move(whose bigint, from_account bigint, to_account bigint) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    drawn   bigint[];
+    counted bigint[];
+BEGIN
+    SELECT gyro.matrix_part(draws, 2, whose, false), gyro.matrix_part(counters, 1, whose, false) INTO drawn, counted
+      FROM gyro.account WHERE account_id = from_account;
+    IF drawn = '{}' AND counted = '{}' OR gyro.is_trial() THEN
+        RETURN;
+    END IF;
+    UPDATE gyro.account
+       SET version = version + 1, draws = gyro.matrix_part(draws, 2, whose, true),
+           counters = gyro.matrix_part(counters, 1, whose, true)
+     WHERE account_id = from_account;
+    SELECT drawn || gyro.matrix_part(draws, 2, whose, false) INTO drawn FROM gyro.account WHERE account_id = to_account;
+    SELECT coalesce(array_agg(ARRAY[card, whose, rating_group, used, closed] ORDER BY card, rating_group), '{}') INTO drawn
+      FROM (SELECT drawn[n][1] AS card, drawn[n][3] AS rating_group, sum(drawn[n][4])::bigint AS used,
+                   sum(drawn[n][5])::bigint AS closed
+              FROM generate_series(1, gyro.matrix_rows(drawn)) n GROUP BY 1, 2) d;
+    UPDATE gyro.account
+       SET version = version + 1, draws = gyro.matrix_part(draws, 2, whose, true) || drawn,
+           counters = gyro.matrix_part(counters, 1, whose, true) || counted
+     WHERE account_id = to_account;
+END $$;
+
 -- Makes a subscriber, or gives an existing one this account, tariff code and state.
 -- State NULL: active if new, else as it was.
 CREATE FUNCTION gyro.subscriber_put(for_subscriber bigint, for_account bigint, tariff_code text, new_state smallint)
@@ -66,7 +101,8 @@ DECLARE
     tariff integer;
     before bigint;
 BEGIN
-    SELECT account_id INTO before FROM gyro.subscriber WHERE subscriber_id = for_subscriber FOR UPDATE;
+    -- No stronger, since a binding refers to this row while it holds the account's.
+    SELECT account_id INTO before FROM gyro.subscriber WHERE subscriber_id = for_subscriber FOR NO KEY UPDATE;
     IF NOT FOUND THEN
         PERFORM gyro.subscriber_add(for_subscriber, for_account, tariff_code, coalesce(new_state, 1::smallint));
         RETURN;
@@ -79,9 +115,15 @@ BEGIN
     IF NOT FOUND THEN
         RAISE EXCEPTION 'tariff % does not exist', tariff_code USING ERRCODE = 'no_data_found';
     END IF;
-    IF before <> for_account AND gyro.subscriber_sessions(for_subscriber, before) > 0 THEN
-        RAISE EXCEPTION 'subscriber % has open sessions on account %', for_subscriber, before
-            USING ERRCODE = 'object_in_use', HINT = 'release them first, then move the subscriber';
+    -- In the order of their numbers, as nodes do.
+    PERFORM FROM gyro.account WHERE account_id IN (before, for_account) AND NOT gyro.is_trial()
+      ORDER BY account_id FOR NO KEY UPDATE;
+    IF before <> for_account THEN
+        IF gyro.subscriber_sessions(for_subscriber, before) > 0 THEN
+            RAISE EXCEPTION 'subscriber % has open sessions on account %', for_subscriber, before
+                USING ERRCODE = 'object_in_use', HINT = 'release them first, then move the subscriber';
+        END IF;
+        PERFORM gyro.subscriber_rows_move(for_subscriber, before, for_account);
     END IF;
     UPDATE gyro.subscriber
        SET account_id = for_account, group_id = owner, tariff_id = tariff, state = coalesce(new_state, state)

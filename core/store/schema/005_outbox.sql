@@ -166,7 +166,7 @@ DECLARE
     a     gyro.account;
     asked integer;
 BEGIN
-    SELECT * INTO a FROM gyro.account WHERE account_id = for_account FOR NO KEY UPDATE;
+    SELECT * INTO a FROM gyro.account WHERE account_id = for_account AND NOT gyro.is_trial() FOR NO KEY UPDATE;
     IF NOT FOUND THEN
         RETURN 0;
     END IF;

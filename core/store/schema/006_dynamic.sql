@@ -93,7 +93,9 @@ COMMENT ON COLUMN gyro.attribute_type.calendar_id IS 'of holiday attributes';
 COMMENT ON COLUMN gyro.attribute_type.all_groups IS 'counters: over all Rating-Groups, not the one that is priced';
 
 -- The number of a value: integer as it is, decimal in millionths, boolean 0 or 1, time in microseconds since
--- 1970, text 0. Raises if it is no value of the type.
+-- 1970, text 0. Raises if it is no value of the type. A time is a date, with the time of day and the offset of its zone
+-- if need be (none: UTC): words such as now would mean another instant at each node that reads them, and names of zones
+-- whatever its time zone data say.
 CREATE FUNCTION gyro.value_number(value_type smallint, value text) RETURNS bigint LANGUAGE plpgsql STABLE AS $$
 DECLARE
     exact numeric;
@@ -112,7 +114,11 @@ BEGIN
         END IF;
         RETURN 0;
     WHEN 4 THEN RETURN value::boolean::integer;
-    WHEN 5 THEN RETURN (extract(epoch FROM value::timestamptz) * 1000000)::bigint;
+    WHEN 5 THEN
+        IF value !~ '^\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d{1,6})?)? ?(Z|[+-]\d\d(:?\d\d)?)?)?$' THEN
+            RAISE EXCEPTION 'write a date, or 2026-07-01T08:00:00+08:00';
+        END IF;
+        RETURN (extract(epoch FROM CASE WHEN value ~ '(Z|:.*[+-].*)$' THEN value ELSE value || ' Z' END::timestamptz) * 1000000)::bigint;
     END CASE;
 EXCEPTION WHEN OTHERS THEN
     RAISE EXCEPTION '''%'' is no % value: %', value,
@@ -306,7 +312,7 @@ CREATE TRIGGER dynamic_rule_check BEFORE INSERT OR UPDATE ON gyro.dynamic_rule
 -- One key has one value at a time: otherwise the price would be a matter of luck.
 CREATE FUNCTION gyro.subscriber_attribute_overlap() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM FROM gyro.subscriber WHERE subscriber_id = NEW.subscriber_id FOR UPDATE;
+    PERFORM FROM gyro.subscriber WHERE subscriber_id = NEW.subscriber_id FOR NO KEY UPDATE;
     IF EXISTS (SELECT FROM gyro.subscriber_attribute o
                 WHERE o.subscriber_id = NEW.subscriber_id AND o.attribute_id = NEW.attribute_id
                   AND o.valid_from <> NEW.valid_from
@@ -335,7 +341,7 @@ CREATE TRIGGER pushed_overlap AFTER INSERT OR UPDATE ON gyro.pushed_value
 
 CREATE FUNCTION gyro.subscriber_code_overlap() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM FROM gyro.subscriber WHERE subscriber_id = NEW.subscriber_id FOR UPDATE;
+    PERFORM FROM gyro.subscriber WHERE subscriber_id = NEW.subscriber_id FOR NO KEY UPDATE;
     IF EXISTS (SELECT FROM gyro.subscriber_dynamic_code o
                 WHERE o.subscriber_id = NEW.subscriber_id AND o.code_id = NEW.code_id
                   AND o.valid_from <> NEW.valid_from
@@ -488,7 +494,8 @@ BEGIN
        OR NOT EXISTS (SELECT FROM gyro.attribute_type t WHERE t.attribute_id = NEW.attribute_id AND t.on_change = 3) THEN
         RETURN NEW;
     END IF;
-    PERFORM FROM gyro.account a JOIN gyro.subscriber s USING (account_id) WHERE s.subscriber_id = whose FOR NO KEY UPDATE OF a;
+    PERFORM FROM gyro.account a JOIN gyro.subscriber s USING (account_id)
+      WHERE s.subscriber_id = whose AND NOT gyro.is_trial() FOR NO KEY UPDATE OF a;
     act_at := gyro.change_time(whose, NEW.attribute_id);
     IF act_at IS NULL THEN
         RETURN NEW;
@@ -604,12 +611,12 @@ BEGIN
     IF NOT FOUND THEN
         RAISE EXCEPTION 'there is no stored attribute %', attribute USING ERRCODE = 'no_data_found';
     END IF;
-    PERFORM FROM gyro.subscriber WHERE subscriber_id = for_subscriber FOR UPDATE;
+    PERFORM FROM gyro.subscriber WHERE subscriber_id = for_subscriber FOR NO KEY UPDATE;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'subscriber % does not exist', for_subscriber USING ERRCODE = 'no_data_found';
     END IF;
-    PERFORM FROM gyro.account a JOIN gyro.subscriber s USING (account_id) WHERE s.subscriber_id = for_subscriber
-        FOR NO KEY UPDATE OF a;
+    PERFORM FROM gyro.account a JOIN gyro.subscriber s USING (account_id)
+      WHERE s.subscriber_id = for_subscriber AND NOT gyro.is_trial() FOR NO KEY UPDATE OF a;
     from_then := greatest(from_then, gyro.change_time(for_subscriber, id));
     IF until_then <= from_then THEN
         RAISE EXCEPTION 'a value from % until % would never hold', from_then, until_then

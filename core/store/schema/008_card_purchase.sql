@@ -69,11 +69,6 @@ CREATE FUNCTION gyro.matrix_without(matrix bigint[], n integer) RETURNS bigint[]
     SELECT matrix[1:n - 1][1:array_upper(matrix, 2)] || matrix[n + 1:array_upper(matrix, 1)][1:array_upper(matrix, 2)]
 $$;
 
--- A row of a matrix.
-CREATE FUNCTION gyro.matrix_row(matrix bigint[], n integer) RETURNS bigint[] LANGUAGE sql IMMUTABLE AS $$
-    SELECT array_agg(matrix[n][i] ORDER BY i) FROM generate_series(1, array_length(matrix, 2)) i
-$$;
-
 -- A row of gyro.record.charges for what an operation debits. Flags 64 and 128: an event, of a card.
 CREATE FUNCTION gyro.card_charge(card bigint, rating_group bigint, unit smallint, used bigint, debit bigint, price bigint, block bigint)
 RETURNS bigint[] LANGUAGE sql IMMUTABLE AS $$
