@@ -46,6 +46,7 @@ def past(pg, days):
                        sessions[s.session_no][7] = sessions[s.session_no][7] - CASE s.state WHEN 1 THEN 0 ELSE us END
                  WHERE account_id = s.account_id;
             END LOOP;
+            UPDATE gyro.payment SET at = at - shift WHERE at > now() - interval '1 hour';
             UPDATE gyro.record SET at = at - shift, opened = opened - shift WHERE at > now() - interval '1 hour';
             DELETE FROM gyro.session_index i USING gyro.session k WHERE k.session = i.session AND k.state <> 1;
             UPDATE gyro.session_index SET opened = opened - shift;

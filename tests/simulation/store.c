@@ -584,18 +584,20 @@ enum gy_rc gy_store_catalogue_version(struct gy_store *store, int64_t *version, 
 	return gone(store) ? GY_STORE_UNAVAILABLE : GY_OK;
 }
 
-enum gy_rc gy_store_catalogue(struct gy_store *store, struct gy_catalogue **catalogue,
+enum gy_rc gy_store_catalogue(struct gy_store *store, int64_t held, struct gy_catalogue **catalogue,
 			      struct gy_pushed **pushed)
 {
+	*catalogue = NULL;
+	*pushed = NULL;
 	if (!goes(store, "catalogue"))
 		return GY_STORE_UNAVAILABLE;
-	*catalogue =
-		talloc_memdup(NULL, &sim_catalogues[sim_db.catalogue - 1], sizeof(**catalogue));
-	*pushed = NULL;
+	if (sim_db.catalogue != held)
+		*catalogue = talloc_memdup(NULL, &sim_catalogues[sim_db.catalogue - 1],
+					   sizeof(**catalogue));
 	store->catalogue = sim_db.catalogue;
 	if (comes_back(store))
 		return GY_OK;
-	talloc_free(*catalogue);
+	TALLOC_FREE(*catalogue);
 	return GY_STORE_UNAVAILABLE;
 }
 
