@@ -249,6 +249,30 @@ static enum gy_exit unmatched(struct gy_ctl *ctl, const struct gy_args *args)
 	return GY_EXIT_OK;
 }
 
+/* Peers can report what they like of sessions that nobody knows: somebody has to tidy up. */
+static enum gy_exit unmatched_drop(struct gy_ctl *ctl, const struct gy_args *args)
+{
+	static const struct gy_column dropped[] = {
+		{ .key = "dropped", .kind = GY_NUMBER },
+		GY_COLUMNS_END,
+	};
+	const char *before;
+	struct gy_rows *rows;
+
+	if (!gy_args_has(args, "before"))
+		return gy_fail(ctl, GY_EXIT_USAGE, "--before says which are dropped");
+	if (!instant(ctl, args, "before", &before))
+		return ctl->status;
+	rows = gy_db_query(ctl,
+			   "WITH d AS (DELETE FROM gyro.unmatched_usage WHERE at < $1 RETURNING 1)"
+			   " SELECT count(*) AS dropped FROM d",
+			   before);
+	if (!rows)
+		return ctl->status;
+	gy_out_table(ctl, NULL, dropped, rows);
+	return ctl->status;
+}
+
 static const struct gy_flag record_flags[] = {
 	{ "account", "ACCOUNT", "records of this account" },
 	{ "subscriber", "SUBSCRIBER", "records of this subscriber" },
@@ -265,6 +289,10 @@ static const struct gy_flag close_flags[] = {
 	GY_FLAGS_END,
 };
 static const struct gy_flag unmatched_flags[] = { GY_LIMIT_FLAG, GY_FLAGS_END };
+static const struct gy_flag drop_flags[] = {
+	{ "before", "TIME", "what was reported so long ago (30d), or before an instant" },
+	GY_FLAGS_END,
+};
 
 const struct gy_command gy_record_commands[] = {
 	{ "records", "", 0, 0, "Shows charging records: the newest ones, oldest first",
@@ -287,5 +315,7 @@ const struct gy_command gy_record_commands[] = {
 	{ "unmatched list", "", 0, 0,
 	  "Lists usage reported for sessions never seen: it was not charged", NULL,
 	  "  gyroctl unmatched list", GY_NEEDS_SCHEMA, unmatched_flags, unmatched },
+	{ "unmatched drop", "", 0, 0, "Drops old usage of sessions never seen", NULL,
+	  "  gyroctl unmatched drop --before 30d", GY_NEEDS_SCHEMA, drop_flags, unmatched_drop },
 	GY_COMMANDS_END,
 };

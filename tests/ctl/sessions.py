@@ -105,6 +105,9 @@ def records(tap, ctl):
     tap.equal([(u['origin_host'], u['request_number'], u['rating_group'], u['unit'], u['used'], u['session_id']) for u in unmatched],
               [('pgw1.gyro.test', 3, 10, 'octets', 5555, 'never;seen;it')], 'unmatched list')
     tap.ok('never;seen;it' in ctl.out('unmatched', 'list'), 'its table')
+    refused(tap, ctl.run('unmatched', 'drop'), 2, ['--before'], 'unmatched drop must be told what is old')
+    tap.equal([ctl.json('unmatched', 'drop', '--before', '1d'), len(ctl.json('unmatched', 'list'))], [[{'dropped': 0}], 1],
+              'unmatched drop leaves what is new')
 
 
 def people(tap, ctl):
@@ -135,6 +138,8 @@ def status(tap, pg, ctl):
     tap.equal({k: found['server'][k] for k in ('synchronous_commit', 'fsync', 'full_page_writes', 'durable', 'standby')},
               {'synchronous_commit': 'on', 'fsync': 'on', 'full_page_writes': 'on', 'durable': True, 'standby': False}, 'durability')
     tap.equal(len(found['record_partitions']), 9, 'record partitions')
+    tap.equal([ctl.json('unmatched', 'drop', '--before', '2099-01-01'), ctl.json('unmatched', 'list')], [[{'dropped': 1}], []],
+              'unmatched drop takes what is old')
     text = ctl.out('status')
     tap.ok('record_default' in text and 'open sessions' in text and 'NOT DURABLE' not in text, 'its table', text)
     for value, durable in (('local', False), ('remote_write', False), ('on', True), ('remote_apply', True), ('off', False)):
