@@ -218,12 +218,13 @@ bool gy_answer_outdated(const struct gy_account *account, unsigned session,
 			const struct gy_ccr *ccr)
 {
 	const struct gy_session *s = &account->sessions[session];
-	int i = first_kept(account, session, ccr);
+	int first = first_kept(account, session, ccr);
 
-	for (; i >= 0 && i < (int)account->n_answers; i++) {
+	for (int i = first; i >= 0 && i < (int)account->n_answers; i++) {
 		const struct gy_kept_answer *row = &account->answers[i];
 
-		if (row->session != session || row->type != ccr->type)
+		if (row->session != session || row->type != ccr->type ||
+		    row->number != account->answers[first].number)
 			break;
 		if (row->pool != 0)
 			return s->highest > (row->type == GY_UPDATE ? (int64_t)row->number : -1);

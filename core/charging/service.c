@@ -92,23 +92,34 @@ static enum gy_rc find_price(struct gy_servicing *s)
 	for (unsigned unit = GY_UNIT_OCTETS; unit < GY_UNIT_COUNT; unit++)
 		if (service->requested_present[unit] && rate_in(s, (enum gy_unit)unit) == GY_OK)
 			return GY_OK;
-	return service->requested_present[GY_UNIT_MONEY] ? rate_money(s) : GY_RATING_FAILED;
+	return GY_RATING_FAILED;
+}
+
+/* The unit that cards should give: as the request names it, or of the grant before, or of the
+ * usage.
+ */
+static enum gy_unit wanted_of_cards(const struct gy_servicing *s)
+{
+	const struct gy_service *service = s->service;
+	bool named = gy_service_names_units(service);
+
+	if (s->row != NULL && (!named || service->requested_present[s->row->unit]))
+		return s->row->unit;
+	for (unsigned unit = GY_UNIT_OCTETS; unit < GY_UNIT_MONEY; unit++)
+		if (named ? service->requested_present[unit]
+			  : service->n_used > 0 && service->used[0].present[unit])
+			return (enum gy_unit)unit;
+	return GY_UNIT_NONE;
 }
 
 /* A Rating-Group without a price is charged from cards, if the subscriber has one that serves it.
  */
 static enum gy_rc resolve_cards(struct gy_servicing *s)
 {
-	enum gy_unit wanted = s->row != NULL ? s->row->unit : GY_UNIT_NONE, unit;
+	enum gy_unit unit = gy_card_unit(s->c, s->service, s->rating_group, wanted_of_cards(s));
 
-	if (s->service->requested_present[GY_UNIT_MONEY])
-		return GY_RATING_FAILED;
-	for (unsigned u = GY_UNIT_OCTETS; u < GY_UNIT_MONEY && wanted == GY_UNIT_NONE; u++)
-		if (s->service->requested_present[u] ||
-		    (s->service->n_used > 0 && s->service->used[0].present[u]))
-			wanted = (enum gy_unit)u;
-	unit = gy_card_unit(s->c, s->service, s->rating_group, wanted);
-	if (s->policy == NULL || unit == GY_UNIT_NONE)
+	if (s->policy == NULL || unit == GY_UNIT_NONE ||
+	    (gy_service_names_units(s->service) && !s->service->requested_present[unit]))
 		return GY_RATING_FAILED;
 	s->cards_only = true;
 	s->has_next = false;
@@ -148,6 +159,8 @@ static void resolve(struct gy_servicing *s)
 	s->tariff_rc = find_price(s);
 	if (s->tariff_rc == GY_RATING_FAILED)
 		s->tariff_rc = resolve_cards(s);
+	if (s->tariff_rc == GY_RATING_FAILED && s->service->requested_present[GY_UNIT_MONEY])
+		s->tariff_rc = rate_money(s);
 	note_inputs(s);
 }
 

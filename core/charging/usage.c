@@ -359,10 +359,9 @@ static void charge_by_tariff(struct gy_servicing *s)
 
 /* Usage in other units than the grant's or the tariff's: money is debited as it is, the rest is
  * recorded, so that somebody sees it (G-37). In a row of its own where that has another unit. */
-static void charge_otherwise(struct gy_servicing *s)
+static void charge_otherwise(struct gy_servicing *s, enum gy_unit unit)
 {
 	struct gy_account *account = s->c->account;
-	enum gy_unit unit = unit_reported(s->service);
 	struct phases used = units_used(s, unit);
 	int64_t units = sum(used.units[0], used.units[1]);
 	struct gy_charge *charge = &s->charges[0];
@@ -403,6 +402,11 @@ void gy_usage_charge(struct gy_servicing *s)
 		charge_by_row(s);
 	else if (has_price(s))
 		charge_by_tariff(s);
-	if (!is_free(s) && !reports(s->service, s->charges[0].unit))
-		charge_otherwise(s);
+	if (is_free(s))
+		return;
+	/* 0 of its own kind leaves money to be paid; other kinds beside it are only told along. */
+	if (!reports(s->service, s->charges[0].unit))
+		charge_otherwise(s, unit_reported(s->service));
+	else if (s->charges[0].used == 0 && s->charges[0].unit != GY_UNIT_MONEY)
+		charge_otherwise(s, GY_UNIT_MONEY);
 }

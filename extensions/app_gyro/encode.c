@@ -201,17 +201,21 @@ static bool put_units(struct writer *w, enum gy_unit unit, int64_t count)
 	return false;
 }
 
-/* Octets by direction, or in total. */
+/* A direction that is granted something; of nothing, all that were asked for. */
+static void put_direction(struct writer *w, const struct gy_service_answer *service,
+			  enum gy_direction direction, uint32_t code, int64_t octets)
+{
+	if ((service->directions & direction) != 0 && (octets > 0 || service->granted == 0))
+		avp_u64(w, 0, code, (uint64_t)octets);
+}
+
 static void put_octets(struct writer *w, const struct gy_service_answer *service)
 {
-	int64_t output = service->granted - service->input;
-
 	if (service->directions == 0)
 		avp_u64(w, 0, GY_AVP_CC_TOTAL_OCTETS, (uint64_t)service->granted);
-	else if (service->input > 0)
-		avp_u64(w, 0, GY_AVP_CC_INPUT_OCTETS, (uint64_t)service->input);
-	if (service->directions != 0 && output > 0)
-		avp_u64(w, 0, GY_AVP_CC_OUTPUT_OCTETS, (uint64_t)output);
+	put_direction(w, service, GY_DIRECTION_INPUT, GY_AVP_CC_INPUT_OCTETS, service->input);
+	put_direction(w, service, GY_DIRECTION_OUTPUT, GY_AVP_CC_OUTPUT_OCTETS,
+		      service->granted - service->input);
 }
 
 static void put_granted(struct writer *w, const struct gy_answer *answer,

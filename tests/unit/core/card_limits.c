@@ -277,6 +277,38 @@ END_TEST
 /* ---- Service-Identifiers ---- */
 
 /* A report of several Service-Identifiers is one sum: all of them must be the card's. */
+/* G-39: what is asked for, or nothing; money is no unit that a card has, but an amount. */
+START_TEST(a_card_gives_no_other_unit_than_was_asked)
+{
+	const struct gy_service_answer *a;
+
+	begin();
+	card(0, 1, 10 * MIB);
+	bind_card(0, 0, 1);
+	open_shop(1000000);
+	for (uint32_t n = 0; n < 2; n++) { /* before a grant in octets, and after it */
+		request_begin(&r, n == 0 ? GY_INITIAL : GY_UPDATE, 1, 2 * n);
+		request_service(&r, 20, 0);
+		request_more(&r, GY_UNIT_SECONDS, 60);
+		ck_assert_int_eq(sent(0)->services[0].rc, GY_RATING_FAILED);
+		ck_assert_int_eq(left(0, 1)->reserved, 0);
+		ck_assert_int_eq(say(0, GY_UPDATE, 2 * n + 1, 20, -1, MIB), MIB);
+	}
+	request_begin(&r, GY_UPDATE, 1, 4);
+	request_service(&r, 20, 0);
+	request_more(&r, GY_UNIT_MONEY, 500000);
+	a = sent(0)->services;
+	ck_assert(a->unit == GY_UNIT_MONEY && a->granted == 500000);
+	request_begin(&r, GY_UPDATE, 1, 5);
+	request_service(&r, 20, 0);
+	request_more(&r, GY_UNIT_MONEY, 500000);
+	request_more(&r, GY_UNIT_OCTETS, MIB);
+	a = sent(0)->services;
+	ck_assert(a->unit == GY_UNIT_OCTETS && a->granted == MIB); /* cards first (G-97) */
+	done();
+}
+END_TEST
+
 START_TEST(all_service_identifiers_must_be_targets)
 {
 	static const struct gy_card_target first[] = { { 99, 1 } };
@@ -354,6 +386,7 @@ int main(void)
 	tcase_add_test(tests, an_owner_keeps_what_he_owes);
 	tcase_add_test(tests, a_sponsor_who_is_barred_or_has_expired);
 	tcase_add_test(tests, cards_only_without_a_grant);
+	tcase_add_test(tests, a_card_gives_no_other_unit_than_was_asked);
 	tcase_add_test(tests, all_service_identifiers_must_be_targets);
 	tcase_add_test(tests, after_the_last_units_of_a_card);
 	suite_add_tcase(suite, tests);
