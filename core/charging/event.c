@@ -222,7 +222,8 @@ static void answer_paid(struct gy_servicing *s, const struct order *o)
 {
 	struct gy_charge *own = &s->charges[0];
 
-	s->answer->unit = own->unit = o->unit;
+	own->unit = o->unit;
+	s->answer->unit = o->units > 0 ? o->unit : GY_UNIT_NONE; /* never a GSU of 0 (G-48) */
 	s->answer->granted = own->granted = o->units;
 	own->directions = gy_directions_of(s->service, o->unit, 0);
 	gy_directions_grant(s->answer, own->directions, s->service);

@@ -201,11 +201,11 @@ static bool put_units(struct writer *w, enum gy_unit unit, int64_t count)
 	return false;
 }
 
-/* A direction that is granted something; of nothing, all that were asked for. */
+/* A direction that is granted something. */
 static void put_direction(struct writer *w, const struct gy_service_answer *service,
 			  enum gy_direction direction, uint32_t code, int64_t octets)
 {
-	if ((service->directions & direction) != 0 && (octets > 0 || service->granted == 0))
+	if ((service->directions & direction) != 0 && octets > 0)
 		avp_u64(w, 0, code, (uint64_t)octets);
 }
 
