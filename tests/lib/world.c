@@ -513,3 +513,24 @@ uint64_t gy_world_content_hash(const struct gy_ccr *ccr)
 	}
 	return h;
 }
+
+static uint64_t mix(uint64_t h, uint64_t value)
+{
+	return (h ^ value) * UINT64_C(0x100000001b3);
+}
+
+uint64_t gy_world_answer_digest(const struct gy_answer *a)
+{
+	uint64_t h = mix(1, gy_rc_result_code(a->rc));
+
+	for (unsigned i = 0; a->rc == GY_OK && i < a->n_services; i++) {
+		const struct gy_service_answer *s = &a->services[i];
+
+		h = mix(mix(mix(h, gy_rc_result_code(s->rc)), s->rating_group), s->n_service_ids);
+		h = mix(mix(mix(h, (uint64_t)s->unit), (uint64_t)s->granted), s->validity_s);
+		h = mix(mix(mix(h, s->threshold), s->quota_holding_s), (uint64_t)s->final_unit);
+		h = mix(mix(mix(h, s->directions), (uint64_t)s->input), s->switch_s);
+		h = mix(h, s->pool);
+	}
+	return h;
+}

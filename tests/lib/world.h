@@ -70,5 +70,7 @@ const char *gy_world_audit(const struct gy_world *world);
 
 /* A content hash with the meaning of gy_ccr.content_hash. */
 uint64_t gy_world_content_hash(const struct gy_ccr *ccr);
+/* Of all that copies of a request are told alike (G-85). */
+uint64_t gy_world_answer_digest(const struct gy_answer *answer);
 
 #endif

@@ -190,26 +190,6 @@ static void deliver(const struct message *m)
 	gy_engine_submit(node->engine, r);
 }
 
-static uint64_t mix(uint64_t h, uint64_t value)
-{
-	return (h ^ value) * UINT64_C(0x100000001b3);
-}
-
-/* What of an answer must be equal for copies. */
-static uint64_t digest(const struct gy_answer *a)
-{
-	uint64_t h = mix(1, gy_rc_result_code(a->rc));
-
-	for (unsigned i = 0; a->rc == GY_OK && i < a->n_services; i++) {
-		const struct gy_service_answer *s = &a->services[i];
-
-		h = mix(mix(mix(h, gy_rc_result_code(s->rc)), s->rating_group), s->n_service_ids);
-		h = mix(mix(mix(h, (uint64_t)s->unit), (uint64_t)s->granted), s->validity_s);
-		h = mix(mix(mix(h, s->threshold), s->quota_holding_s), (uint64_t)s->final_unit);
-	}
-	return h;
-}
-
 void sim_answered(void *data, struct gy_request *request, enum gy_outcome outcome)
 {
 	const struct sim_node *node = data;
@@ -225,7 +205,7 @@ void sim_answered(void *data, struct gy_request *request, enum gy_outcome outcom
 	if (m != NULL) {
 		m->rc = a->rc;
 		m->replayed = a->replayed;
-		m->digest = digest(a);
+		m->digest = gy_world_answer_digest(a);
 		m->n_services = a->rc == GY_OK ? a->n_services : 0;
 		m->in_vain = true;
 		for (unsigned i = 0; i < m->n_services; i++) {

@@ -144,25 +144,6 @@ static int64_t affordable(const struct gy_specific_rule *rule, int64_t used, int
 
 /* ---- checks after every request ---- */
 
-static uint64_t mix(uint64_t h, uint64_t value)
-{
-	return (h ^ value) * UINT64_C(0x100000001b3);
-}
-
-static uint64_t digest(const struct gy_answer *a)
-{
-	uint64_t h = mix(1, gy_rc_result_code(a->rc));
-
-	for (unsigned i = 0; a->rc == GY_OK && i < a->n_services; i++) {
-		const struct gy_service_answer *s = &a->services[i];
-
-		h = mix(mix(mix(h, gy_rc_result_code(s->rc)), s->rating_group), s->n_service_ids);
-		h = mix(mix(mix(h, (uint64_t)s->unit), (uint64_t)s->granted), s->validity_s);
-		h = mix(mix(mix(h, s->threshold), s->quota_holding_s), (uint64_t)s->final_unit);
-	}
-	return h;
-}
-
 struct before {
 	int64_t balance, reserved;
 	unsigned records;
@@ -387,7 +368,7 @@ static void remember(const struct request *r, int subscriber, const struct gy_an
 	s->request = *r;
 	request_end(&s->request);
 	s->subscriber = subscriber;
-	s->digest = digest(a);
+	s->digest = gy_world_answer_digest(a);
 	s->replayable = replayable;
 }
 
@@ -565,7 +546,7 @@ static void copy_something(void)
 		s->request.ccr.retransmitted = true;
 	a = submit(&s->request, s->subscriber);
 	unchanged(b, account_of[s->subscriber], "a duplicate");
-	if (digest(a) != s->digest)
+	if (gy_world_answer_digest(a) != s->digest)
 		broken("a duplicate of %d/%u was answered otherwise: %s, %u services",
 		       (int)s->request.ccr.type, s->request.ccr.number, gy_rc_name(a->rc),
 		       a->n_services);
@@ -729,6 +710,17 @@ static void random_step(void)
 		gy_world_topup(&world, (int)shop_below(SHOP_ACCOUNTS), shop_wide(20000000));
 }
 
+/* Over-use empties every account sooner or later: somebody pays, to little or to plenty. */
+static void random_topup(void)
+{
+	int account = (int)shop_below(SHOP_ACCOUNTS);
+	int64_t lacking = -world.accounts[account].account.balance;
+
+	gy_world_topup(&world, account,
+		       (lacking > 0 ? lacking : 0) +
+			       shop_wide(shop_below(2) == 0 ? 1000000 : 100000000));
+}
+
 static void random_requests(void)
 {
 	static const int64_t balances[SHOP_ACCOUNTS] = { 100000000, 300000, 0, 7777777 };
@@ -737,6 +729,8 @@ static void random_requests(void)
 	shop_open(&world, balances);
 	for (step = 0; step < steps; step++) {
 		random_step();
+		if (step % 50 == 49)
+			random_topup();
 		if (step % 2000 == 1999 && (wrong = gy_world_audit(&world)))
 			broken("audit: %s", wrong);
 	}
