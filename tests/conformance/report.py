@@ -75,6 +75,8 @@ def states(tap, tree):
     one('a clause without test: partly', 'G-02', 'partly', clauses=CLAUSES + 'G-02,the third,\n', says='no test: the third')
     one('its program did not run: fail', 'G-02', 'fail', {k: v for k, v in GOOD.items() if k != 'encode'})
     one('all passed, but the program exited with an error: fail', 'G-02', 'fail', ended=['encode'], says='encode: did not end well')
+    one('all of a program: the program is named, not each of its cases', 'G-02', 'pass', clauses='rule,clause,tests\nG-02,all of them,cases~.\n',
+        says='| G-02a (core), G-02b (core) | cases |')
     one('a rule without any test: not proved', 'G-03', 'not proved', rules=RULES + 'G-03,Nothing,,\n')
     one('a gap that is known: partly', 'G-01', 'partly', rules=RULES.replace('TC-01,\n', 'TC-01,missing: a half\n'), says='a half')
 
