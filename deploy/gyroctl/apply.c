@@ -154,7 +154,7 @@ static void show(struct gy_ctl *ctl, const struct gy_diff *diff, bool dry_run,
 static bool begin(struct gy_ctl *ctl, bool dry_run)
 {
 	return gy_db_do(ctl, "BEGIN; SELECT pg_advisory_xact_lock(hashtext('gyro.apply'))") &&
-	       (!dry_run || gy_db_do(ctl, "SET LOCAL gyro.trial = 'on'"));
+	       (!dry_run || gy_db_do(ctl, "SELECT gyro.begin_trial()"));
 }
 
 static enum gy_exit rollback(struct gy_ctl *ctl)

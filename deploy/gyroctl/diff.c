@@ -277,7 +277,6 @@ static bool put_one(struct gy_ctl *ctl, const struct gy_diff *diff, const struct
 static bool put(struct gy_ctl *ctl, const struct gy_diff *diff, enum gy_section_id id,
 		bool additions, bool trial)
 {
-
 	for (int i = 0; i < diff->n; i++) {
 		const struct gy_change *change = &diff->changes[i];
 		bool changes = change->action == GY_CHANGE;

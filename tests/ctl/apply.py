@@ -286,6 +286,21 @@ def at_once(tap, pg):
            [r.stdout + r.stderr for r in results])
 
 
+def trial(tap, pg):
+    """What a dry run says to the schema: accounts stay unlocked, and it can't be committed."""
+    begin, change = 'BEGIN; SELECT FROM gyro.begin_trial();', 'UPDATE gyro.subscriber SET group_id = group_id WHERE subscriber_id = 1;'
+    row = 'SELECT ctid, xmax FROM gyro.account WHERE account_id = 1;'
+
+    def untouched(start):
+        before, after = pg.query(f'{start} {row} {change} {row} ROLLBACK')
+        return before == after
+
+    tap.equal([untouched(start) for start in (begin, 'BEGIN;')], [True, False], 'only a trial changes a subscriber and locks no account')
+    done = pg.psql(f'{begin} {change} COMMIT')
+    tap.ok(done.returncode and 'never committed' in done.stderr, 'a trial is not committed', done.stdout + done.stderr)
+    tap.equal(pg.value('SELECT gyro.is_trial()'), 'f', 'and leaves nothing behind')
+
+
 def main():
     tap = Tap()
     with Postgres() as pg:
@@ -294,6 +309,7 @@ def main():
         pg.create('empty', 'gyro')
         pg.create('small', 'empty')
         fixture(tap, pg, ctl)
+        trial(tap, pg)
         with tempfile.TemporaryDirectory() as place:
             cat = Catalogue(Ctl(pg.conninfo('small')), place)
             differences(tap, pg, cat)

@@ -285,12 +285,23 @@ COMMENT ON COLUMN gyro.unmatched_usage.request_number IS 'CC-Request-Number';
 COMMENT ON COLUMN gyro.unmatched_usage.content_hash IS 'as in gyro.record';
 COMMENT ON COLUMN gyro.unmatched_usage.usage IS 'rows of {Rating-Group or -1, unit, units}';
 
--- A transaction that will be rolled back, to see what would come of it (gyroctl apply --dry-run), says so by SET LOCAL
--- gyro.trial = 'on': then provisioning leaves the rows of accounts alone, since nodes refuse whose row is locked. Never
--- COMMIT such a transaction: nodes would not hear of what it changed.
-CREATE FUNCTION gyro.is_trial() RETURNS boolean LANGUAGE sql STABLE AS $$
-    SELECT coalesce(current_setting('gyro.trial', true), '') = 'on'
-$$;
+-- A transaction that will be rolled back, to see what would come of it (gyroctl apply --dry-run), says so with
+-- gyro.begin_trial(): then provisioning leaves the rows of accounts alone, since nodes refuse whose row is locked. The row
+-- that says it can't be committed: nodes would not hear of what such a transaction changed.
+CREATE TABLE gyro.trial (begun timestamptz NOT NULL DEFAULT now());
+COMMENT ON TABLE gyro.trial IS 'the transaction that sees a row here is a trial; nobody else ever sees one';
+COMMENT ON COLUMN gyro.trial.begun IS 'when the transaction began';
+
+CREATE FUNCTION gyro.trial_ends() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'a trial is rolled back, never committed';
+END $$;
+CREATE CONSTRAINT TRIGGER trial_ends AFTER INSERT ON gyro.trial DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION gyro.trial_ends();
+
+CREATE FUNCTION gyro.begin_trial() RETURNS void LANGUAGE sql AS 'INSERT INTO gyro.trial DEFAULT VALUES';
+
+CREATE FUNCTION gyro.is_trial() RETURNS boolean LANGUAGE sql STABLE AS 'SELECT EXISTS (SELECT FROM gyro.trial)';
 
 -- A change of what a cached profile holds makes every node reload it (no dependence on NOTIFY).
 CREATE FUNCTION gyro.profile_touch(for_account bigint) RETURNS void LANGUAGE sql AS $$
