@@ -274,9 +274,6 @@ START_TEST(cards_only_without_a_grant)
 }
 END_TEST
 
-/* ---- Service-Identifiers ---- */
-
-/* A report of several Service-Identifiers is one sum: all of them must be the card's. */
 /* G-39: what is asked for, or nothing; money is no unit that a card has, but an amount. */
 START_TEST(a_card_gives_no_other_unit_than_was_asked)
 {
@@ -309,6 +306,9 @@ START_TEST(a_card_gives_no_other_unit_than_was_asked)
 }
 END_TEST
 
+/* ---- Service-Identifiers ---- */
+
+/* A report of several Service-Identifiers is one sum: all of them must be the card's. */
 START_TEST(all_service_identifiers_must_be_targets)
 {
 	static const struct gy_card_target first[] = { { 99, 1 } };
